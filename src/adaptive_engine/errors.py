@@ -1,0 +1,159 @@
+"""Every failure a client can see, as one family of exceptions.
+
+AdaptiveError
+├── InvalidRequest          400  the request itself is wrong
+│   └── ContextLengthExceeded
+├── AuthenticationFailed    401  no key, or a key that is not valid
+├── PermissionDenied        403  a valid key that may not do this
+├── NotFound                404  unknown, or another tenant's (the same answer)
+├── MethodNotAllowed        405
+├── RequestTimeout          408  the body or the first token came too late
+├── Conflict                409
+├── PayloadTooLarge         413
+├── UnsupportedMediaType    415
+├── InternalError           500  a defect of ours
+│   └── EngineFailed
+└── Unavailable             503  busy, starting, draining, or the store cannot be written
+    ├── Overloaded
+    ├── ModelOffline
+    └── StorageUnavailable
+
+The server turns each into OpenAI's error body; see https://platform.openai.com/docs/guides/error-codes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class AdaptiveError(Exception):
+    """A failure with an HTTP status, a machine-readable code and, where one field is to blame, its name."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    default_code: ClassVar[str] = "internal_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.default_code
+        self.param = param
+        self.headers = headers or {}
+
+    def body(self) -> dict[str, Any]:
+        """The JSON body: `{"error": {"message", "type", "param", "code"}}`."""
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
+
+class InvalidRequest(AdaptiveError):
+    status = 400
+    type = "invalid_request_error"
+    default_code = "invalid_request"
+
+
+class ContextLengthExceeded(InvalidRequest):
+    default_code = "context_length_exceeded"
+
+    def __init__(self, prompt_tokens: int, limit: int, model: str | None = None) -> None:
+        where = f" of model '{model}'" if model else ""
+        super().__init__(
+            f"The prompt has {prompt_tokens} tokens, the context{where} holds {limit}. "
+            "Shorten the messages; nothing was truncated or generated.",
+            param="messages",
+        )
+        self.prompt_tokens = prompt_tokens
+        self.limit = limit
+
+
+class AuthenticationFailed(AdaptiveError):
+    status = 401
+    type = "authentication_error"
+    default_code = "invalid_api_key"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message, code=code, headers={"WWW-Authenticate": "Bearer"})
+
+
+class PermissionDenied(AdaptiveError):
+    status = 403
+    type = "permission_error"
+    default_code = "permission_denied"
+
+
+class NotFound(AdaptiveError):
+    """`EntityNotFound:` in the message is what the vendor's clients look for; people read the rest."""
+
+    status = 404
+    type = "not_found_error"
+    default_code = "not_found"
+
+    def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
+        super().__init__(f"EntityNotFound: {message}", code=code, param=param)
+
+
+class MethodNotAllowed(AdaptiveError):
+    status = 405
+    type = "invalid_request_error"
+    default_code = "method_not_allowed"
+
+
+class RequestTimeout(AdaptiveError):
+    status = 408
+    type = "timeout_error"
+    default_code = "request_timeout"
+
+
+class Conflict(AdaptiveError):
+    status = 409
+    type = "invalid_request_error"
+    default_code = "conflict"
+
+
+class PayloadTooLarge(AdaptiveError):
+    status = 413
+    type = "invalid_request_error"
+    default_code = "payload_too_large"
+
+
+class UnsupportedMediaType(AdaptiveError):
+    status = 415
+    type = "invalid_request_error"
+    default_code = "unsupported_media_type"
+
+
+class InternalError(AdaptiveError):
+    pass
+
+
+class EngineFailed(InternalError):
+    default_code = "engine_failed"
+
+
+class Unavailable(AdaptiveError):
+    """`retry_after` is in seconds; OpenAI's client honours values up to 120."""
+
+    status = 503
+    type = "overloaded_error"
+    default_code = "unavailable"
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after: int = 1) -> None:
+        super().__init__(message, code=code, headers={"Retry-After": str(retry_after)})
+
+
+class Overloaded(Unavailable):
+    default_code = "overloaded"
+
+
+class ModelOffline(Unavailable):
+    default_code = "model_offline"
+
+
+class StorageUnavailable(Unavailable):
+    default_code = "storage_unavailable"

@@ -1,0 +1,178 @@
+"""The small messages that cross from one layer to the next. Imports nothing of ours."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from uuid import UUID
+
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length"]
+
+# What became of an interaction. `pending` rows left by a crash become `aborted` at the next start.
+InteractionState = Literal["pending", "complete", "length", "cancelled", "error", "aborted"]
+InteractionSource = Literal["LIVE", "OFFLINE", "AUTOMATION", "DATASET", "EVALUATION"]
+KeyRole = Literal["admin", "inference"]
+MetricKind = Literal["SCALAR", "BOOL"]
+ScoringType = Literal["HIGHER_IS_BETTER", "LOWER_IS_BETTER"]
+
+
+def uuid7() -> UUID:
+    """A time-ordered UUID (RFC 9562, version 7): rows inserted in order, ids that cannot be guessed."""
+    value = bytearray(int(time.time_ns() // 1_000_000).to_bytes(6, "big") + os.urandom(10))
+    value[6] = 0x70 | (value[6] & 0x0F)
+    value[8] = 0x80 | (value[8] & 0x3F)
+    return UUID(bytes=bytes(value))
+
+
+def now_ms() -> int:
+    """Milliseconds since the Unix epoch, the unit of every stored time."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks: the key that authenticated the request and what it may touch."""
+
+    key_id: str
+    role: KeyRole
+    project_id: UUID | None
+    """The only project this key may use, or None for all projects."""
+
+    def may_use(self, project_id: UUID) -> bool:
+        return self.project_id is None or self.project_id == project_id
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    id: UUID
+    key: str
+    name: str
+    description: str
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A registry entry. `key` is also the name of the model directory."""
+
+    id: UUID
+    key: str
+    name: str
+    provider: str
+    """`internal` for models that run in our engine."""
+    capabilities: tuple[str, ...]
+    context_length: int
+    """Most tokens of prompt and answer together."""
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A model attached to a project."""
+
+    id: UUID
+    project: Project
+    model: Model
+    is_default: bool
+    online: bool
+    created_at: int
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A stored key. The secret itself is never stored, only its keyed hash."""
+
+    id: str
+    name: str
+    role: KeyRole
+    project_id: UUID | None
+    digest: bytes
+    created_at: int
+    expires_at: int | None = None
+    revoked_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One turn as the chat template sees it: text parts already joined."""
+
+    role: Role
+    content: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    """Prompt tokens whose keys and values were already in the cache."""
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """One prompt and one completion, as stored. `id` is the completion id; times are epoch milliseconds."""
+
+    id: UUID
+    project_id: UUID
+    session_id: UUID
+    messages: list[dict[str, Any]]
+    """As the client sent them: `{"role", "content", ...}`."""
+    state: InteractionState
+    source: InteractionSource
+    created_at: int
+    completion: str = ""
+    model_id: UUID | None = None
+    model_key: str | None = None
+    """Kept beside the id so that the row still reads when the model is gone."""
+    request_id: str | None = None
+    choice_index: int = 0
+    finish_reason: str | None = None
+    error: dict[str, Any] | None = None
+    """`{"code", "message"}` when state is `error`; `{"phase"}` when `cancelled`."""
+    user: str | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """Sampling parameters as they were applied."""
+    usage: Usage = field(default_factory=Usage)
+    timings: dict[str, float] = field(default_factory=dict)
+    """Milliseconds: `queue_ms`, `ttft_ms`, `total_ms`."""
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+    prompt_hash: str | None = None
+    completed_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    id: UUID
+    project_id: UUID
+    key: str
+    name: str
+    kind: MetricKind
+    scoring_type: ScoringType
+    description: str
+    unit: str | None
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The value that one metric has for one completion; booleans are 0 and 1."""
+
+    id: UUID
+    interaction_id: UUID
+    metric_id: UUID
+    metric_key: str
+    value: float
+    created_at: int
+    reason: str | None = None
+    details: str | None = None
+    user: str | None = None

@@ -1,0 +1,188 @@
+"""POST /api/v1/chat/completions: request, response, stream chunk.
+
+The shapes are OpenAI's (https://platform.openai.com/docs/api-reference/chat) plus `session_id`, `completion_id`,
+`labels` and `warnings`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+MAX_MESSAGES = 4096
+MAX_LABELS = 64
+MAX_STOP = 16
+MAX_CHOICES = 16
+MAX_TOKENS = 2**31 - 1
+
+LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+LabelValue = Annotated[str, StringConstraints(max_length=1024)]
+Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=MAX_LABELS)]
+
+
+class TextPart(BaseModel):
+    type: Literal["text"]
+    text: str
+
+
+class ImageUrl(BaseModel):
+    url: str
+    detail: str | None = None
+
+
+class ImagePart(BaseModel):
+    """`image_url` is a data URI, flat or in OpenAI's object."""
+
+    type: Literal["image_url"]
+    image_url: str | ImageUrl
+
+
+ContentPart = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+
+
+class Message(BaseModel):
+    role: Literal["system", "user", "assistant"]
+    content: str | list[ContentPart]
+    name: str | None = None
+    completion_id: UUID | None = None
+    metadata: Any = None
+
+    @field_validator("role", mode="before")
+    @classmethod
+    def _developer_is_system(cls, role: Any) -> Any:
+        """OpenAI renamed the system role to `developer`; both mean the same here."""
+        return "system" if role == "developer" else role
+
+    def text(self) -> str:
+        """The text parts joined, as the chat template gets them."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content if isinstance(part, TextPart))
+
+
+class StreamOptions(BaseModel):
+    include_usage: bool | None = None
+
+
+class ResponseFormat(BaseModel):
+    """`text`, `json_object`, or `json_schema` with its envelope."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: dict[str, Any] | None = None
+
+
+class ChatRequest(BaseModel):
+    """What a client may send. Fields that are not listed are kept in `model_extra` and reported as warnings."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+    model: Annotated[str, StringConstraints(min_length=1, max_length=512)]
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
+    stop: str | list[str] | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
+    ignore_eos: bool | None = None
+    session_id: UUID | None = None
+    user: Annotated[str, StringConstraints(max_length=256)] | None = None
+    labels: Labels | None = None
+    metadata: Labels | None = None
+    store: bool | None = None
+    max_ttft_ms: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
+    response_format: ResponseFormat | None = None
+    ab_campaign: str | None = None
+    system_prompt_args: dict[str, Any] | None = None
+    tags: list[str] | None = None
+    use_tools: bool | None = None
+    tools: list[dict[str, Any]] | None = None
+    constrained_decoding: dict[str, Any] | None = None
+
+    @field_validator("stop")
+    @classmethod
+    def _check_stop(cls, stop: str | list[str] | None) -> str | list[str] | None:
+        sequences = [stop] if isinstance(stop, str) else stop or []
+        if len(sequences) > MAX_STOP:
+            raise ValueError(f"at most {MAX_STOP} stop sequences")
+        if any(not s or len(s) > 256 for s in sequences):
+            raise ValueError("each stop sequence has 1 to 256 characters")
+        return stop
+
+
+class PromptTokensDetails(BaseModel):
+    cached_tokens: int = 0
+
+
+class Usage(BaseModel):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails = Field(default_factory=PromptTokensDetails)
+
+
+class Warning(BaseModel):  # noqa: A001 - the wire's word
+    """Something the request asked for that the answer does not reflect."""
+
+    code: str
+    message: str
+    param: str | None = None
+
+
+class ChoiceMessage(BaseModel):
+    id: str
+    role: str
+    content: str
+
+
+class Choice(BaseModel):
+    index: int
+    message: ChoiceMessage
+    finish_reason: str | None = None
+    completion_id: UUID
+    model: str
+
+
+class ChatResponse(BaseModel):
+    id: str
+    object: str = "chat.completion"
+    created: int
+    model: str
+    session_id: UUID
+    choices: list[Choice]
+    usage: Usage
+    warnings: list[Warning] = Field(default_factory=list)
+
+
+class Delta(BaseModel):
+    id: str
+    role: str
+    content: str
+
+
+class ChunkChoice(BaseModel):
+    index: int
+    delta: Delta
+    finish_reason: str | None = None
+    completion_id: UUID
+    model: str | None = None
+
+
+class ChatChunk(BaseModel):
+    """One event of a stream. `choices` is empty on the final usage chunk."""
+
+    id: str
+    object: str = "chat.completion.chunk"
+    created: int
+    model: str | None = None
+    session_id: UUID
+    choices: list[ChunkChoice]
+    usage: Usage | None = None
+    warnings: list[Warning] = Field(default_factory=list)
