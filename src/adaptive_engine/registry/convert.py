@@ -1,0 +1,56 @@
+"""The child process of an import: `python -m adaptive_engine.registry.convert gguf|check PATH`.
+
+Native code reads files that nobody vouches for, so it runs where a crash costs an import and not the server.
+Exit status 0, or 1 with the reason on standard error.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from pathlib import Path
+
+LANGUAGE_MODEL_INPUTS = {"input_ids", "attention_mask", "beam_idx"}
+
+
+def convert_gguf(path: Path) -> None:
+    """Writes the IR and the OpenVINO tokenizer beside the GGUF file."""
+    import openvino_genai
+
+    # Its compiled pipeline is thrown away: there is no call that only converts.
+    openvino_genai.LLMPipeline(str(path), "CPU", enable_save_ov_model=True)
+
+
+def check_model(path: Path) -> None:
+    """Raises ValueError unless the IR is a stateful language model, the only kind that the engine runs."""
+    import openvino
+
+    model = openvino.Core().read_model(str(path))
+    names = {name for port in model.inputs for name in port.get_names()}
+    missing = LANGUAGE_MODEL_INPUTS - names
+    if missing:
+        raise ValueError(f"it is not a stateful language model: it has no input {', '.join(sorted(missing))}")
+
+
+def main(arguments: list[str]) -> int:
+    work, path = arguments
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _volunteer_for_oom()
+    try:
+        {"gguf": convert_gguf, "check": check_model}[work](Path(path))
+    except Exception as exc:
+        print(exc, file=sys.stderr)  # noqa: T201 - standard error is this program's answer
+        return 1
+    return 0
+
+
+def _volunteer_for_oom() -> None:
+    """A file that asks for too much memory should cost this process, not the server."""
+    try:
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    except OSError:
+        return  # Not Linux, or not allowed: the import runs all the same.
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

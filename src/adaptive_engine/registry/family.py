@@ -1,0 +1,118 @@
+"""Facts about the families that can be converted, and the `config.json` that their GGUF metadata amounts to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from adaptive_engine.registry.errors import InvalidModel
+from adaptive_engine.registry.gguf import GGUF, Tensor
+from adaptive_engine.registry.tokenizer import Vocabulary
+
+ARCHITECTURES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """A ggml tensor type: weights are stored in blocks of `weights` numbers, `bytes` long."""
+
+    name: str
+    weights: int
+    bytes: int
+
+
+# The ggml tensor types that the converter reads, by their numbers.
+TENSOR_TYPES = {
+    0: TensorType("F32", 1, 4),
+    1: TensorType("F16", 1, 2),
+    2: TensorType("Q4_0", 32, 18),
+    3: TensorType("Q4_1", 32, 20),
+    8: TensorType("Q8_0", 32, 34),
+    12: TensorType("Q4_K", 256, 144),
+    14: TensorType("Q6_K", 256, 210),
+}
+
+# `general.file_type`, which names the quantization of most of the tensors.
+FILE_TYPES = {0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 14: "Q4_K_S", 15: "Q4_K_M", 18: "Q6_K"}
+
+
+def check_convertible(gguf: GGUF) -> str:
+    """The family of the model, or `InvalidModel` saying why the converter would fail or change the model."""
+    family = gguf.text("general.architecture")
+    if family not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise InvalidModel(
+            f"The model family '{family}' is not supported; GGUF files of these can be imported: {known}."
+        )
+    scaling = gguf.text(f"{family}.rope.scaling.type")
+    if "rope_freqs.weight" in gguf.tensors or scaling not in (None, "none"):
+        raise InvalidModel(
+            "The model scales its rotary positions, which the GGUF converter ignores: its answers would be wrong. "
+            "Export the original model with optimum-cli and import the OpenVINO directory."
+        )
+    for tensor in gguf.tensors.values():
+        _check_tensor(gguf, tensor)
+    return family
+
+
+def quantization(gguf: GGUF) -> str:
+    number = gguf.integer("general.file_type")
+    return FILE_TYPES.get(-1 if number is None else number, "mixed")
+
+
+def model_config(gguf: GGUF, family: str) -> dict[str, Any]:
+    """What Hugging Face keeps in `config.json`."""
+    vocabulary = Vocabulary.read(gguf)
+    heads = _required(gguf, f"{family}.attention.head_count")
+    hidden = _required(gguf, f"{family}.embedding_length")
+    if heads == 0:
+        raise InvalidModel(f"GGUF metadata '{family}.attention.head_count' must not be 0.")
+    return {
+        "model_type": family,
+        "architectures": [ARCHITECTURES[family]],
+        "vocab_size": len(vocabulary.tokens),
+        "hidden_size": hidden,
+        "intermediate_size": _required(gguf, f"{family}.feed_forward_length"),
+        "num_hidden_layers": _required(gguf, f"{family}.block_count"),
+        "num_attention_heads": heads,
+        "num_key_value_heads": gguf.integer(f"{family}.attention.head_count_kv") or heads,
+        "head_dim": gguf.integer(f"{family}.attention.key_length") or hidden // heads,
+        "max_position_embeddings": _required(gguf, f"{family}.context_length"),
+        "rope_theta": gguf.number(f"{family}.rope.freq_base") or 10_000.0,
+        "rms_norm_eps": gguf.number(f"{family}.attention.layer_norm_rms_epsilon"),
+        "tie_word_embeddings": "output.weight" not in gguf.tensors,
+        "bos_token_id": vocabulary.bos,
+        "eos_token_id": vocabulary.eos,
+        "pad_token_id": vocabulary.padding,
+    }
+
+
+def generation_config(gguf: GGUF) -> dict[str, Any]:
+    """What Hugging Face keeps in `generation_config.json`; `eos_token_id` lists every token that ends an answer."""
+    vocabulary = Vocabulary.read(gguf)
+    ends = vocabulary.ends(gguf)
+    if not ends:
+        raise InvalidModel("The GGUF file names no token that ends an answer (tokenizer.ggml.eos_token_id).")
+    return {"bos_token_id": vocabulary.bos, "eos_token_id": ends, "pad_token_id": vocabulary.padding}
+
+
+def _required(gguf: GGUF, key: str) -> int:
+    value = gguf.integer(key)
+    if value is None:
+        raise InvalidModel(f"The GGUF file lacks the metadata '{key}'.")
+    return value
+
+
+def _check_tensor(gguf: GGUF, tensor: Tensor) -> None:
+    kind = TENSOR_TYPES.get(tensor.type)
+    if kind is None:
+        known = ", ".join(known.name for known in TENSOR_TYPES.values())
+        raise InvalidModel(f"Tensor '{tensor.name}' has the ggml type {tensor.type}; the converter reads {known}.")
+    weights = prod(tensor.shape)
+    end = gguf.data_offset + tensor.offset + -(-weights // kind.weights) * kind.bytes
+    if weights == 0 or end > gguf.size:
+        raise InvalidModel(
+            f"Tensor '{tensor.name}' of shape {list(tensor.shape)} would end at byte {end}, but the file has "
+            f"{gguf.size} bytes. It was probably not downloaded to its end."
+        )

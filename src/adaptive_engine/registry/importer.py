@@ -1,0 +1,150 @@
+"""Brings a model into the data directory: everything or nothing, one importer at a time, safe to repeat."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from adaptive_engine.errors import Conflict
+from adaptive_engine.registry.directory import (
+    MANIFEST_VERSION,
+    FileRecord,
+    Manifest,
+    ModelDirectory,
+    Source,
+    derive_key,
+    file_sha256,
+    locate,
+)
+from adaptive_engine.registry.progress import Progress, silent
+from adaptive_engine.registry.sources import ModelSource, examine
+from adaptive_engine.types import now_ms
+
+STAGING_PREFIX = ".importing-"
+
+
+def import_model(
+    source: Path,
+    models_dir: Path,
+    key: str | None = None,
+    *,
+    name: str | None = None,
+    origin: str | None = None,
+    progress: Progress = silent,
+) -> ModelDirectory:
+    """Imports a GGUF file or an OpenVINO directory as `<models_dir>/<key>`, which appears complete or not at all.
+
+    The key is derived from the file name when it is not given. A key that holds the same source already is left as it
+    is. Raises `InvalidModel` for a source that is refused, `InvalidRequest` for a bad key and `Conflict` when the key
+    belongs to another model.
+    """
+    target = locate(models_dir, key or derive_key(source.name))
+    examined = examine(source, progress)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(target, progress):
+        _remove_leftovers(target)
+        if target.exists():
+            return _existing(target, examined)
+        with _staging(target) as staging:
+            examined.write(staging, progress)
+            _seal(staging, target.name, examined, name=name, origin=origin)
+            os.rename(staging, target)
+        _sync(target.parent)
+    return ModelDirectory.load(target)
+
+
+def _existing(target: Path, source: ModelSource) -> ModelDirectory:
+    model = ModelDirectory.load(target)
+    if model.manifest.source.sha256 != source.sha256:
+        raise Conflict(
+            f"The key '{target.name}' belongs to another model ({model.manifest.source.file}); choose another key.",
+            param="key",
+        )
+    return model
+
+
+def _seal(staging: Path, key: str, source: ModelSource, *, name: str | None, origin: str | None) -> None:
+    """Writes the manifest last and brings every file to the disk, so that a rename can make them visible."""
+    files = {}
+    for path in sorted(staging.iterdir()):
+        files[path.name] = FileRecord(file_sha256(path), path.stat().st_size)
+        _sync(path)
+    Manifest(
+        version=MANIFEST_VERSION,
+        key=key,
+        name=_printable(name or source.name),
+        family=source.family,
+        source=Source(source.kind, source.path.name, source.sha256, origin),
+        format="openvino-ir",
+        quantization=source.quantization,
+        context_length=source.context_length,
+        capabilities=("TextGeneration",),
+        files=files,
+        created_at=now_ms(),
+        converter=source.converter,
+    ).write(staging)
+    _sync(staging)
+
+
+@contextmanager
+def _lock(target: Path, progress: Progress) -> Iterator[None]:
+    """Waits for other importers of the same key; they are told apart by key, so different models do not wait."""
+    lock = _key_lock(target)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        progress("wait", 0, None)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _key_lock(target: Path) -> FileLock:
+    folder = target.parent / ".locks"
+    folder.mkdir(exist_ok=True)
+    return FileLock(folder / f"{target.name}.lock")
+
+
+@contextmanager
+def _staging(target: Path) -> Iterator[Path]:
+    path = target.parent / f"{STAGING_PREFIX}{target.name}-{os.getpid()}"
+    path.mkdir()
+    try:
+        yield path
+    finally:
+        # After the rename there is nothing left to remove.
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Removes what importers that were killed left behind; whoever is alive holds the lock of its key."""
+    for path in target.parent.glob(f"{STAGING_PREFIX}*"):
+        key = path.name.removeprefix(STAGING_PREFIX).rpartition("-")[0]
+        if key == target.name:
+            shutil.rmtree(path, ignore_errors=True)
+            continue
+        try:
+            with _key_lock(target.parent / key).acquire(timeout=0):
+                shutil.rmtree(path, ignore_errors=True)
+        except Timeout:
+            continue
+
+
+def _printable(name: str) -> str:
+    """A display name without control characters, which would reach terminals and logs."""
+    return "".join(character for character in name if character.isprintable())[:200] or "unnamed"
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,301 @@
+"""What can be imported: a GGUF file or a directory with an OpenVINO IR. A source is examined before it is trusted."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, Protocol
+
+import orjson
+
+from adaptive_engine.registry.directory import MODEL_FILES
+from adaptive_engine.registry.errors import InvalidModel
+from adaptive_engine.registry.family import check_convertible, generation_config, model_config, quantization
+from adaptive_engine.registry.gguf import read_gguf
+from adaptive_engine.registry.progress import Progress
+
+CHUNK = 4 << 20
+MAX_JSON_BYTES = 1 << 20
+MAX_TEMPLATE_BYTES = 1 << 20
+# No model that the engine can hold comes near; a larger number is a broken file.
+MAX_CONTEXT = 1 << 24
+
+_MODEL_TYPE = re.compile(r"[a-z0-9_.-]{1,64}", re.ASCII)
+
+# Files that Python would have to execute to read.
+PICKLES = frozenset({".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"})
+
+# 1 MB/s is far below what any disk and the converter reach together.
+CONVERT_SECONDS, CONVERT_BYTES_PER_SECOND = 300, 1 << 20
+
+
+class ModelSource(Protocol):
+    """Something examined that can write itself into an empty directory as a complete model, manifest excepted."""
+
+    kind: Literal["gguf", "openvino"]
+    path: Path
+    sha256: str
+    name: str
+    family: str
+    context_length: int
+    quantization: str | None
+    converter: str
+
+    def write(self, directory: Path, progress: Progress) -> None: ...
+
+
+def examine(path: Path, progress: Progress) -> ModelSource:
+    """The source at `path`, its metadata read and checked. Raises `InvalidModel` with the reason and the way out."""
+    # Links are followed here only: the caller named this very path, and download caches are made of links.
+    try:
+        resolved = path.resolve(strict=True)
+    except (OSError, ValueError) as exc:
+        raise InvalidModel(f"'{path}' cannot be opened: {getattr(exc, 'strerror', None) or exc}.") from exc
+    if resolved.is_dir():
+        return OpenVinoSource(resolved, progress)
+    if path.suffix.lower() != ".gguf":
+        raise InvalidModel(f"'{path}' is neither a GGUF file nor a directory with an OpenVINO model.")
+    return GGUFSource(resolved, path.stem, progress)
+
+
+class GGUFSource:
+    """A GGUF file of a family that `openvino_genai` converts."""
+
+    kind: Literal["gguf", "openvino"] = "gguf"
+
+    def __init__(self, path: Path, stem: str, progress: Progress) -> None:
+        self.path = path
+        with open_regular(path) as file:
+            self.sha256 = _hash(file, os.fstat(file.fileno()).st_size, "read", progress)
+        self._gguf = read_gguf(path)
+        self.family = check_convertible(self._gguf)
+        self._config = model_config(self._gguf, self.family)
+        self.context_length = check_context(self._config["max_position_embeddings"])
+        self.quantization: str | None = quantization(self._gguf)
+        self.name = self._gguf.text("general.name") or stem
+        self.converter = f"openvino-genai {version('openvino-genai')}"
+
+    def write(self, directory: Path, progress: Progress) -> None:
+        # Tokenizer first: it takes a second and refuses what the slow conversion could not make up for.
+        self._write_texts(directory)
+        progress("convert", 0, None)
+        link = directory / "model.gguf"
+        link.symlink_to(self.path)
+        limit = CONVERT_SECONDS + self.path.stat().st_size // CONVERT_BYTES_PER_SECOND
+        run_child("gguf", link, limit)
+        link.unlink()
+
+    def _write_texts(self, directory: Path) -> None:
+        from adaptive_engine.registry.tokenizer import build_tokenizer, tokenizer_config
+
+        build_tokenizer(self._gguf).save(str(directory / "tokenizer.json"))
+        write_json(directory / "tokenizer_config.json", tokenizer_config(self._gguf))
+        write_json(directory / "config.json", self._config)
+        write_json(directory / "generation_config.json", generation_config(self._gguf))
+        template = self._gguf.text("tokenizer.chat_template")
+        if template is not None:
+            (directory / "chat_template.jinja").write_bytes(template.encode())
+
+
+class OpenVinoSource:
+    """A directory as optimum-intel and the OpenVINO hubs write it. Only files of the allow-list are opened."""
+
+    kind: Literal["gguf", "openvino"] = "openvino"
+    converter = "none (copied)"
+    quantization: str | None = None
+
+    def __init__(self, path: Path, progress: Progress) -> None:
+        self.path = path
+        self._files = self._allowed_files()
+        self._config = self._read_json("config.json")
+        self.family = self._model_type()
+        self.context_length = check_context(self._config.get("max_position_embeddings"))
+        self.name = path.name
+        self._tokenizer_config = (
+            self._read_json("tokenizer_config.json") if "tokenizer_config.json" in self._files else {}
+        )
+        self._ends = self._end_tokens()
+        self.sha256 = self._digest(progress)
+
+    def write(self, directory: Path, progress: Progress) -> None:
+        total = sum(self._size(name) for name in self._files)
+        done = 0
+        for name in self._files:
+            with open_regular(self.path / name) as source, (directory / name).open("xb") as target:
+                for chunk in iter(lambda: source.read(CHUNK), b""):
+                    target.write(chunk)
+                    done += len(chunk)
+                    progress("copy", done, total)
+        if "generation_config.json" not in self._files:
+            write_json(directory / "generation_config.json", {"eos_token_id": self._ends})
+        self._write_template(directory)
+        self._check_copy(directory, progress)
+
+    def _allowed_files(self) -> list[str]:
+        entries = list(os.scandir(self.path))
+        for entry in entries:
+            _check_entry(entry)
+        names = {entry.name for entry in entries}
+        self._check_complete(names)
+        return sorted(names & MODEL_FILES)
+
+    def _check_complete(self, names: set[str]) -> None:
+        if "openvino_model.xml" not in names and any(name.endswith(".safetensors") for name in names):
+            raise InvalidModel(
+                f"'{self.path}' holds a Hugging Face checkpoint. Convert it first: "
+                "optimum-cli export openvino --model DIRECTORY --task text-generation-with-past OUTPUT"
+            )
+        if "tokenizer.json" not in names and "openvino_tokenizer.xml" in names:
+            raise InvalidModel(
+                f"'{self.path}' has openvino_tokenizer.xml but no tokenizer.json, which the engine needs. "
+                "Copy tokenizer.json from the original model into the directory."
+            )
+        required = {"openvino_model.xml", "openvino_model.bin", "tokenizer.json", "config.json"}
+        missing = required - names
+        if missing:
+            raise InvalidModel(f"'{self.path}' is no OpenVINO model directory: it lacks {', '.join(sorted(missing))}.")
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        value = read_json(self.path / name)
+        if names_code(value):
+            raise InvalidModel(f"'{self.path}/{name}' asks to run code of the model (auto_map or trust_remote_code).")
+        return value
+
+    def _model_type(self) -> str:
+        family = self._config.get("model_type")
+        if not isinstance(family, str) or not _MODEL_TYPE.fullmatch(family):
+            raise InvalidModel(f"'{self.path}/config.json' has no usable model_type.")
+        return family
+
+    def _end_tokens(self) -> list[int]:
+        """Ids that end an answer, from `generation_config.json` or else from `config.json`."""
+        config = self._read_json("generation_config.json") if "generation_config.json" in self._files else self._config
+        ends = config.get("eos_token_id")
+        ids: list[Any] = ends if isinstance(ends, list) else [ends]
+        if not ids or not all(type(index) is int and index >= 0 for index in ids):
+            raise InvalidModel(f"'{self.path}' names no token that ends an answer (eos_token_id).")
+        return ids
+
+    def _digest(self, progress: Progress) -> str:
+        """One checksum over the names and contents of all files that would be copied."""
+        digest = hashlib.sha256()
+        for name in self._files:
+            with open_regular(self.path / name) as file:
+                digest.update(f"{name}\0{_hash(file, self._size(name), 'read', progress)}\n".encode())
+        return digest.hexdigest()
+
+    def _size(self, name: str) -> int:
+        return (self.path / name).stat(follow_symlinks=False).st_size
+
+    def _write_template(self, directory: Path) -> None:
+        """Older exports keep the chat template inside `tokenizer_config.json`."""
+        template = self._tokenizer_config.get("chat_template")
+        target = directory / "chat_template.jinja"
+        if isinstance(template, str) and not target.exists():
+            target.write_bytes(template.encode())
+        if target.exists() and target.stat().st_size > MAX_TEMPLATE_BYTES:
+            raise InvalidModel(f"The chat template of '{self.path}' is larger than {MAX_TEMPLATE_BYTES} bytes.")
+
+    def _check_copy(self, directory: Path, progress: Progress) -> None:
+        from tokenizers import Tokenizer
+
+        progress("check", 0, None)
+        try:
+            Tokenizer.from_file(str(directory / "tokenizer.json"))
+        except Exception as exc:  # tokenizers raises plain Exception for every fault of the file
+            raise InvalidModel(f"'{self.path}/tokenizer.json' cannot be read: {exc}") from exc
+        run_child("check", directory / "openvino_model.xml", CONVERT_SECONDS)
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[BinaryIO]:
+    """Opens a regular file for reading; a link, a FIFO or a device is refused without waiting for it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as exc:
+        raise InvalidModel(f"'{path}' cannot be opened: {exc.strerror}.") from exc
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise InvalidModel(f"'{path}' is not a regular file.")
+        yield file
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    with open_regular(path) as file:
+        raw = file.read(MAX_JSON_BYTES + 1)
+    if len(raw) > MAX_JSON_BYTES:
+        raise InvalidModel(f"'{path}' is larger than {MAX_JSON_BYTES} bytes.")
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as exc:
+        raise InvalidModel(f"'{path}' is not JSON: {exc}.") from exc
+    if not isinstance(value, dict):
+        raise InvalidModel(f"'{path}' must hold a JSON object.")
+    return value
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    path.write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def names_code(value: object) -> bool:
+    """Whether a configuration, at any depth, asks its reader to run code that comes with the model."""
+    if isinstance(value, dict):
+        return bool({"auto_map", "trust_remote_code"} & value.keys()) or any(map(names_code, value.values()))
+    return isinstance(value, list) and any(map(names_code, value))
+
+
+def check_context(tokens: object) -> int:
+    if type(tokens) is not int or not 1 <= tokens <= MAX_CONTEXT:
+        raise InvalidModel(f"The model says that its context holds {tokens!r} tokens; expected 1 to {MAX_CONTEXT}.")
+    return tokens
+
+
+def run_child(work: str, path: Path, timeout: int) -> None:
+    """Runs `convert.py`; a failure, a crash or `timeout` seconds without an end become `InvalidModel`."""
+    command = [sys.executable, "-m", "adaptive_engine.registry.convert", work, str(path)]
+    try:
+        child = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=timeout
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise InvalidModel(f"The model could not be converted within {timeout} s.") from exc
+    if child.returncode < 0:
+        raise InvalidModel(f"The model file is damaged: reading it ended with signal {-child.returncode}.")
+    if child.returncode:
+        reason = child.stderr.decode(errors="replace").strip()[-2000:]
+        raise InvalidModel(f"The model could not be read: {reason or 'no reason given'}")
+
+
+def _check_entry(entry: os.DirEntry[str]) -> None:
+    """A foreign file is ignored, but what could lead outside the directory or hide code is refused by name."""
+    if entry.is_dir(follow_symlinks=False):
+        return
+    info = entry.stat(follow_symlinks=False)
+    if not stat.S_ISREG(info.st_mode) or info.st_nlink > 1:
+        raise InvalidModel(
+            f"'{entry.path}' is a link, a FIFO or a device. Import a plain copy of the directory (cp -rL SOURCE COPY)."
+        )
+    suffix = Path(entry.name).suffix.lower()
+    if suffix in PICKLES or (suffix == ".bin" and not entry.name.startswith("openvino_")):
+        raise InvalidModel(
+            f"'{entry.path}' is a pickle, which can run code when it is read. Remove it from the source."
+        )
+
+
+def _hash(file: BinaryIO, size: int, stage: str, progress: Progress) -> str:
+    digest = hashlib.sha256()
+    done = 0
+    for chunk in iter(lambda: file.read(CHUNK), b""):
+        digest.update(chunk)
+        done += len(chunk)
+        progress(stage, done, size)
+    return digest.hexdigest()
