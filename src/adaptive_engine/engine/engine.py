@@ -1,0 +1,319 @@
+"""The engine: a thread that runs steps, and the asyncio side that feeds it.
+
+submit, cancel          asyncio loop  ->  inbox
+schedule, run, sample   engine thread
+deltas                  engine thread ->  one call per loop and step  ->  TokenStream
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import structlog
+
+from adaptive_engine.engine.detokenizer import TextStream
+from adaptive_engine.engine.kv_cache import BlockPool, block_names
+from adaptive_engine.engine.runner import SCRATCH_BLOCKS, Precision, Runner
+from adaptive_engine.engine.sampler import sample
+from adaptive_engine.engine.scheduler import Scheduler
+from adaptive_engine.engine.sequence import GenerationRequest, Sequence, Slice
+from adaptive_engine.engine.stats import EngineStats
+from adaptive_engine.engine.stream import Delta, Timings, TokenStream
+from adaptive_engine.engine.template import ChatTemplate
+from adaptive_engine.engine.tokenizer import Disguise, Tokenizer
+from adaptive_engine.errors import AdaptiveError, ContextLengthExceeded, EngineFailed, InvalidRequest, Overloaded
+from adaptive_engine.types import ChatMessage, FinishReason, Usage
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How an engine is loaded. Sizes are in tokens unless they say otherwise."""
+
+    precision: Precision = "fast"
+    kv_cache_len: int = 32_768
+    """Tokens whose keys and values fit into the cache, for all sequences together."""
+    max_seq_len: int | None = None
+    """Prompt and answer together; None is what the model was trained for."""
+    max_running: int = 64
+    max_waiting: int = 256
+    """Requests beyond the running ones; more are refused with Overloaded."""
+    prefill_tokens: int = 1024
+    prefill_tokens_busy: int = 128
+    """Most prompt tokens in a step while others decode: the gap that a long prompt may cause."""
+    threads: int = 0
+    """Inference threads; 0 is one for each core."""
+    hang_seconds: float = 60.0
+    """A single step longer than this makes the engine unhealthy."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineHealth:
+    alive: bool
+    reason: str = ""
+
+
+class Engine:
+    """Continuous batching of one model.
+
+    `submit` and `render` belong to the asyncio side; everything else happens in the engine's own thread.
+    """
+
+    def __init__(self, name: str, runner: Runner, tokenizer: Tokenizer, template: ChatTemplate,
+                 max_seq_len: int, options: EngineOptions) -> None:  # fmt: skip
+        self.name = name
+        self.tokenizer = tokenizer
+        self.options = options
+        pool = BlockPool(runner.num_blocks, runner.shape.block_size, reserved=SCRATCH_BLOCKS)
+        self.max_seq_len = min(max_seq_len, pool.num_blocks * pool.block_size)
+        self.stats = EngineStats(kv_blocks_total=pool.num_blocks)
+        self._template = template
+        self._runner = runner
+        self._scheduler = Scheduler(
+            pool,
+            max_running=options.max_running,
+            prefill_tokens=options.prefill_tokens,
+            prefill_tokens_busy=options.prefill_tokens_busy,
+        )
+        self._token_bytes = tokenizer.token_bytes + [b""] * (runner.shape.vocab_size - tokenizer.vocab_size)
+        self._sequences: dict[TokenStream, Sequence] = {}
+        self._outbox: dict[asyncio.AbstractEventLoop, list[tuple[TokenStream, Delta | BaseException]]] = {}
+        # deque.append and popleft are atomic; the event only wakes an idle thread.
+        self._inbox: deque[tuple[Literal["add", "cancel"], TokenStream, Sequence | None]] = deque()
+        self._wake = threading.Event()
+        self._closing = False
+        self._step_started: float | None = None
+        self._thread = threading.Thread(target=self._run, name=f"engine-{name}", daemon=True)
+
+    @classmethod
+    def load(cls, directory: Path, options: EngineOptions | None = None) -> Engine:
+        """Load a model directory and start its thread. Takes seconds: not for an event loop."""
+        options = options or EngineOptions()
+        config = json.loads((directory / "config.json").read_text("utf-8"))
+        tokenizer = Tokenizer.load(directory)
+        template = ChatTemplate(
+            (directory / "chat_template.jinja").read_text("utf-8"),
+            bos=tokenizer.special.bos,
+            eos=tokenizer.special.eos,
+        )
+        template.render([ChatMessage("user", "A template that cannot render this would fail at every request.")])
+        runner = Runner.load(
+            directory, kv_tokens=options.kv_cache_len, precision=options.precision, threads=options.threads
+        )
+        limit = options.max_seq_len or int(config["max_position_embeddings"])
+        engine = cls(directory.name, runner, tokenizer, template, limit, options)
+        engine._thread.start()
+        return engine
+
+    def render(self, messages: list[ChatMessage]) -> tuple[int, ...]:
+        """The prompt of `messages` as token ids. Texts of control tokens inside messages stay text."""
+        texts = [m.content for m in messages] + [m.name for m in messages if m.name]
+        disguise = Disguise(self.tokenizer, texts)
+        rendered = self._template.render(
+            [ChatMessage(m.role, disguise.hide(m.content), disguise.hide(m.name) if m.name else None) for m in messages]
+        )
+        return tuple(disguise.encode(rendered))
+
+    def submit(self, request: GenerationRequest) -> TokenStream:
+        """Queue a generation and return its stream; must be called on the loop that will read it.
+
+        Raises ContextLengthExceeded, InvalidRequest (empty prompt), Overloaded (queue full) or EngineFailed.
+        """
+        prompt = request.prompt
+        if not prompt:
+            raise InvalidRequest("The prompt is empty.", param="messages")
+        if len(prompt) > self.max_seq_len:
+            raise ContextLengthExceeded(len(prompt), self.max_seq_len, self.name)
+        if self._closing or not self._thread.is_alive():
+            raise EngineFailed(f"The engine of model '{self.name}' has stopped.")
+        if len(self._sequences) >= self.options.max_running + self.options.max_waiting:
+            raise Overloaded(f"Model '{self.name}' has {len(self._sequences)} requests in its queue. Try again later.")
+        stream = TokenStream(self._cancel)
+        # The last token generated needs no place in the cache.
+        room = self.max_seq_len - len(prompt) + 1
+        sequence = Sequence(
+            request=request,
+            stream=stream,
+            text=TextStream(request.params.stop, drop_first_space=self.tokenizer.drops_first_space),
+            rng=random.Random(request.params.seed),
+            max_new_tokens=min(request.params.max_tokens or room, room),
+            tokens=list(prompt),
+            prompt_length=len(prompt),
+            prompt_names=block_names(request.cache_salt, prompt, self._runner.shape.block_size),
+        )
+        self._sequences[stream] = sequence
+        self._post(("add", stream, sequence))
+        return stream
+
+    def health(self) -> EngineHealth:
+        started = self._step_started
+        if not self._thread.is_alive():
+            return EngineHealth(False, "the engine thread has ended")
+        if started is not None and time.perf_counter() - started > self.options.hang_seconds:
+            return EngineHealth(False, f"a step has been running for more than {self.options.hang_seconds:g} s")
+        return EngineHealth(True)
+
+    async def close(self) -> None:
+        """Stop after the current step; streams that still run end with EngineFailed."""
+        self._closing = True
+        self._wake.set()
+        await asyncio.to_thread(self._thread.join, 10)
+
+    def _cancel(self, stream: TokenStream) -> None:
+        self._post(("cancel", stream, None))
+
+    def _post(self, message: tuple[Literal["add", "cancel"], TokenStream, Sequence | None]) -> None:
+        self._inbox.append(message)
+        self._wake.set()
+
+    # --- the engine thread ---------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._closing:
+            try:
+                self._read_inbox()
+                if not self._scheduler.running and not self._scheduler.waiting:
+                    self._rest()
+                    continue
+                self._step()
+            except Exception as exc:
+                log.exception("engine step failed", model=self.name)
+                self._fail_all(EngineFailed(f"The engine failed during this request: {type(exc).__name__}."))
+            self._flush_outbox()
+        self._fail_all(EngineFailed("The server is shutting down."))
+        self._flush_outbox()
+
+    def _rest(self) -> None:
+        """Nothing to do: check that nothing leaked, then sleep until a message comes."""
+        self._scheduler.check()
+        self._count()
+        self._flush_outbox()
+        self._wake.wait()
+        self._wake.clear()
+
+    def _read_inbox(self) -> None:
+        while self._inbox:
+            kind, stream, sequence = self._inbox.popleft()
+            if kind == "add" and sequence is not None:
+                self._scheduler.add(sequence)
+            elif (running := self._sequences.get(stream)) is not None:
+                self._drop(running)
+                self.stats.cancelled += 1
+
+    def _step(self) -> None:
+        self._step_started = start = time.perf_counter()
+        slices = self._scheduler.schedule()
+        for part in slices:
+            if part.sequence.admitted_at is None:
+                part.sequence.admitted_at = start
+                part.sequence.stream.phase = "prefill"
+        forward = time.perf_counter()
+        logits = self._runner.run(slices)
+        self.stats.forward_seconds += time.perf_counter() - forward
+        sampled = [part.sequence for part in slices if part.wants_logits]
+        tokens = sample(logits, sampled) if sampled else []
+        for part in slices:
+            self._count_prompt(part)
+            self._scheduler.advance(part)
+        now = time.perf_counter()
+        for row, (sequence, token) in enumerate(zip(sampled, tokens, strict=True)):
+            if np.isfinite(logits[row, token]):
+                self._append(sequence, token, now)
+            else:
+                self._fail(sequence, EngineFailed("The model produced numbers that are not finite."))
+        self.stats.steps += 1
+        self._count()
+        self._step_started = None
+
+    def _append(self, sequence: Sequence, token: int, now: float) -> None:
+        """Add a sampled token; emit the text that it makes final."""
+        stream = sequence.stream
+        if sequence.first_token_at is None:
+            sequence.first_token_at = now
+            stream.phase = "decode"
+        sequence.tokens.append(token)
+        stream.completion_tokens = sequence.generated
+        self.stats.generated_tokens += 1
+        ended = token in self.tokenizer.special.end_ids and not sequence.request.params.ignore_eos
+        text = "" if ended else sequence.text.push(self._token_bytes[token])
+        if ended or sequence.text.stopped:
+            self._finish(sequence, text, "stop", now)
+        elif sequence.generated >= sequence.max_new_tokens:
+            self._finish(sequence, text, "length", now)
+        elif text:
+            self._send(stream, Delta(text))
+
+    def _finish(self, sequence: Sequence, text: str, reason: FinishReason, now: float) -> None:
+        usage = Usage(sequence.prompt_length, sequence.generated, sequence.cached_tokens)
+        since = sequence.submitted_at
+        timings = Timings(
+            queue_ms=1000 * ((sequence.admitted_at or now) - since),
+            ttft_ms=1000 * ((sequence.first_token_at or now) - since),
+            total_ms=1000 * (now - since),
+        )
+        self._drop(sequence)
+        self.stats.finished += 1
+        self._send(sequence.stream, Delta(text + sequence.text.flush(), reason, usage, timings))
+
+    def _fail(self, sequence: Sequence, error: AdaptiveError) -> None:
+        self._drop(sequence)
+        self.stats.failed += 1
+        self._send(sequence.stream, error)
+
+    def _fail_all(self, error: AdaptiveError) -> None:
+        """After an error in a step nothing in the cache can be trusted."""
+        self._step_started = None
+        for sequence in list(self._sequences.values()):
+            self._fail(sequence, error)
+        self._inbox = deque(message for message in self._inbox if message[0] == "add" and message[1] in self._sequences)
+        self._scheduler.pool.forget()
+
+    def _drop(self, sequence: Sequence) -> None:
+        """Free what the sequence holds. Its stream hears nothing from here."""
+        sequence.stream.phase = "done"
+        self._sequences.pop(sequence.stream, None)
+        self._scheduler.remove(sequence)
+
+    def _send(self, stream: TokenStream, message: Delta | BaseException) -> None:
+        self._outbox.setdefault(stream.loop, []).append((stream, message))
+
+    def _flush_outbox(self) -> None:
+        for loop, messages in self._outbox.items():
+            try:
+                loop.call_soon_threadsafe(_deliver, messages)
+            except RuntimeError:
+                # The loop is closed: nobody is left to read.
+                for stream, _ in messages:
+                    stream.cancel()
+        self._outbox = {}
+
+    def _count_prompt(self, part: Slice) -> None:
+        sequence = part.sequence
+        if sequence.computed < sequence.prompt_length:
+            if not sequence.preemptions and sequence.computed == sequence.cached_tokens:
+                self.stats.cached_tokens += sequence.cached_tokens
+            self.stats.prompt_tokens += min(part.stop, sequence.prompt_length) - part.start
+
+    def _count(self) -> None:
+        self.stats.running = len(self._scheduler.running)
+        self.stats.waiting = len(self._scheduler.waiting)
+        self.stats.kv_blocks_used = self._scheduler.pool.used
+        self.stats.preemptions = self._scheduler.preemptions
+
+
+def _deliver(messages: list[tuple[TokenStream, Delta | BaseException]]) -> None:
+    for stream, message in messages:
+        if isinstance(message, Delta):
+            stream.deliver(message)
+        else:
+            stream.fail(message)

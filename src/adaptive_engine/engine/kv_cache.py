@@ -1,0 +1,134 @@
+"""Blocks of the paged KV cache: which are free, which are in use, and which hold a prefix worth keeping.
+
+The tensors belong to the runner; this file only hands out block numbers. A block holds the keys and values of
+`block_size` consecutive tokens. A *full* block is named by the chained hash of all tokens up to its end (vLLM's
+scheme), salted by its owner, so equal prefixes of one owner share blocks and two owners never do.
+
+A block number is in exactly one of three places:
+
+    free      holds nothing
+    idle      unreferenced, but named: reused on a hash hit, taken in least-recently-used order when free runs out
+    in use    referenced by one sequence or more
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections import OrderedDict
+from collections.abc import Sequence as Seq
+
+BlockName = bytes
+
+
+class OutOfBlocks(Exception):
+    """Neither a free nor an idle block is left."""
+
+
+def block_names(salt: bytes, tokens: Seq[int], block_size: int, known: Seq[BlockName] = ()) -> list[BlockName]:
+    """Names of all full blocks of `tokens`; `known` are the leading ones, already computed."""
+    names = list(known)
+    parent = names[-1] if names else salt
+    for start in range(len(names) * block_size, len(tokens) - block_size + 1, block_size):
+        content = array("q", tokens[start : start + block_size]).tobytes()
+        parent = hashlib.blake2b(content, key=parent, digest_size=16).digest()
+        names.append(parent)
+    return names
+
+
+class BlockPool:
+    """Hands out blocks and remembers named ones. Not thread-safe: only the engine thread uses it."""
+
+    def __init__(self, num_blocks: int, block_size: int, *, reserved: int = 1) -> None:
+        """Blocks `0 .. reserved-1` are never handed out; the runner uses them as scratch."""
+        if num_blocks <= reserved:
+            raise ValueError("the KV cache needs more blocks than are reserved")
+        self.block_size = block_size
+        self.num_blocks = num_blocks - reserved
+        self._reserved = reserved
+        self._free = list(range(num_blocks - 1, reserved - 1, -1))
+        self._idle: OrderedDict[int, BlockName] = OrderedDict()
+        self._references = [0] * num_blocks
+        self._name_of: dict[int, BlockName] = {}
+        self._block_of: dict[BlockName, int] = {}
+
+    @property
+    def available(self) -> int:
+        """Blocks that `allocate` can hand out now."""
+        return len(self._free) + len(self._idle)
+
+    @property
+    def used(self) -> int:
+        return self.num_blocks - self.available
+
+    def match(self, names: Seq[BlockName]) -> int:
+        """How many leading `names` have a block. Takes nothing."""
+        count = 0
+        for name in names:
+            if name not in self._block_of:
+                break
+            count += 1
+        return count
+
+    def idle_among(self, names: Seq[BlockName]) -> int:
+        """How many blocks of `names` are idle, so that sharing them lowers `available`."""
+        return sum(self._block_of[name] in self._idle for name in names)
+
+    def share(self, names: Seq[BlockName]) -> list[int]:
+        """Reference the blocks of `names`, all of which must match."""
+        blocks = [self._block_of[name] for name in names]
+        for block in blocks:
+            self._references[block] += 1
+            self._idle.pop(block, None)
+        return blocks
+
+    def allocate(self, count: int) -> list[int]:
+        """`count` blocks with undefined content, each referenced once; all or none."""
+        if count > self.available:
+            raise OutOfBlocks
+        blocks = []
+        for _ in range(count):
+            if self._free:
+                block = self._free.pop()
+            else:
+                block, name = self._idle.popitem(last=False)
+                del self._block_of[name], self._name_of[block]
+            self._references[block] = 1
+            blocks.append(block)
+        return blocks
+
+    def name(self, block: int, name: BlockName) -> None:
+        """Record that `block` is full and holds `name`. The first block of a name keeps it."""
+        if name not in self._block_of and block not in self._name_of:
+            self._block_of[name] = block
+            self._name_of[block] = name
+
+    def release(self, blocks: Seq[int]) -> None:
+        """Drop one reference of each. Last blocks of a prefix are evicted before the ones they build on."""
+        for block in reversed(blocks):
+            self._references[block] -= 1
+            if self._references[block]:
+                continue
+            name = self._name_of.get(block)
+            if name is None:
+                self._free.append(block)
+            else:
+                self._idle[block] = name
+
+    def forget(self) -> None:
+        """Drop all names: after a failed step nobody knows what the tensors hold. Nothing may be in use."""
+        self._free.extend(self._idle)
+        self._idle.clear()
+        self._name_of.clear()
+        self._block_of.clear()
+
+    def check(self, in_use: int = 0) -> None:
+        """Raise when a block was lost or counted twice; `in_use` blocks may be referenced."""
+        referenced = sum(count > 0 for count in self._references)
+        if min(self._references) < 0 or referenced != in_use or self.available + in_use != self.num_blocks:
+            raise AssertionError(
+                f"KV blocks leaked: {len(self._free)} free + {len(self._idle)} idle + {referenced} in use "
+                f"of {self.num_blocks}, expected {in_use} in use"
+            )
+        if len(self._name_of) != len(self._block_of):
+            raise AssertionError("KV block names and blocks disagree")

@@ -1,0 +1,148 @@
+"""Decides which tokens of which sequences the next step computes.
+
+Running sequences decode first, one token each; what is left of the step's token budget goes to prompts, in chunks, in
+the order they came. So a long prompt never stalls running streams for longer than one chunk (Sarathi-Serve, 2024).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from adaptive_engine.engine.kv_cache import BlockName, BlockPool, block_names
+from adaptive_engine.engine.sequence import Sequence, Slice
+
+
+class Scheduler:
+    """Owns the sequences from submission to release. Not thread-safe: only the engine thread uses it."""
+
+    def __init__(self, pool: BlockPool, *, max_running: int, prefill_tokens: int, prefill_tokens_busy: int) -> None:
+        """A step prefills up to `prefill_tokens`, but `prefill_tokens_busy` while others decode."""
+        self.pool = pool
+        self.waiting: deque[Sequence] = deque()
+        self.running: list[Sequence] = []
+        self.preemptions = 0
+        self._max_running = max_running
+        self._prefill_tokens = prefill_tokens
+        self._prefill_tokens_busy = prefill_tokens_busy
+        # Prompt blocks that a running sequence is about to compute: others with the same prefix wait for them.
+        self._filling: dict[BlockName, Sequence] = {}
+
+    def add(self, sequence: Sequence) -> None:
+        self.waiting.append(sequence)
+
+    def schedule(self) -> list[Slice]:
+        """The slices of the next step; empty only when there is no work."""
+        slices = self._decodes()
+        budget = self._prefill_tokens_busy if slices else self._prefill_tokens
+        for sequence in self.running:
+            if sequence.remaining > 1 and budget > 0:
+                budget -= self._take(sequence, budget, slices)
+        for sequence in list(self.waiting):
+            if budget <= 0 or len(self.running) >= self._max_running:
+                break
+            if self._must_wait_for_prefix(sequence):
+                continue
+            if not self._admit(sequence):
+                break
+            budget -= self._take(sequence, budget, slices)
+        return slices
+
+    def advance(self, part: Slice) -> None:
+        """The step has computed `part`: its full blocks can be shared from now on."""
+        sequence = part.sequence
+        sequence.computed = part.stop
+        size = self.pool.block_size
+        known = len(sequence.names)
+        if sequence.computed // size == known:
+            return
+        # Names of a resumed sequence's generated tokens are not among the prompt's.
+        sequence.names = block_names(
+            sequence.request.cache_salt, sequence.tokens[: sequence.computed], size, sequence.names
+        )
+        for index in range(known, len(sequence.names)):
+            name = sequence.names[index]
+            self.pool.name(sequence.blocks[index], name)
+            self._filling.pop(name, None)
+
+    def remove(self, sequence: Sequence) -> None:
+        """The sequence has ended, for whatever reason. Its named blocks stay for reuse."""
+        if sequence in self.running:
+            self.running.remove(sequence)
+            self._release(sequence)
+        elif sequence in self.waiting:
+            self.waiting.remove(sequence)
+
+    def check(self) -> None:
+        """Invariants that hold when nothing runs."""
+        assert not self.running, "check is for an idle engine"
+        if self._filling:
+            raise AssertionError("an idle engine still fills blocks")
+        self.pool.check()
+
+    def _decodes(self) -> list[Slice]:
+        slices: list[Slice] = []
+        for sequence in list(self.running):
+            if sequence.remaining != 1 or sequence not in self.running:
+                continue
+            if self._reserve(sequence, len(sequence.tokens)):
+                slices.append(Slice(sequence, sequence.computed, len(sequence.tokens)))
+        # Making room may have preempted a sequence that already had its slice.
+        return [part for part in slices if part.sequence.blocks]
+
+    def _take(self, sequence: Sequence, budget: int, slices: list[Slice]) -> int:
+        count = min(budget, sequence.remaining)
+        slices.append(Slice(sequence, sequence.computed, sequence.computed + count))
+        return count
+
+    def _reserve(self, sequence: Sequence, tokens: int) -> bool:
+        """Blocks for `tokens` tokens; the youngest running sequences give way. False: the sequence itself had to."""
+        missing = -(-tokens // self.pool.block_size) - len(sequence.blocks)
+        while missing > self.pool.available:
+            victim = self.running[-1]
+            self._preempt(victim)
+            if victim is sequence:
+                return False
+        if missing > 0:
+            sequence.blocks += self.pool.allocate(missing)
+        return True
+
+    def _preempt(self, sequence: Sequence) -> None:
+        """Take the blocks away; the tokens stay, and are computed again when there is room."""
+        self.running.remove(sequence)
+        self._release(sequence)
+        sequence.computed = 0
+        sequence.preemptions += 1
+        self.preemptions += 1
+        self.waiting.appendleft(sequence)
+
+    def _must_wait_for_prefix(self, sequence: Sequence) -> bool:
+        """Its next prompt block is being computed by another sequence right now: waiting is cheaper than twice."""
+        matched = self.pool.match(sequence.prompt_names)
+        return matched < len(sequence.prompt_names) and sequence.prompt_names[matched] in self._filling
+
+    def _admit(self, sequence: Sequence) -> bool:
+        """Share the cached prefix, allocate the rest of the tokens known so far. False: not enough room yet."""
+        size = self.pool.block_size
+        # At least the last token is computed, for its logits.
+        reusable = sequence.prompt_names[: (len(sequence.tokens) - 1) // size]
+        shared = reusable[: self.pool.match(reusable)]
+        needed = -(-len(sequence.tokens) // size) - len(shared)
+        if needed + self.pool.idle_among(shared) > self.pool.available:
+            return False
+        self.waiting.remove(sequence)
+        sequence.blocks = self.pool.share(shared) + self.pool.allocate(needed)
+        sequence.names = list(shared)
+        sequence.computed = len(shared) * size
+        if not sequence.preemptions:
+            sequence.cached_tokens = sequence.computed
+        self._filling.update((name, sequence) for name in reusable[len(shared) :])
+        self.running.append(sequence)
+        return True
+
+    def _release(self, sequence: Sequence) -> None:
+        self.pool.release(sequence.blocks)
+        sequence.blocks = []
+        sequence.names = []
+        for name in sequence.prompt_names:
+            if self._filling.get(name) is sequence:
+                del self._filling[name]

@@ -1,0 +1,91 @@
+"""One sequence being generated, and the slice of it that one step computes."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, field
+
+from adaptive_engine.engine.detokenizer import TextStream
+from adaptive_engine.engine.kv_cache import BlockName
+from adaptive_engine.engine.stream import TokenStream
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How tokens are chosen and when generation ends."""
+
+    temperature: float = 1.0
+    """0 is greedy."""
+    top_p: float = 1.0
+    seed: int | None = None
+    """None draws a fresh one; the same seed and request give the same text."""
+    max_tokens: int | None = None
+    """None generates until the model ends or the context is full."""
+    stop: tuple[str, ...] = ()
+    ignore_eos: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """All that the engine hears about a completion."""
+
+    prompt: tuple[int, ...]
+    params: SamplingParams = SamplingParams()
+    cache_salt: bytes = b""
+    """Requests share cached prefixes only when their salts are equal; at most 64 bytes."""
+
+
+@dataclass(eq=False, slots=True)
+class Sequence:
+    """The state of one generation.
+
+    Ranges of `tokens`, in order:
+
+        [0, computed)         keys and values are in `blocks`
+        [computed, len)       to be computed; one token while decoding
+        [0, prompt_length)    the prompt; what follows was generated
+    """
+
+    request: GenerationRequest
+    stream: TokenStream
+    text: TextStream
+    rng: random.Random
+    max_new_tokens: int
+    tokens: list[int]
+    prompt_length: int
+    prompt_names: list[BlockName]
+    """Names of the full blocks of the prompt, used to find a cached prefix."""
+    computed: int = 0
+    blocks: list[int] = field(default_factory=list)
+    names: list[BlockName] = field(default_factory=list)
+    """Names of the computed full blocks."""
+    cached_tokens: int = 0
+    """Prompt tokens found in the cache at first admission."""
+    preemptions: int = 0
+    submitted_at: float = field(default_factory=time.perf_counter)
+    admitted_at: float | None = None
+    first_token_at: float | None = None
+
+    @property
+    def generated(self) -> int:
+        return len(self.tokens) - self.prompt_length
+
+    @property
+    def remaining(self) -> int:
+        """Tokens whose keys and values are still to be computed."""
+        return len(self.tokens) - self.computed
+
+
+@dataclass(slots=True)
+class Slice:
+    """Tokens `[start, stop)` of a sequence, to be computed in one step."""
+
+    sequence: Sequence
+    start: int
+    stop: int
+
+    @property
+    def wants_logits(self) -> bool:
+        """Only the last token of a sequence is followed by a new one."""
+        return self.stop == len(self.sequence.tokens)

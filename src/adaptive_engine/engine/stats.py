@@ -1,0 +1,26 @@
+"""What the engine counts, as plain data; exporters read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class EngineStats:
+    """Written by the engine thread only. Counters since the start, except the first four."""
+
+    running: int = 0
+    waiting: int = 0
+    kv_blocks_used: int = 0
+    kv_blocks_total: int = 0
+    steps: int = 0
+    """Also the heartbeat: it grows while there is work."""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    generated_tokens: int = 0
+    finished: int = 0
+    cancelled: int = 0
+    failed: int = 0
+    preemptions: int = 0
+    forward_seconds: float = 0.0
+    """Time inside the model, to compare with the time around it."""

@@ -1,0 +1,86 @@
+"""What the engine thread sends to one consumer on an asyncio loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from adaptive_engine.types import FinishReason, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Milliseconds since the request was submitted."""
+
+    queue_ms: float
+    """Until the scheduler admitted it."""
+    ttft_ms: float
+    """Until its first token was sampled."""
+    total_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of text, and on the last one why generation ended."""
+
+    text: str
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    timings: Timings | None = None
+
+
+class TokenStream:
+    """An async iterator of deltas. Ends after the delta with a `finish_reason`, or raises what went wrong.
+
+    A slow reader costs no memory beyond its own text: deltas that wait are merged into one.
+    """
+
+    def __init__(self, on_cancel: Callable[[TokenStream], None]) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.completion_tokens = 0
+        """Tokens generated so far; also true after a cancellation."""
+        self.phase = "queue"
+        """`queue`, `prefill`, `decode` or `done`: where a cancellation met the request."""
+        self._on_cancel = on_cancel
+        self._waiting: Delta | None = None
+        self._error: BaseException | None = None
+        self._reader: asyncio.Future[None] | None = None
+        self._ended = False
+
+    def __aiter__(self) -> TokenStream:
+        return self
+
+    async def __anext__(self) -> Delta:
+        while self._waiting is None:
+            if self._error is not None:
+                self._ended = True
+                raise self._error
+            if self._ended:
+                raise StopAsyncIteration
+            self._reader = self.loop.create_future()
+            await self._reader
+        delta, self._waiting = self._waiting, None
+        self._ended = delta.finish_reason is not None
+        return delta
+
+    def cancel(self) -> None:
+        """Free everything the request holds within one step. Safe to call at any time, also after the end."""
+        if self.phase != "done":
+            self._on_cancel(self)
+
+    def deliver(self, delta: Delta) -> None:
+        """Called on the loop."""
+        if self._waiting is not None:
+            delta = Delta(self._waiting.text + delta.text, delta.finish_reason, delta.usage, delta.timings)
+        self._waiting = delta
+        self._wake()
+
+    def fail(self, error: BaseException) -> None:
+        """Called on the loop: the iterator raises `error` after the text that already arrived."""
+        self._error = error
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)

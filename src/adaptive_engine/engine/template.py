@@ -1,0 +1,125 @@
+"""A model's chat template: Jinja from a model file, so a program we did not write.
+
+It runs in Jinja's immutable sandbox (no attribute access to Python's insides, no loader to include files with) with
+limits on what it may repeat, loop and produce. The dialect is Hugging Face's
+(https://huggingface.co/docs/transformers/chat_templating).
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator, Sequence as Seq
+from datetime import datetime
+from typing import Any, NoReturn
+
+import jinja2
+from jinja2.ext import loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+
+from adaptive_engine.errors import EngineFailed, InvalidRequest
+from adaptive_engine.types import ChatMessage
+
+RENDER_SECONDS = 2.0
+# Template output beyond the messages: role markers, default system prompts, dates.
+_OWN_CHARACTERS = 64 * 1024
+
+
+class _TemplateLimit(Exception):
+    """The template tried to do more than a chat template needs."""
+
+
+class _Refusal(Exception):
+    """The template called `raise_exception`: the messages are not what it supports."""
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    intercepted_binops = frozenset(["*", "**", "%"])
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        """Arithmetic on numbers only where a repeated string, a power or a width could fill the memory."""
+        if operator == "**" or not all(isinstance(side, int | float) for side in (left, right)):
+            raise SecurityError(f"operator {operator} is limited to numbers")
+        return super().call_binop(context, operator, left, right)
+
+
+class ChatTemplate:
+    """Renders messages into the text the model was trained on."""
+
+    def __init__(self, source: str, *, bos: str = "", eos: str = "") -> None:
+        environment = _Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols], optimized=False)
+        for name in ("center", "indent", "wordwrap", "format", "xmlattr", "urlize"):
+            # Widths given by the template multiply text.
+            environment.filters.pop(name, None)
+        environment.filters["tojson"] = _tojson
+        environment.globals.update(raise_exception=_refuse, strftime_now=_strftime_now, range=self._range)
+        environment.globals.pop("lipsum", None)
+        try:
+            self._template = environment.from_string(source)
+        except jinja2.TemplateError as exc:
+            raise EngineFailed(f"The model's chat template is not valid Jinja: {exc}", code="invalid_template") from exc
+        self._tokens = {"bos_token": bos, "eos_token": eos}
+        # Per thread, so that threads may render at the same time.
+        self._clock = threading.local()
+
+    def render(self, messages: Seq[ChatMessage], *, add_generation_prompt: bool = True) -> str:
+        """The prompt text. Raises InvalidRequest when the template refuses the messages, e.g. their order."""
+        turns = [_turn(message) for message in messages]
+        limit = 4 * sum(len(message.content) for message in messages) + _OWN_CHARACTERS
+        self._clock.deadline = time.monotonic() + RENDER_SECONDS
+        pieces: list[str] = []
+        size = 0
+        try:
+            for piece in self._template.generate(
+                messages=turns, add_generation_prompt=add_generation_prompt, tools=None, **self._tokens
+            ):
+                size += len(piece)
+                if size > limit:
+                    raise _TemplateLimit(f"more than {limit} characters of output")
+                self._check_time()
+                pieces.append(piece)
+        except _Refusal as exc:
+            raise InvalidRequest(
+                f"The model's chat template refuses these messages: {exc}", code="template_refused", param="messages"
+            ) from exc
+        except (jinja2.TemplateError, _TemplateLimit, ArithmeticError, LookupError, TypeError, ValueError,
+                AttributeError, RecursionError, MemoryError) as exc:  # fmt: skip
+            raise InvalidRequest(
+                f"The model's chat template cannot render these messages: {type(exc).__name__}: {str(exc)[:200]}",
+                code="template_failed",
+                param="messages",
+            ) from exc
+        return "".join(pieces)
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self._clock.deadline:
+            raise _TemplateLimit(f"more than {RENDER_SECONDS:g} s")
+
+    def _range(self, *bounds: int) -> Iterator[int]:
+        """Jinja's own limit bounds one range; the clock bounds nested ones."""
+        numbers = range(*bounds)
+        if len(numbers) > 100_000:
+            raise _TemplateLimit("a range of more than 100000")
+        for number in numbers:
+            self._check_time()
+            yield number
+
+
+def _turn(message: ChatMessage) -> dict[str, Any]:
+    turn = {"role": message.role, "content": message.content}
+    if message.name is not None:
+        turn["name"] = message.name
+    return turn
+
+
+def _tojson(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=min(indent, 8) if indent else None)
+
+
+def _strftime_now(pattern: str) -> str:
+    return datetime.now().strftime(str(pattern)[:64])
+
+
+def _refuse(message: str) -> NoReturn:
+    raise _Refusal(str(message)[:300])
