@@ -1,8 +1,8 @@
 """Runs the model on the OpenVINO runtime; the only file of the engine that knows OpenVINO.
 
-The IR is an ordinary stateful decoder. `paged_attention_transformation` (the same that OpenVINO GenAI applies) turns its
-attention into paged attention over cache tensors that belong to us, so that one call can mix prompt chunks and decode
-tokens of many sequences. A Gather before the LM head computes logits only where a token will be sampled.
+The IR is an ordinary stateful decoder. `paged_attention_transformation` (the same that OpenVINO GenAI applies) turns
+its attention into paged attention over cache tensors that belong to us, so that one call can mix prompt chunks and
+decode tokens of many sequences. A Gather before the LM head computes logits only where a token will be sampled.
 """
 
 from __future__ import annotations

@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence as Seq
+from collections.abc import Iterator
+from collections.abc import Sequence as Seq
 from datetime import datetime
 from typing import Any, NoReturn
 
 import jinja2
+from jinja2.exceptions import SecurityError
 from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from adaptive_engine.errors import EngineFailed, InvalidRequest
 from adaptive_engine.types import ChatMessage
