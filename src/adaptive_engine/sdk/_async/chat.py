@@ -1,0 +1,138 @@
+"""POST /api/v1/chat/completions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, Unpack, overload
+from uuid import UUID
+
+from adaptive_engine.sdk._async.stream import AsyncChatStream
+from adaptive_engine.sdk.http import Call
+from adaptive_engine.sdk.payloads import (
+    ChatOptions,
+    MessageInput,
+    ResponseFormatInput,
+    decode,
+    encode,
+    messages_body,
+    model_name,
+    optional_text,
+    response_format_body,
+    unexpected_answer,
+    uuid_text,
+)
+from adaptive_engine.sdk.settings import NOT_GIVEN, Timeout, choose_project
+from adaptive_engine.wire.chat import ChatResponse
+
+if TYPE_CHECKING:
+    from adaptive_engine.sdk._async.client import AsyncAdaptive
+
+
+class AsyncChat:
+    """Chat completions.
+
+    answer = await client.chat.create([{"role": "user", "content": "Hello!"}], project="support")
+    print(answer.choices[0].message.content)
+    """
+
+    def __init__(self, client: AsyncAdaptive) -> None:
+        self._client = client
+
+    @overload
+    async def create(
+        self, messages: Sequence[MessageInput], *, stream: Literal[False] = False, **options: Unpack[ChatOptions]
+    ) -> ChatResponse: ...
+
+    @overload
+    async def create(
+        self, messages: Sequence[MessageInput], *, stream: Literal[True], **options: Unpack[ChatOptions]
+    ) -> AsyncChatStream: ...
+
+    @overload
+    async def create(
+        self, messages: Sequence[MessageInput], *, stream: bool, **options: Unpack[ChatOptions]
+    ) -> ChatResponse | AsyncChatStream: ...
+
+    async def create(
+        self,
+        messages: Sequence[MessageInput],
+        *,
+        model: str | None = None,
+        project: str | None = None,
+        use_case: str | None = None,
+        stream: bool = False,
+        stream_include_usage: bool | None = None,
+        stop: str | Sequence[str] | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        n: int | None = None,
+        session_id: str | UUID | None = None,
+        user: str | UUID | None = None,
+        labels: Mapping[str, str] | None = None,
+        store: bool | None = None,
+        response_format: ResponseFormatInput | None = None,
+        ab_campaign: str | None = None,
+        max_ttft_ms: int | None = None,
+        system_prompt_args: Mapping[str, object] | None = None,
+        ignore_eos: bool | None = None,
+        extra_body: Mapping[str, object] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        timeout_secs: Timeout = NOT_GIVEN,
+    ) -> ChatResponse | AsyncChatStream:
+        """Generate an answer to `messages`; None leaves a choice to the server.
+
+        `model` is a model's key; without it the project's default model or its A/B test answers. `project` overrides
+        the client's default (`use_case` is its older name). `stream=True` returns an AsyncChatStream of chunks;
+        `stream_include_usage` asks for a last chunk with token counts. `stop` ends the answer before any of these
+        texts, `max_tokens` (at least 1) cuts it, `ignore_eos` goes on until then. `temperature` 0 to 2, `top_p` above 0
+        to 1 and `seed` steer sampling; `n` is how many answers are wanted. Turns with one `session_id`, a UUID, share
+        their cached prompt. `labels` are stored with the interaction, `store=False` stores nothing.
+
+        `response_format` is a Pydantic class or the wire's dict: the answer is then JSON text of that schema, if its
+        `finish_reason` is "stop". `ab_campaign` enters the request into that A/B test. `max_ttft_ms` gives up when the
+        first token takes longer. `system_prompt_args` fill the model's system prompt. `extra_body` adds or replaces
+        fields of the request, `extra_headers` its headers. `timeout_secs` overrides the client's (None: no limit).
+
+        Raises ValueError for wrong arguments before anything is sent, else an APIError.
+        """
+        chosen = choose_project(project, use_case, self._client.default_project)
+        options = None if stream_include_usage is None else {"include_usage": stream_include_usage}
+        fields = {
+            "model": model_name(chosen, model),
+            "messages": messages_body(messages),
+            "stream": stream,
+            "stream_options": options,
+            "stop": stop,
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+            "top_p": top_p,
+            "seed": seed,
+            "n": n,
+            "session_id": uuid_text("session_id", session_id),
+            "user": optional_text(user),
+            "labels": labels,
+            "store": store,
+            "response_format": response_format_body(response_format),
+            "ab_campaign": ab_campaign,
+            "max_ttft_ms": max_ttft_ms,
+            "system_prompt_args": system_prompt_args,
+            "ignore_eos": ignore_eos,
+        }
+        call = Call(
+            "POST",
+            "/chat/completions",
+            content=encode({**fields, **(extra_body or {})}),
+            headers=extra_headers or {},
+            timeout_secs=timeout_secs,
+            stream=stream,
+        )
+        return await self._stream(call) if stream else decode(ChatResponse, await self._client._send(call))
+
+    async def _stream(self, call: Call) -> AsyncChatStream:
+        response = await self._client._send(call)
+        if response.headers.get("content-type", "").partition(";")[0].strip().lower() != "text/event-stream":
+            await response.aread()
+            raise unexpected_answer(response, "an event stream")
+        return AsyncChatStream(response)

@@ -1,0 +1,140 @@
+"""POST and GET /api/v1/interactions: what was asked and answered."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from adaptive_engine.sdk.errors import NotFoundError
+from adaptive_engine.sdk.http import Call
+from adaptive_engine.sdk.payloads import (
+    InteractionFilters,
+    MessageInput,
+    decode,
+    encode,
+    feedback_body,
+    interaction_query,
+    messages_body,
+    optional_text,
+    time_text,
+    uuid_text,
+)
+from adaptive_engine.sdk.settings import choose_project
+from adaptive_engine.wire.interactions import Interaction, InteractionCreated, InteractionList
+
+if TYPE_CHECKING:
+    from adaptive_engine.sdk._async.client import AsyncAdaptive
+
+
+class AsyncInteractionPage:
+    """One page of interactions, newest first; iterating goes on through all following pages.
+
+    page = await client.interactions.list(limit=100)
+    async for interaction in page:
+        print(interaction.completion)
+    """
+
+    def __init__(self, page: InteractionList, interactions: AsyncInteractions, query: list[tuple[str, str]]) -> None:
+        self.data = page.data
+        """The interactions of this page alone."""
+        self.has_more = page.has_more
+        self.next_cursor = page.next_cursor
+        """What to pass as `after` to list from here on, perhaps in another process; None on the last page."""
+        self._interactions = interactions
+        self._query = query
+
+    async def next_page(self) -> AsyncInteractionPage | None:
+        """The following page, or None after the last."""
+        if not self.has_more or self.next_cursor is None:
+            return None
+        query = [(name, value) for name, value in self._query if name != "after"]
+        return await self._interactions._page([*query, ("after", self.next_cursor)])
+
+    async def __aiter__(self) -> AsyncIterator[Interaction]:
+        page: AsyncInteractionPage | None = self
+        while page is not None:
+            for interaction in page.data:
+                yield interaction
+            page = await page.next_page()
+
+
+class AsyncInteractions:
+    """The stored prompts and completions of a project.
+
+    interaction = await client.interactions.get(answer.choices[0].completion_id)
+    """
+
+    def __init__(self, client: AsyncAdaptive) -> None:
+        self._client = client
+
+    async def create(
+        self,
+        messages: Sequence[MessageInput],
+        completion: str,
+        *,
+        model: str | None = None,
+        feedbacks: Sequence[Mapping[str, Any]] | None = None,
+        user: str | UUID | None = None,
+        session_id: str | UUID | None = None,
+        project: str | None = None,
+        use_case: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        created_at: datetime | str | None = None,
+    ) -> InteractionCreated:
+        """Store an answer that was made elsewhere.
+
+        `feedbacks` are scores given with it: `{"feedback_key", "value"}` and, optionally, "reason" and "details".
+        `created_at` is a datetime (local time when it has no zone) or RFC 3339 text; the default is now.
+        """
+        fields = {
+            "project": choose_project(project, use_case, self._client.default_project),
+            "messages": messages_body(messages),
+            "completion": completion,
+            "model_service": model,
+            "feedbacks": None if feedbacks is None else [feedback_body(feedback) for feedback in feedbacks],
+            "user": optional_text(user),
+            "session_id": uuid_text("session_id", session_id),
+            "labels": labels,
+            "created_at": time_text(created_at),
+        }
+        call = Call("POST", "/interactions", content=encode(fields), headers={"Idempotency-Key": str(uuid4())})
+        return decode(InteractionCreated, await self._client._send(call))
+
+    async def get(
+        self, completion_id: str | UUID, project: str | None = None, *, use_case: str | None = None
+    ) -> Interaction | None:
+        """The interaction of a completion, or None when the project has none with that id."""
+        chosen = choose_project(project, use_case, self._client.default_project)
+        path = f"/interactions/{uuid_text('completion_id', completion_id)}"
+        try:
+            response = await self._client._send(Call("GET", path, query=[("project", chosen)]))
+        except NotFoundError as error:
+            if not error.is_missing_entity:
+                raise
+            return None
+        return decode(Interaction, response)
+
+    async def list(
+        self,
+        filters: InteractionFilters | None = None,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+        project: str | None = None,
+        use_case: str | None = None,
+    ) -> AsyncInteractionPage:
+        """A page of at most `limit` interactions that match all of `filters`, newest first.
+
+            {"labels": [{"key": "lang", "value": ["de", "fr"]}], "models": ["smollm2"],
+             "timerange": {"from": "2026-11-01T00:00:00Z", "to": 1793836800000}}
+
+        `after` is the `next_cursor` of an earlier page.
+        """
+        chosen = choose_project(project, use_case, self._client.default_project)
+        return await self._page(interaction_query(chosen, filters, limit, after))
+
+    async def _page(self, query: Sequence[tuple[str, str]]) -> AsyncInteractionPage:
+        response = await self._client._send(Call("GET", "/interactions", query=query))
+        return AsyncInteractionPage(decode(InteractionList, response), self, [*query])

@@ -1,0 +1,1 @@
+# Generated from _async/__init__.py by scripts/unasync.py. Edit that file, then run the script.

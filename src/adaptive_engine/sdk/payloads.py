@@ -1,0 +1,221 @@
+"""Arguments to wire format, wire format to results: everything about a request that does not wait."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypedDict, TypeVar
+from uuid import UUID
+
+import httpx2
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
+
+from adaptive_engine.sdk.errors import APIError, StreamInterruptedError, from_event
+from adaptive_engine.wire.chat import ChatChunk
+
+T = TypeVar("T", bound=BaseModel)
+
+MessageInput = Mapping[str, Any] | BaseModel
+"""`{"role": ..., "content": ...}`, or a message of an earlier response."""
+ResponseFormatInput = type[BaseModel] | Mapping[str, Any]
+"""A Pydantic class, or the wire's own `{"type": "json_schema", "json_schema": {"name", "schema"}}`."""
+TimeInput = datetime | str | int
+"""A datetime (local time when it has no zone), RFC 3339 text, or milliseconds since the Unix epoch."""
+
+
+class LabelFilter(TypedDict, total=False):
+    """Interactions with label `key`; with one of the texts in `value`, where given."""
+
+    key: str
+    value: str | Sequence[str]
+
+
+# The functional form, because `from` is a Python keyword.
+TimeRange = TypedDict("TimeRange", {"from": TimeInput, "to": TimeInput}, total=False)
+
+
+class InteractionFilters(TypedDict, total=False):
+    """What `interactions.list` can narrow down; all that is given must hold."""
+
+    labels: Sequence[LabelFilter]
+    models: Sequence[str]
+    timerange: TimeRange
+    session_id: str | UUID
+    completion_id: str | UUID
+    state: str
+    source: str
+    user: str | UUID
+
+
+class ChatOptions(TypedDict, total=False):
+    """The keyword arguments of `chat.create` besides `stream`; that method documents them."""
+
+    model: str | None
+    project: str | None
+    use_case: str | None
+    stream_include_usage: bool | None
+    stop: str | Sequence[str] | None
+    max_tokens: int | None
+    temperature: float | None
+    top_p: float | None
+    seed: int | None
+    n: int | None
+    session_id: str | UUID | None
+    user: str | UUID | None
+    labels: Mapping[str, str] | None
+    store: bool | None
+    response_format: ResponseFormatInput | None
+    ab_campaign: str | None
+    max_ttft_ms: int | None
+    system_prompt_args: Mapping[str, Any] | None
+    ignore_eos: bool | None
+    extra_body: Mapping[str, Any] | None
+    extra_headers: Mapping[str, str] | None
+    timeout_secs: Any
+
+
+def encode(fields: Mapping[str, Any]) -> bytes:
+    """JSON without the fields that are None: left out, they take the server's default."""
+    return to_json({name: value for name, value in fields.items() if value is not None})
+
+
+def decode(kind: type[T], response: httpx2.Response) -> T:
+    """The body as a `kind`. Raises APIError when something else than our server answered."""
+    try:
+        return kind.model_validate_json(response.content)
+    except ValidationError as exc:
+        raise unexpected_answer(response, f"a {kind.__name__}") from exc
+
+
+def unexpected_answer(response: httpx2.Response, expected: str) -> APIError:
+    """The error for a 2xx answer whose body, already read, is not `expected`."""
+    got = response.headers.get("content-type") or "no content type"
+    return APIError(
+        f"{response.request.url} answered {response.status_code} but not with {expected} ({got}). "
+        "Check that base_url is an Adaptive Engine server and not older than this SDK.",
+        status_code=response.status_code,
+        request_id=response.headers.get("x-request-id"),
+        body=response.text,
+    )
+
+
+def decode_chunk(data: str, request_id: str | None) -> ChatChunk:
+    """One event of a stream. Raises the error that an `{"error": ...}` event carries, or StreamInterruptedError."""
+    # A substring test first: most chunks are then parsed once, by pydantic, and not twice.
+    try:
+        body = json.loads(data) if '"error"' in data else None
+        if not (isinstance(body, dict) and body.get("error")):
+            return ChatChunk.model_validate_json(data)
+    except ValueError as exc:
+        raise StreamInterruptedError(
+            f"The stream sent something that is no chunk: {data[:200]!r}. The answer may be incomplete.",
+            request_id=request_id,
+            body=data,
+        ) from exc
+    raise from_event(body, request_id=request_id)
+
+
+def model_name(project: str, model: str | None) -> str:
+    """`project/model`, or the project alone: its default model or A/B test."""
+    return f"{project}/{model}" if model else project
+
+
+def uuid_text(name: str, value: str | UUID | None) -> str | None:
+    """Raises ValueError, which names the argument, for text that is not a UUID."""
+    if value is None:
+        return None
+    try:
+        return str(UUID(str(value)))
+    except ValueError:
+        raise ValueError(f"{name} is {value!r}, which is not a UUID; uuid.uuid4() makes one") from None
+
+
+def optional_text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def messages_body(messages: Sequence[MessageInput]) -> list[Any]:
+    return [_without_none(message) if isinstance(message, BaseModel) else message for message in messages]
+
+
+def response_format_body(response_format: ResponseFormatInput | None) -> Mapping[str, Any] | None:
+    """A Pydantic class becomes its JSON schema; objects take no keys but the declared ones, as the class would."""
+    if not isinstance(response_format, type):
+        return response_format
+    if not issubclass(response_format, BaseModel):
+        raise ValueError(f"response_format is {response_format!r}; give a Pydantic model class or a dict")
+    schema = _closed(response_format.model_json_schema())
+    return {"type": "json_schema", "json_schema": {"name": response_format.__name__, "schema": schema}}
+
+
+def feedback_body(feedback: Mapping[str, Any]) -> dict[str, Any]:
+    """A score inside `interactions.create`; `feedback_key` is what `log_metric` calls the wire's `metric`."""
+    body = dict(feedback)
+    if "feedback_key" in body:
+        body["metric"] = body.pop("feedback_key")
+    return body
+
+
+def interaction_query(
+    project: str, filters: InteractionFilters | None, limit: int | None, after: str | None
+) -> list[tuple[str, str]]:
+    """The query string of a listing. Raises ValueError for a filter that does not exist."""
+    filters = filters or {}
+    if unknown := filters.keys() - InteractionFilters.__annotations__.keys():
+        known = ", ".join(InteractionFilters.__annotations__)
+        raise ValueError(f"Unknown filter {', '.join(sorted(unknown))}; there are {known}")
+    timerange = filters.get("timerange") or {}
+    single: dict[str, str | None] = {
+        "project": project,
+        "session_id": uuid_text("session_id", filters.get("session_id")),
+        "completion_id": uuid_text("completion_id", filters.get("completion_id")),
+        "from": time_text(timerange.get("from")),
+        "to": time_text(timerange.get("to")),
+        "state": filters.get("state"),
+        "source": filters.get("source"),
+        "user": optional_text(filters.get("user")),
+        "limit": optional_text(limit),
+        "after": after,
+    }
+    query = [(name, value) for name, value in single.items() if value is not None]
+    query += [("model", model) for model in filters.get("models") or []]
+    query += [("label", text) for label in filters.get("labels") or [] for text in _label_texts(label)]
+    return query
+
+
+def _label_texts(label: LabelFilter) -> list[str]:
+    key = label.get("key")
+    if not key or "=" in key:
+        raise ValueError(f"A label filter needs a 'key' without '=', and {label!r} has none")
+    values = label.get("value")
+    if values is None:
+        return [key]
+    return [f"{key}={value}" for value in ([values] if isinstance(values, str) else values)]
+
+
+def time_text(value: TimeInput | None) -> str | None:
+    if isinstance(value, datetime):
+        return value.astimezone().isoformat()
+    return optional_text(value)
+
+
+def _without_none(message: BaseModel) -> dict[str, Any]:
+    return message.model_dump(mode="json", exclude_none=True)
+
+
+# What these keywords hold are values, not schemas.
+_VALUE_KEYWORDS = frozenset({"default", "const", "enum", "examples"})
+
+
+def _closed(node: Any) -> Any:
+    """The schema with `additionalProperties: false` on each object that declares properties and does not say."""
+    if isinstance(node, list):
+        return [_closed(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    closed = {key: value if key in _VALUE_KEYWORDS else _closed(value) for key, value in node.items()}
+    if closed.get("type") == "object" and isinstance(closed.get("properties"), dict):
+        closed.setdefault("additionalProperties", False)
+    return closed
