@@ -27,7 +27,7 @@ class Call:
     stream: bool = False
 
     def build(self, client: httpx2.Client | httpx2.AsyncClient, settings: Settings) -> httpx2.Request:
-        headers = dict(settings.headers)
+        headers = settings.headers.copy()
         if self.content is not None:
             headers["Content-Type"] = "application/json"
         headers.update(self.headers)

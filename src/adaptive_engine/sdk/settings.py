@@ -10,6 +10,8 @@ from enum import Enum
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+import httpx2
+
 from adaptive_engine._version import __version__
 
 DEFAULT_URL = "http://127.0.0.1:9000"
@@ -41,7 +43,7 @@ class Settings:
     timeout_secs: float | None
     """The longest silence of the server that is waited out; None is no limit."""
     max_retries: int
-    headers: Mapping[str, str] = field(repr=False)
+    headers: httpx2.Headers = field(repr=False)
 
     def url(self, path: str) -> str:
         return f"{self.base_url}/api/v1{path}"
@@ -61,12 +63,14 @@ def read_settings(
     if max_retries < 0:
         raise ValueError(f"max_retries is {max_retries}; give 0 to try once only")
     key, source = _api_key(api_key)
-    headers = {
-        "Authorization": f"Bearer {key}",
-        "Accept": "application/json",
-        "User-Agent": f"adaptive-engine-python/{__version__}",
-        **(default_headers or {}),
-    }
+    headers = httpx2.Headers(
+        {
+            "Authorization": f"Bearer {key}",
+            "Accept": "application/json",
+            "User-Agent": f"adaptive-engine-python/{__version__}",
+        }
+    )
+    headers.update(default_headers)
     return Settings(_base_url(base_url), key, source, timeout_secs, max_retries, headers)
 
 

@@ -64,11 +64,11 @@ def test_senseless_limits_are_refused(options: dict[str, float]) -> None:
 
 async def test_headers(server: ScriptedServer, make_client) -> None:
     server.replies(answer())
-    client = make_client(default_headers={"X-Team": "a"})
-    await result(client.chat.create(HELLO, extra_headers={"X-Team": "b", "X-Call": "1"}))
+    client = make_client(default_headers={"X-Team": "a", "user-agent": "mine"})
+    await result(client.chat.create(HELLO, extra_headers={"x-team": "b", "X-Call": "1"}))
     headers = server.last.headers
     assert headers["authorization"] == "Bearer key"
-    assert headers["user-agent"].startswith("adaptive-engine-python/")
+    assert headers["user-agent"] == "mine"
     assert (headers["x-team"], headers["x-call"]) == ("b", "1")
     assert headers["content-type"] == "application/json"
 

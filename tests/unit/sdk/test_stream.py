@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import gc
 import itertools
 import time
@@ -15,6 +16,7 @@ from adaptive_engine.sdk import (
     Adaptive,
     APIError,
     APITimeoutError,
+    AsyncAdaptive,
     BadRequestError,
     InternalServerError,
     ServiceUnavailableError,
@@ -95,6 +97,30 @@ def test_dropped_stream_tells_the_server(server: ScriptedServer) -> None:
         assert server.disconnected.wait(5)
     finally:
         gc.enable()
+
+
+async def test_cancelled_task_tells_the_server(server: ScriptedServer) -> None:
+    async def read() -> None:
+        async with AsyncAdaptive(server.url, "key", "p") as client:
+            async for _ in await client.chat.create(HELLO, stream=True):
+                started.set()
+
+    server.replies(Reply(frames=endless()))
+    started = asyncio.Event()
+    task = asyncio.create_task(read())
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(server.disconnected.wait, 5)
+
+
+async def test_dropped_async_stream_tells_the_server(server: ScriptedServer) -> None:
+    server.replies(Reply(frames=endless()))
+    client = AsyncAdaptive(server.url, "key", "p")
+    async for _ in await client.chat.create(HELLO, stream=True):
+        break
+    assert await asyncio.to_thread(server.disconnected.wait, 5)
 
 
 async def test_error_before_the_stream_keeps_status_and_body(server: ScriptedServer, client) -> None:
