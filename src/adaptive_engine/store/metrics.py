@@ -1,0 +1,53 @@
+"""Metrics: what can be scored in a project."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from adaptive_engine.store.database import duplicates_refused
+from adaptive_engine.store.tables import metrics
+from adaptive_engine.types import Metric
+
+_SELECT = sa.select(
+    metrics.c.id,
+    metrics.c.project_id,
+    metrics.c.key,
+    metrics.c.name,
+    metrics.c.kind,
+    metrics.c.scoring_type,
+    metrics.c.description,
+    metrics.c.unit,
+    metrics.c.created_at,
+)
+
+
+def create(connection: Connection, metric: Metric) -> None:
+    """Raises Conflict when the project has a metric of that key."""
+    with duplicates_refused(f"Metric '{metric.key}' exists already in this project."):
+        connection.execute(
+            metrics.insert().values(
+                id=metric.id,
+                project_id=metric.project_id,
+                key=metric.key,
+                name=metric.name,
+                kind=metric.kind,
+                scoring_type=metric.scoring_type,
+                description=metric.description,
+                unit=metric.unit,
+                created_at=metric.created_at,
+            )
+        )
+
+
+def get_by_key(connection: Connection, project_id: UUID, key: str) -> Metric | None:
+    row = connection.execute(_SELECT.where(metrics.c.project_id == project_id, metrics.c.key == key)).one_or_none()
+    return None if row is None else Metric(*row)
+
+
+def list_for_project(connection: Connection, project_id: UUID) -> list[Metric]:
+    """Sorted by key."""
+    query = _SELECT.where(metrics.c.project_id == project_id).order_by(metrics.c.key)
+    return [Metric(*row) for row in connection.execute(query)]

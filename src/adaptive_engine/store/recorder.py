@@ -1,0 +1,300 @@
+"""The recorder: one thread that writes interactions, many per transaction.
+
+While one commit runs, what arrives waits and goes into the next; nobody waits for a timer. An answer is acknowledged
+only after `finish` has returned, so a client that saw the end of its answer will find it stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from adaptive_engine.errors import StorageUnavailable
+from adaptive_engine.store import interactions
+from adaptive_engine.store.database import Database
+from adaptive_engine.types import Interaction
+
+_log = logging.getLogger(__name__)
+
+# Rows that may wait. New requests are refused at half of it, so that each accepted one still finds room to finish.
+QUEUE_ROWS = 16_384
+# Rows of one transaction: enough to share a commit, few enough that the first does not wait long for the last.
+BATCH_ROWS = 512
+# Finished interactions that could not be written are kept for when the store is back, up to this many.
+UNSAVED_ROWS = 1024
+# Pauses (s) before a failed transaction is tried again. A lock has by then been waited for, for the busy timeout.
+RETRY_PAUSES = (0.05, 0.25)
+# No retry begins after this many seconds: clients wait for the answer.
+RETRY_BUDGET = 2.0
+# While the store is down and nobody asks, it is tried this often (s).
+PROBE_INTERVAL = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderStats:
+    """Counts since the start, of interactions unless said otherwise."""
+
+    committed: int
+    """Finished and durable, some of them later than their request could wait."""
+    failed: int
+    """Finished, and their request was told that they are not durable."""
+    unsaved: int
+    """Of the failed ones those kept in memory to be written when the store is back."""
+    pending: int
+    """Rows, begun or finished, that wait for a transaction."""
+    transactions: int
+    last_commit_ms: float | None
+    """How long the newest transaction took; None before the first."""
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    """The rows of one call; `done` is None for `begin`, which nobody awaits."""
+
+    rows: Sequence[Interaction]
+    done: asyncio.Future[None] | None
+
+
+class Recorder:
+    """Writes interactions in the order of the calls, from any event loop. `start` before use, `close` at the end."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._changed = threading.Condition()
+        self._queue: deque[_Entry] = deque()
+        self._queued_rows = 0
+        self._running = False
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        # From here on written by the recorder's thread only.
+        self._failure: str | None = None
+        self._unsaved: deque[Interaction] = deque()
+        self._committed = 0
+        self._failed = 0
+        self._transactions = 0
+        self._last_commit_ms: float | None = None
+
+    def start(self) -> None:
+        self._running = True
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write what waits, then stop. Blocks; later calls of `begin` and `finish` are refused."""
+        with self._changed:
+            self._running = False
+            self._closing.set()
+            self._changed.notify()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    @property
+    def problem(self) -> str | None:
+        """Why interactions cannot be stored now, None when they can. Heals by itself."""
+        if not self._running:
+            return "The recorder is not running."
+        return self._failure or self._database.obstacle()
+
+    @property
+    def stats(self) -> RecorderStats:
+        return RecorderStats(
+            self._committed,
+            self._failed,
+            len(self._unsaved),
+            self._queued_rows,
+            self._transactions,
+            self._last_commit_ms,
+        )
+
+    def begin(self, rows: Sequence[Interaction]) -> None:
+        """Queue the pending rows of a request, before it generates anything.
+
+        Raises StorageUnavailable when the store is known to be unwritable or too much waits.
+        """
+        problem = self.problem
+        if problem is not None:
+            raise StorageUnavailable(problem)
+        self._enqueue(_Entry(rows, None), QUEUE_ROWS // 2)
+
+    async def finish(self, rows: Sequence[Interaction]) -> None:
+        """Return once these outcomes are committed; raise StorageUnavailable when they are not.
+
+        A caller that is cancelled meanwhile stops waiting; the rows are written all the same.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._enqueue(_Entry(rows, done), QUEUE_ROWS)
+        await done
+
+    def _enqueue(self, entry: _Entry, most_rows: int) -> None:
+        with self._changed:
+            if not self._running:
+                raise StorageUnavailable("The recorder is not running.")
+            if self._queued_rows + len(entry.rows) > most_rows:
+                raise StorageUnavailable("Too many interactions wait to be stored; try again.")
+            self._queue.append(entry)
+            self._queued_rows += len(entry.rows)
+            self._changed.notify()
+
+    def _run(self) -> None:
+        try:
+            while (batch := self._take()) is not None:
+                if batch:
+                    self._record(batch)
+                else:
+                    self._heal()
+            if self._unsaved:
+                self._heal()
+        finally:
+            self._abandon()
+
+    def _take(self) -> list[_Entry] | None:
+        """The next batch; empty when it is time to try a failed store again, None when closed and drained."""
+        with self._changed:
+            while not self._queue:
+                if not self._running:
+                    return None
+                if not self._changed.wait(PROBE_INTERVAL if self._failure else None):
+                    return []
+            batch = []
+            rows = 0
+            while self._queue and rows < BATCH_ROWS:
+                batch.append(self._queue.popleft())
+                rows += len(batch[-1].rows)
+            self._queued_rows -= rows
+            return batch
+
+    def _record(self, batch: list[_Entry]) -> None:
+        begun = [row for entry in batch if entry.done is None for row in entry.rows]
+        finished = [row for entry in batch if entry.done is not None for row in entry.rows]
+        try:
+            self._write_retrying(begun, finished)
+        except StorageUnavailable as error:
+            self._give_up(batch, error)
+        except Exception:
+            _log.warning("a batch of interactions was refused; writing its rows one by one", exc_info=True)
+            self._write_singly(batch)
+        else:
+            self._committed += len(finished)
+            _settle((entry.done, None) for entry in batch)
+            if self._unsaved:
+                self._heal()
+
+    def _give_up(self, batch: Sequence[_Entry], error: StorageUnavailable) -> None:
+        """Tell the requests, and hold what they finished for when the store is back."""
+        finished = [row for entry in batch if entry.done is not None for row in entry.rows]
+        self._failed += len(finished)
+        self._unsaved.extend(finished[: UNSAVED_ROWS - len(self._unsaved)])
+        _settle((entry.done, error) for entry in batch)
+
+    def _write_retrying(self, begun: Sequence[Interaction], finished: Sequence[Interaction]) -> None:
+        """One transaction. A store that worked before gets a few tries, one that is known to fail gets one."""
+        if self._failure is not None and self._closing.is_set():
+            # Each try may wait for a lock; a server that stops has no time for one per batch.
+            raise StorageUnavailable(self._failure)
+        give_up = time.monotonic() + RETRY_BUDGET
+        pauses = RETRY_PAUSES if self._failure is None else ()
+        for pause in pauses:
+            try:
+                return self._write(begun, finished)
+            except StorageUnavailable:
+                if time.monotonic() + pause > give_up or self._closing.wait(pause):
+                    raise
+        return self._write(begun, finished)
+
+    def _write_singly(self, batch: Sequence[_Entry]) -> None:
+        """A transaction per row, so that a row the store refuses costs no other."""
+        for position, entry in enumerate(batch):
+            try:
+                failures = [self._write_row(row, entry.done is not None) for row in entry.rows]
+            except StorageUnavailable as error:
+                self._give_up(batch[position:], error)
+                return
+            _settle([(entry.done, next(filter(None, failures), None))])
+
+    def _write_row(self, row: Interaction, is_finished: bool) -> StorageUnavailable | None:
+        """The failure of a row that the store refuses. Raises StorageUnavailable when the store is down."""
+        try:
+            self._write([], [row]) if is_finished else self._write([row], [])
+        except StorageUnavailable:
+            raise
+        except Exception:
+            _log.exception("interaction %s cannot be stored", row.id)
+            self._failed += is_finished
+            return StorageUnavailable("The interaction could not be stored.")
+        self._committed += is_finished
+        return None
+
+    def _write(self, begun: Sequence[Interaction], finished: Sequence[Interaction]) -> None:
+        started = time.perf_counter()
+        try:
+            with self._database.write() as connection:
+                _write_rows(connection, begun, finished)
+        except StorageUnavailable as error:
+            if self._failure is None:
+                _log.error("interactions cannot be stored: %s", error.message)
+            self._failure = error.message
+            raise
+        if self._failure is not None:
+            _log.info("interactions can be stored again")
+        self._failure = None
+        self._transactions += 1
+        self._last_commit_ms = (time.perf_counter() - started) * 1000
+
+    def _heal(self) -> None:
+        """See whether the store works again, and if so write what could not be written before."""
+        try:
+            self._database.probe()
+            self._failure = None
+            while self._unsaved:
+                self._write_row(self._unsaved[0], is_finished=True)
+                self._unsaved.popleft()
+        except StorageUnavailable as error:
+            self._failure = error.message
+        except Exception:
+            _log.exception("trying the store again failed")
+            self._failure = "The interaction store fails for an unknown reason; see the server's log."
+
+    def _abandon(self) -> None:
+        """The thread ends: nobody may wait for what it did not write."""
+        with self._changed:
+            self._running = False
+            left, self._queue = list(self._queue), deque()
+        _settle((entry.done, StorageUnavailable("The recorder has stopped.")) for entry in left)
+
+
+def _write_rows(connection: Connection, begun: Sequence[Interaction], finished: Sequence[Interaction]) -> None:
+    # What begins and ends within one batch is written once, with its first outcome.
+    outcomes = {row.id: row for row in reversed(finished)}
+    interactions.insert(connection, [outcomes.get(row.id, row) for row in begun])
+    written = {row.id for row in begun}
+    interactions.finish(connection, [row for row in finished if row.id not in written])
+
+
+def _settle(outcomes: Iterable[tuple[asyncio.Future[None] | None, StorageUnavailable | None]]) -> None:
+    """Wake those who wait, with one call per event loop: each call costs a system call."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[None], StorageUnavailable | None]]] = {}
+    for done, error in outcomes:
+        if done is not None:
+            by_loop.setdefault(done.get_loop(), []).append((done, error))
+    for loop, settled in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_resolve, settled)
+        except RuntimeError:
+            _log.warning("%d requests ended before their interactions were stored", len(settled))
+
+
+def _resolve(settled: Iterable[tuple[asyncio.Future[None], StorageUnavailable | None]]) -> None:
+    for done, error in settled:
+        # A cancelled request has a cancelled future.
+        if done.done():
+            continue
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)

@@ -1,0 +1,217 @@
+"""The tables. Times are epoch milliseconds, ids are UUIDs, JSON is text that we write and read ourselves.
+
+A change here needs a new file in `migrations/versions/`; `tests/unit/store/test_database.py` fails until both agree.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    # Named constraints can be dropped by a later migration on every database.
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _without_surrogates(text: str) -> str:
+    """`text` with each lone surrogate as U+FFFD: no database and no JSON encoder takes one."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _storable(value: Any) -> Any:
+    """`value` as orjson can write it and read it back: as orjson itself has it, NaN is null and 2**70 a float."""
+    if isinstance(value, str):
+        return _without_surrogates(value)
+    if isinstance(value, dict):
+        return {_without_surrogates(str(key)): _storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(item) for item in value]
+    if isinstance(value, int | float) and not abs(value) < 2**63:
+        return float(value) if abs(value) <= sys.float_info.max else None
+    return value
+
+
+class Text(sa.TypeDecorator[str]):
+    """Text of any origin. NUL is kept; a lone surrogate becomes U+FFFD instead of an error."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        return None if value is None else _without_surrogates(value)
+
+
+class Json(sa.TypeDecorator[Any]):
+    """JSON as text: the same bytes on every database, and `\\u0000`, which PostgreSQL's json types refuse, survives."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        if value is None:
+            return None
+        try:
+            return orjson.dumps(value).decode()
+        except TypeError:
+            # Lone surrogates, integers past 64 bits, or nesting past 254, for which orjson has no option.
+            return json.dumps(_storable(value), separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
+        return None if value is None else orjson.loads(value)
+
+
+projects = sa.Table(
+    "projects",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("key", Text, nullable=False, unique=True),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("description", Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("archived_at", sa.BigInteger),
+)
+
+models = sa.Table(
+    "models",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("key", Text, nullable=False, unique=True),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("provider", Text, nullable=False),
+    sa.Column("capabilities", Json, nullable=False),
+    sa.Column("context_length", sa.BigInteger, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+)
+
+deployments = sa.Table(
+    "deployments",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("project_id", sa.Uuid, sa.ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("model_id", sa.Uuid, sa.ForeignKey("models.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("is_default", sa.Boolean, nullable=False),
+    sa.Column("online", sa.Boolean, nullable=False),
+    sa.Column("settings", Json, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("project_id", "model_id"),
+)
+sa.Index(
+    "uq_deployments_default",
+    deployments.c.project_id,
+    unique=True,
+    sqlite_where=sa.text("is_default"),
+    postgresql_where=sa.text("is_default"),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("project_id", sa.Uuid, sa.ForeignKey("projects.id", ondelete="CASCADE")),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", sa.BigInteger),
+    sa.Column("revoked_at", sa.BigInteger),
+)
+
+interactions = sa.Table(
+    "interactions",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("project_id", sa.Uuid, sa.ForeignKey("projects.id"), nullable=False),
+    sa.Column("session_id", sa.Uuid, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("completed_at", sa.BigInteger),
+    sa.Column("model_id", sa.Uuid, sa.ForeignKey("models.id", ondelete="SET NULL")),
+    sa.Column("model_key", Text),
+    sa.Column("request_id", Text),
+    sa.Column("choice_index", sa.Integer, nullable=False),
+    sa.Column("user", Text),
+    sa.Column("prompt_hash", sa.Text),
+    sa.Column("messages", Json, nullable=False),
+    sa.Column("completion", Text, nullable=False),
+    sa.Column("finish_reason", sa.Text),
+    sa.Column("error", Json),
+    sa.Column("parameters", Json, nullable=False),
+    sa.Column("prompt_tokens", sa.BigInteger, nullable=False),
+    sa.Column("completion_tokens", sa.BigInteger, nullable=False),
+    sa.Column("cached_tokens", sa.BigInteger, nullable=False),
+    sa.Column("timings", Json, nullable=False),
+    sa.Column("warnings", Json, nullable=False),
+)
+# Each serves one filter in listing order, so that a page costs its own length and not the project's.
+sa.Index("ix_interactions_newest", interactions.c.project_id, interactions.c.created_at, interactions.c.id)
+sa.Index(
+    "ix_interactions_model",
+    interactions.c.project_id,
+    interactions.c.model_key,
+    interactions.c.created_at,
+    interactions.c.id,
+)
+sa.Index("ix_interactions_session", interactions.c.session_id, interactions.c.created_at, interactions.c.id)
+# Start-up looks for rows that a crash left; the index holds only the few that are in flight.
+sa.Index(
+    "ix_interactions_pending",
+    interactions.c.id,
+    sqlite_where=sa.text("state = 'pending'"),
+    postgresql_where=sa.text("state = 'pending'"),
+)
+
+labels = sa.Table(
+    "labels",
+    metadata,
+    sa.Column("interaction_id", sa.Uuid, sa.ForeignKey("interactions.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("value", Text, nullable=False),
+    sa.Index("ix_labels_lookup", "key", "value", "interaction_id"),
+)
+
+metrics = sa.Table(
+    "metrics",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("project_id", sa.Uuid, sa.ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("key", Text, nullable=False),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("scoring_type", sa.Text, nullable=False),
+    sa.Column("description", Text, nullable=False),
+    sa.Column("unit", Text),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("project_id", "key"),
+)
+
+scores = sa.Table(
+    "scores",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column(
+        "interaction_id", sa.Uuid, sa.ForeignKey("interactions.id", ondelete="CASCADE"), nullable=False, index=True
+    ),
+    sa.Column("metric_id", sa.Uuid, sa.ForeignKey("metrics.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("value", sa.Double, nullable=False),
+    sa.Column("reason", Text),
+    sa.Column("details", Text),
+    sa.Column("user", Text),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+)

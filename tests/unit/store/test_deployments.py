@@ -1,0 +1,53 @@
+import pytest
+
+from adaptive_engine.errors import Conflict, NotFound
+from adaptive_engine.store import Database, deployments, models
+from adaptive_engine.types import Deployment, Model, Project, uuid7
+
+
+@pytest.fixture
+def other(database: Database) -> Model:
+    other = Model(uuid7(), "tiny", "Tiny", "internal", (), 128, 0)
+    with database.write() as connection:
+        models.create(connection, other)
+    return other
+
+
+def test_create_and_find(database: Database, project: Project, model: Model, other: Model) -> None:
+    first = Deployment(uuid7(), project, model, True, True, 5, {"system_prompt": "Be kind."})
+    second = Deployment(uuid7(), project, other, False, False, 6)
+    with database.write() as connection:
+        deployments.create(connection, second)
+        deployments.create(connection, first)
+        assert deployments.list_for_project(connection, project.id) == [first, second]
+        assert deployments.list_all(connection) == [first, second]
+        assert deployments.list_for_project(connection, uuid7()) == []
+        assert deployments.get(connection, project.id, "tiny") == second
+        assert deployments.get(connection, project.id, "none") is None
+        assert deployments.get_default(connection, project.id) == first
+
+
+def test_one_default_per_project(database: Database, project: Project, model: Model, other: Model) -> None:
+    with database.write() as connection:
+        deployments.create(connection, Deployment(uuid7(), project, model, True, True, 0))
+    with pytest.raises(Conflict, match="another default"), database.write() as connection:
+        deployments.create(connection, Deployment(uuid7(), project, other, True, True, 0))
+    with database.write() as connection:
+        deployments.create(connection, Deployment(uuid7(), project, other, False, True, 0))
+        deployments.set_default(connection, project.id, "tiny")
+        assert [(d.model.key, d.is_default) for d in deployments.list_all(connection)] == [
+            ("smollm2", False),
+            ("tiny", True),
+        ]
+        with pytest.raises(NotFound, match="unknown"):
+            deployments.set_default(connection, project.id, "unknown")
+        default = deployments.get_default(connection, project.id)
+        assert default is not None
+        assert default.model == other
+
+
+def test_a_model_is_attached_once(database: Database, project: Project, model: Model) -> None:
+    with database.write() as connection:
+        deployments.create(connection, Deployment(uuid7(), project, model, False, True, 0))
+    with pytest.raises(Conflict, match="deployed already"), database.write() as connection:
+        deployments.create(connection, Deployment(uuid7(), project, model, False, True, 0))
