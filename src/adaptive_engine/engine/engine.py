@@ -163,11 +163,11 @@ class Engine:
             return EngineHealth(False, f"a step has been running for more than {self.options.hang_seconds:g} s")
         return EngineHealth(True)
 
-    async def close(self) -> None:
-        """Stop after the current step; streams that still run end with EngineFailed."""
+    def close(self) -> None:
+        """Stop after the current step; streams that still run end with EngineFailed. Blocks for that step."""
         self._closing = True
         self._wake.set()
-        await asyncio.to_thread(self._thread.join, 10)
+        self._thread.join(10)
 
     def _cancel(self, stream: TokenStream) -> None:
         self._post(("cancel", stream, None))

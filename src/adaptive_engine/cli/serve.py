@@ -1,0 +1,133 @@
+"""`adaptive serve`: the server, from the first start on an empty machine to Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from adaptive_engine.cli.options import DataDir, create_data_dir, resolve_data_dir
+
+if TYPE_CHECKING:
+    from adaptive_engine.settings import Settings
+
+
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1", show_default=False)
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on. Default: 9000", show_default=False)
+    ] = None,
+    data_dir: DataDir = None,
+    deterministic: Annotated[
+        bool,
+        typer.Option("--deterministic", help="Greedy text never depends on what else is running; somewhat slower."),
+    ] = False,
+) -> None:
+    """Serve models over HTTP and store every answer.
+
+    The first start fetches the default model (98 MB) and prints an admin key. After that it needs no network.
+    Other settings are environment variables, see docs/configuration.md.
+
+    \b
+    Examples:
+      adaptive serve
+      adaptive serve --port 8000 --data-dir ./data
+      ADAPTIVE_ADMIN_API_KEY=my-own-secret-key-123 adaptive serve --deterministic
+    """
+    settings = _settings(host, port, resolve_data_dir(data_dir), deterministic)
+    create_data_dir(settings.data_dir)
+    _check_port(settings.server.host, settings.server.port)
+
+    from adaptive_engine.cli.progress import show_progress
+    from adaptive_engine.server.lifespan import only_server, running
+    from adaptive_engine.telemetry.logging import configure
+
+    configure(settings.log_format)
+    with only_server(settings.data_dir):
+        typer.echo("Starting ...", err=True)
+        with show_progress() as progress:
+            context = running(settings, progress)
+            services, new_key = context.__enter__()
+        try:
+            from adaptive_engine.server.app import create_app
+            from adaptive_engine.server.http import run
+
+            run(create_app(services), settings.server, lambda url: _greet(url, new_key))
+        finally:
+            context.__exit__(None, None, None)
+
+
+def _settings(host: str | None, port: int | None, data_dir: Path, deterministic: bool) -> Settings:
+    """Variables of the environment, overridden by what the command line says."""
+    from pydantic import ValidationError
+
+    from adaptive_engine.errors import InvalidRequest
+    from adaptive_engine.settings import Settings
+
+    try:
+        settings = Settings(data_dir=data_dir)
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        name = "ADAPTIVE_" + "__".join(str(part) for part in first["loc"]).upper()
+        raise InvalidRequest(f"{name}: {first['msg']}") from exc
+    server = {"host": host, "port": port}
+    settings.server = settings.server.model_copy(update={k: v for k, v in server.items() if v is not None})
+    if deterministic:
+        settings.engine = settings.engine.model_copy(update={"deterministic": True})
+    return settings
+
+
+def _check_port(host: str, port: int) -> None:
+    """Say that the port is taken before a model is loaded for nothing."""
+    from adaptive_engine.errors import Conflict
+
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as exc:
+        raise Conflict(f"Cannot listen on {host}:{port}: {exc.strerror}. Try another --host or --port.") from exc
+
+
+def _greet(url: str, new_key: str | None) -> None:
+    typer.echo(f"Adaptive Engine is ready at {url} (pid {os.getpid()}). Ctrl-C stops it.", err=True)
+    if new_key is not None:
+        typer.echo(_FIRST_KEY.format(url=url, key=new_key))
+
+
+_FIRST_KEY = """
+Your admin key. It is shown this once; only a hash of it is stored.
+
+  export ADAPTIVE_URL={url}
+  export ADAPTIVE_API_KEY={key}
+
+Talk to the model in the terminal:
+
+  adaptive chat "Why is the sea salty?"
+
+From Python, with our SDK or with OpenAI's:
+
+  from adaptive_engine import Adaptive
+  adaptive = Adaptive(default_project="default")
+  answer = adaptive.chat.create(messages=[{{"role": "user", "content": "Why is the sea salty?"}}])
+  print(answer.choices[0].message.content)
+
+  import os
+  from openai import OpenAI
+  client = OpenAI(base_url="{url}/api/v1", api_key=os.environ["ADAPTIVE_API_KEY"])
+  answer = client.chat.completions.create(
+      model="default", messages=[{{"role": "user", "content": "Why is the sea salty?"}}])
+  print(answer.choices[0].message.content)
+
+With curl:
+
+  curl $ADAPTIVE_URL/api/v1/chat/completions -H "Authorization: Bearer $ADAPTIVE_API_KEY" \\
+    -H "Content-Type: application/json" \\
+    -d '{{"model": "default", "messages": [{{"role": "user", "content": "Why is the sea salty?"}}]}}'
+"""

@@ -1,0 +1,1 @@
+"""HTTP: authenticate, parse, limit, and speak the wire format. The rules are in services."""

@@ -1,0 +1,1 @@
+"""Our own routes, a file per noun."""

@@ -1,0 +1,207 @@
+"""/api/v1/interactions: log by hand, read, list."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from pydantic import TypeAdapter, ValidationError
+
+from adaptive_engine.errors import InvalidRequest, NotFound
+from adaptive_engine.server.context import PrincipalDep, Services, ServicesDep
+from adaptive_engine.server.errors import parse
+from adaptive_engine.server.openai.chat import require_json
+from adaptive_engine.services.feedback import Scoring, score
+from adaptive_engine.store import interactions
+from adaptive_engine.store.interactions import InteractionFilter, InteractionPage, StoredInteraction
+from adaptive_engine.types import Interaction, InteractionSource, InteractionState, Principal, now_ms, uuid7
+from adaptive_engine.wire import interactions as wire
+
+router = APIRouter()
+
+_MAX_PAGE = 1000
+_DATETIME = TypeAdapter(datetime)
+_BODY = {"required": True, "content": {"application/json": {"schema": wire.InteractionCreate.model_json_schema()}}}
+
+
+@router.post("/interactions", status_code=201, openapi_extra={"requestBody": _BODY})
+async def create_interaction(
+    request: Request, services: ServicesDep, principal: PrincipalDep
+) -> wire.InteractionCreated:
+    """Log a completion made elsewhere, with its scores if there are any."""
+    require_json(request)
+    body = parse(wire.InteractionCreate, await request.body())
+    return await asyncio.to_thread(_create, services, principal, body)
+
+
+@router.get("/interactions")
+async def list_interactions(
+    services: ServicesDep,
+    principal: PrincipalDep,
+    project: str,
+    model: Annotated[list[str] | None, Query()] = None,
+    label: Annotated[list[str] | None, Query(description="`key` or `key=value`; one key's values are or-ed")] = None,
+    session_id: UUID | None = None,
+    completion_id: UUID | None = None,
+    created_from: Annotated[str | None, Query(alias="from", description="RFC 3339 or epoch ms, inclusive")] = None,
+    created_to: Annotated[str | None, Query(alias="to", description="RFC 3339 or epoch ms, exclusive")] = None,
+    state: InteractionState | None = None,
+    source: InteractionSource | None = None,
+    prompt_hash: str | None = None,
+    user: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=_MAX_PAGE)] = 50,
+    after: str | None = None,
+) -> wire.InteractionList:
+    """A page of interactions, newest first. Filters are and-ed."""
+    found = services.routing.project(principal, project)
+    wanted = InteractionFilter(
+        project_id=found.id,
+        models=tuple(model or ()),
+        labels=tuple(_label(text) for text in label or ()),
+        session_id=session_id,
+        created_from=_epoch_ms(created_from, "from"),
+        created_to=_epoch_ms(created_to, "to"),
+        source=source,
+        state=state,
+        prompt_hash=prompt_hash,
+        completion_id=completion_id,
+        user=user,
+    )
+
+    def read() -> InteractionPage:
+        with services.database.read() as connection:
+            return interactions.list_page(connection, wanted, limit, after)
+
+    page = await asyncio.to_thread(read)
+    return wire.InteractionList(
+        data=[_to_wire(item, found.key) for item in page.items],
+        has_more=page.next_cursor is not None,
+        next_cursor=page.next_cursor,
+    )
+
+
+@router.get("/interactions/{completion_id}")
+async def get_interaction(
+    services: ServicesDep, principal: PrincipalDep, completion_id: UUID, project: str | None = None
+) -> wire.Interaction:
+    """One interaction of a project, or of any project that the key may use."""
+    if project is None:
+        allowed = services.routing.projects(principal)
+    else:
+        allowed = [services.routing.project(principal, project)]
+    stored = await asyncio.to_thread(find, services, [p.id for p in allowed], completion_id)
+    key = next(p.key for p in allowed if p.id == stored.interaction.project_id)
+    return _to_wire(stored, key)
+
+
+def find(services: Services, project_ids: list[UUID], completion_id: UUID) -> StoredInteraction:
+    """Raises NotFound for an interaction that is not in these projects. Blocks: not for the event loop."""
+    with services.database.read() as connection:
+        stored = interactions.get(connection, project_ids, completion_id)
+    if stored is None:
+        raise NotFound(
+            f"Interaction '{completion_id}' does not exist.", code="interaction_not_found", param="completion_id"
+        )
+    return stored
+
+
+def _create(services: Services, principal: Principal, body: wire.InteractionCreate) -> wire.InteractionCreated:
+    project = services.routing.project(principal, body.project)
+    model_id = None
+    if body.model_service is not None:
+        model_id = services.routing.deployment(principal, f"{project.key}/{body.model_service}").model.id
+    row = Interaction(
+        id=uuid7(),
+        project_id=project.id,
+        session_id=body.session_id or uuid7(),
+        messages=[message.model_dump(mode="json", exclude_none=True) for message in body.messages],
+        state="complete",
+        source="OFFLINE",
+        created_at=_to_ms(body.created_at) if body.created_at else now_ms(),
+        completion=body.completion,
+        model_id=model_id,
+        model_key=body.model_service,
+        user=body.user,
+        labels={**(body.metadata or {}), **(body.labels or {})},
+        completed_at=now_ms(),
+    )
+    given = [Scoring(f.metric, f.value, f.reason, f.details, body.user) for f in body.feedbacks or ()]
+    with services.database.write() as connection:
+        interactions.insert(connection, [row])
+        rows = score(connection, row, given)
+    return wire.InteractionCreated(
+        completion_id=row.id, session_id=row.session_id, feedback_ids=[saved.id for saved in rows]
+    )
+
+
+def _label(text: str) -> tuple[str, tuple[str, ...]]:
+    key, equals, value = text.partition("=")
+    return key, (value,) if equals else ()
+
+
+def _epoch_ms(text: str | None, param: str) -> int | None:
+    if text is None:
+        return None
+    if text.lstrip("-").isdigit() and len(text) <= 16:
+        return int(text)
+    try:
+        return _to_ms(_DATETIME.validate_python(text))
+    except (ValidationError, OverflowError) as exc:
+        raise InvalidRequest(f"{param}: send an RFC 3339 time or epoch milliseconds.", param=param) from exc
+
+
+def _to_ms(moment: datetime) -> int:
+    """A time without a zone is UTC."""
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def from_ms(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def _to_wire(stored: StoredInteraction, project_key: str) -> wire.Interaction:
+    row = stored.interaction
+    usage: dict[str, Any] = {
+        "prompt_tokens": row.usage.prompt_tokens,
+        "completion_tokens": row.usage.completion_tokens,
+        "total_tokens": row.usage.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": row.usage.cached_tokens},
+    }
+    return wire.Interaction(
+        id=row.id,
+        completion_id=row.id,
+        project=project_key,
+        session_id=row.session_id,
+        messages=row.messages,
+        completion=row.completion,
+        model=row.model_key,
+        state=row.state,
+        source=row.source,
+        finish_reason=row.finish_reason,
+        error=row.error,
+        user=row.user,
+        labels=row.labels,
+        scores=[
+            wire.InteractionScore(
+                id=s.id,
+                metric=s.metric_key,
+                value=s.value,
+                reason=s.reason,
+                details=s.details,
+                created_at=from_ms(s.created_at),
+            )
+            for s in stored.scores
+        ],
+        parameters=row.parameters,
+        usage=wire.Usage.model_validate(usage),
+        timings=row.timings,
+        warnings=row.warnings,
+        prompt_hash=row.prompt_hash,
+        request_id=row.request_id,
+        choice_index=row.choice_index,
+        created_at=from_ms(row.created_at),
+        completed_at=from_ms(row.completed_at) if row.completed_at is not None else None,
+    )

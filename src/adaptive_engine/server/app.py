@@ -1,0 +1,41 @@
+"""The application: routes, middleware and error handling, put together."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from adaptive_engine import __version__
+from adaptive_engine.server import errors, health
+from adaptive_engine.server.api import feedback, interactions
+from adaptive_engine.server.context import Services
+from adaptive_engine.server.middleware import Authentication, BodyLimit, PathSpelling, RequestContext
+from adaptive_engine.server.openai import chat, models
+
+API_PREFIX = "/api/v1"
+
+
+def create_app(services: Services) -> ASGIApp:
+    """The ASGI application of one server."""
+    app = FastAPI(
+        title="Adaptive Engine",
+        version=__version__,
+        summary="Chat completions from models that run here; every answer is stored.",
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    errors.install(app)
+    app.include_router(health.router, tags=["health"])
+    for router, tag in (
+        (chat.router, "chat"),
+        (models.router, "models"),
+        (interactions.router, "interactions"),
+        (feedback.router, "feedback"),
+    ):
+        app.include_router(router, prefix=API_PREFIX, tags=[tag])
+    settings = services.settings.server
+    # From the inside out: a request meets them in the opposite order.
+    guarded: ASGIApp = BodyLimit(app, settings.max_body_bytes, settings.body_timeout_seconds)
+    guarded = Authentication(guarded, services.keys)
+    return RequestContext(PathSpelling(guarded))

@@ -1,0 +1,118 @@
+"""One error shape for everything: OpenAI's, with our status map (see errors.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Seq
+from typing import Any, TypeVar
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Send
+
+from adaptive_engine.errors import AdaptiveError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
+
+log = structlog.get_logger(__name__)
+
+Body = TypeVar("Body", bound=BaseModel)
+
+_MAX_MESSAGE = 2_000
+
+
+def error_response(error: AdaptiveError) -> Response:
+    return Response(orjson.dumps(error.body()), error.status, error.headers, "application/json")
+
+
+async def send_error(send: Send, error: AdaptiveError) -> None:
+    """For middleware, which answers before there is a request object."""
+    response = error_response(error)
+    await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+    await send({"type": "http.response.body", "body": response.body})
+
+
+def parse(model: type[Body], raw: bytes) -> Body:
+    """Validate a JSON body. Raises InvalidRequest naming the field.
+
+    Depth, lone surrogates and broken JSON are refused by the parser itself, in one pass over the bytes.
+    """
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as exc:
+        raise invalid_request(exc.errors(include_url=False, include_context=False)) from exc
+
+
+def invalid_request(problems: Seq[Any]) -> InvalidRequest:
+    """The first problem in words, with the path of its field; the number of the others."""
+    first = _most_telling(problems)
+    param = _path(first["loc"])
+    if first["type"] == "json_invalid":
+        return InvalidRequest(f"The body is not valid JSON: {first['msg'].removeprefix('Invalid JSON: ')}.")
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        message = "this field is required"
+    more = f" ({len(problems) - 1} more problem{'s' * (len(problems) > 2)})" if len(problems) > 1 else ""
+    where = f"{param}: " if param else ""
+    return InvalidRequest(f"{where}{message}{more}."[:_MAX_MESSAGE], param=param or None)
+
+
+def _most_telling(problems: Seq[Any]) -> Any:
+    """Of a union's branches, the one the client meant: the deepest path."""
+    same_field = [p for p in problems if _path(p["loc"])[:8] == _path(problems[0]["loc"])[:8]]
+    return max(same_field, key=lambda p: len(p["loc"]))
+
+
+def _path(location: Seq[str | int]) -> str:
+    """`('messages', 0, 'content', 'list[...]', 1, 'text', 'text')` as `messages[0].content[1].text`."""
+    path = ""
+    previous: str | int | None = None
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif not _names_a_type(part, previous):
+            path += f".{part}" if path else part
+        previous = part
+    return path[:200]
+
+
+def _names_a_type(part: str, previous: str | int | None) -> bool:
+    """Union branches appear in pydantic's location as type names or discriminator tags."""
+    is_tag = isinstance(previous, int) and part in {"text", "image_url"}
+    return "[" in part or is_tag or part in {"str", "int", "float", "bool", "ImageUrl", "constrained-str"}
+
+
+def install(app: FastAPI) -> None:
+    """Map every exception that can reach the outside."""
+
+    @app.exception_handler(AdaptiveError)
+    async def adaptive(_: Request, exc: AdaptiveError) -> Response:
+        return error_response(exc)
+
+    @app.exception_handler(RequestValidationError)
+    async def validation(_: Request, exc: RequestValidationError) -> Response:
+        problems = [{**p, "loc": p["loc"][1:]} for p in exc.errors()]
+        return error_response(invalid_request(problems))
+
+    @app.exception_handler(HTTPException)
+    async def framework(request: Request, exc: HTTPException) -> Response:
+        where = f"{request.method} {request.url.path}"
+        error: AdaptiveError
+        if exc.status_code == 404:
+            error = NotFound(f"There is no {where}. The API is described at /docs.", code="route_not_found")
+        elif exc.status_code == 405:
+            error = MethodNotAllowed(f"{where} is not supported.", headers=dict(exc.headers or {}))
+        elif exc.status_code < 500:
+            error = InvalidRequest(str(exc.detail))
+        else:
+            error = InternalError(str(exc.detail))
+        return error_response(error)
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, exc: Exception) -> Response:
+        log.error("unhandled error", path=request.url.path, exc_info=exc)
+        return error_response(
+            InternalError("An unexpected error occurred; the server's log has the details under this request id.")
+        )

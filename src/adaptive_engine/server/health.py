@@ -1,0 +1,47 @@
+"""Is the process alive, can it take a request, what is it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from adaptive_engine import __version__
+from adaptive_engine.server.context import Services, ServicesDep
+
+router = APIRouter()
+
+
+@router.get("/livez")
+async def livez() -> dict[str, str]:
+    """The process answers. Asks neither the database nor an engine."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def readyz(services: ServicesDep) -> Response:
+    """Can take a request now; 503 with reasons otherwise."""
+    problems = _problems(services)
+    body: dict[str, Any] = {"status": "unavailable" if problems else "ok", "problems": problems}
+    return Response(orjson.dumps(body), 503 if problems else 200, media_type="application/json")
+
+
+@router.get("/health")
+async def health(services: ServicesDep) -> Response:
+    """The vendor's name of /readyz."""
+    return await readyz(services)
+
+
+@router.get("/version")
+async def version() -> dict[str, str]:
+    return {"version": __version__}
+
+
+def _problems(services: Services) -> list[str]:
+    problems = services.engines.problems()
+    store = services.recorder.problem
+    if store is not None:
+        problems.append(f"store: {store}")
+    return problems

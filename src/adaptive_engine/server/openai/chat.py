@@ -1,0 +1,166 @@
+"""POST /api/v1/chat/completions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from adaptive_engine.engine import Delta
+from adaptive_engine.errors import AdaptiveError, UnsupportedMediaType
+from adaptive_engine.server.context import PrincipalDep, ServicesDep
+from adaptive_engine.server.errors import parse
+from adaptive_engine.server.sse import DONE, ClientLeft, EventStream, event, until_disconnect
+from adaptive_engine.services.completions import Choice, Completion
+from adaptive_engine.types import Usage, uuid7
+from adaptive_engine.wire.chat import ChatRequest, ChatResponse
+from adaptive_engine.wire.errors import ErrorBody
+
+router = APIRouter()
+
+_BODY = {"required": True, "content": {"application/json": {"schema": ChatRequest.model_json_schema()}}}
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"model": ChatResponse, "content": {"text/event-stream": {}}},
+    "4XX": {"model": ErrorBody},
+    "5XX": {"model": ErrorBody},
+}
+
+
+@router.post("/chat/completions", openapi_extra={"requestBody": _BODY}, responses=_RESPONSES)
+async def create_chat_completion(request: Request, services: ServicesDep, principal: PrincipalDep) -> Response:
+    """Answer a conversation: one JSON object, or server-sent events with `stream`."""
+    require_json(request)
+    body = parse(ChatRequest, await request.body())
+    completion = await services.completions.start(principal, body, f"chatcmpl-{uuid7().hex}")
+    headers = _headers(completion)
+    if body.stream:
+        include_usage = bool(body.stream_options and body.stream_options.include_usage)
+        return EventStream(
+            _frames(completion, include_usage),
+            completion.cancel,
+            headers=headers,
+            ping_seconds=services.settings.server.ping_seconds,
+            send_timeout=services.settings.server.send_timeout_seconds,
+        )
+    try:
+        await until_disconnect(request.receive, _drain(completion))
+    except ClientLeft:
+        await completion.cancel()
+        return Response(status_code=499)
+    return Response(orjson.dumps(_body(completion)), 200, headers, "application/json")
+
+
+def require_json(request: Request) -> None:
+    """A form-encoded body is what curl sends when the header is forgotten."""
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise UnsupportedMediaType(f"Send JSON with 'Content-Type: application/json', not '{kind[:100]}'.")
+
+
+async def _drain(completion: Completion) -> None:
+    async for _ in completion.deltas():
+        pass
+
+
+def _headers(completion: Completion) -> dict[str, str]:
+    deployment = completion.prepared.deployment
+    headers = {"x-adaptive-model": f"{deployment.project.key}/{deployment.model.key}"}
+    if completion.prepared.warnings:
+        named = ", ".join(f"{w.code}: {w.param}" for w in completion.prepared.warnings)
+        headers["x-adaptive-warning"] = named.encode("ascii", "replace").decode()[:1000]
+    return headers
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+    }
+
+
+def _body(completion: Completion) -> dict[str, Any]:
+    model = completion.prepared.deployment.model.key
+    body = {
+        "id": completion.id,
+        "object": "chat.completion",
+        "created": completion.created,
+        "model": model,
+        "session_id": str(completion.prepared.session_id),
+        "choices": [
+            {
+                "index": choice.index,
+                "message": {"id": choice.message_id, "role": "assistant", "content": choice.text},
+                "finish_reason": choice.row.finish_reason,
+                "completion_id": str(choice.row.id),
+                "model": model,
+            }
+            for choice in completion.choices
+        ],
+        "usage": _usage(completion.usage),
+    }
+    if completion.prepared.warnings:
+        body["warnings"] = [notice.as_dict() for notice in completion.prepared.warnings]
+    return body
+
+
+class _Framer:
+    """Builds the chunks of one completion. What is the same in all of them is serialised once."""
+
+    def __init__(self, completion: Completion) -> None:
+        self._completion = completion
+        model = completion.prepared.deployment.model.key
+        head = orjson.dumps(
+            {
+                "id": completion.id,
+                "object": "chat.completion.chunk",
+                "created": completion.created,
+                "model": model,
+                "session_id": str(completion.prepared.session_id),
+            }
+        )
+        self._head = b"data: " + head[:-1]
+        self._choices = [self._choice_head(choice, model) for choice in completion.choices]
+
+    def _choice_head(self, choice: Choice, model: str) -> bytes:
+        fields = {"index": choice.index, "completion_id": str(choice.row.id), "model": model}
+        delta = {"id": choice.message_id, "role": "assistant"}
+        return b'%b,"choices":[%b,"delta":%b,"content":' % (
+            self._head,
+            orjson.dumps(fields)[:-1],
+            orjson.dumps(delta)[:-1],
+        )
+
+    def text(self, choice: Choice, delta: Delta) -> bytes:
+        reason = b"null" if delta.finish_reason is None else orjson.dumps(delta.finish_reason)
+        head = self._choices[choice.index]
+        return b'%b%b},"finish_reason":%b}],"usage":null}\n\n' % (head, orjson.dumps(delta.text), reason)
+
+    def first(self, choice: Choice) -> bytes:
+        """The chunk that names the role, before any text; it carries the warnings."""
+        warnings = [notice.as_dict() for notice in self._completion.prepared.warnings]
+        tail = b',"warnings":' + orjson.dumps(warnings) if warnings else b""
+        return b'%b""},"finish_reason":null}],"usage":null%b}\n\n' % (self._choices[choice.index], tail)
+
+    def usage(self) -> bytes:
+        return b'%b,"choices":[],"usage":%b}\n\n' % (self._head, orjson.dumps(_usage(self._completion.usage)))
+
+
+async def _frames(completion: Completion, include_usage: bool) -> AsyncIterator[bytes]:
+    """Every frame of the stream. `[DONE]` promises that the answer is complete and stored."""
+    framer = _Framer(completion)
+    for choice in completion.choices:
+        yield framer.first(choice)
+    try:
+        async for choice, delta in completion.deltas():
+            yield framer.text(choice, delta)
+    except AdaptiveError as exc:
+        yield event(orjson.dumps(exc.body()))
+        return
+    if include_usage:
+        yield framer.usage()
+    yield DONE

@@ -1,0 +1,43 @@
+"""GET /api/v1/models: what this key can address."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from adaptive_engine.server.context import PrincipalDep, ServicesDep
+from adaptive_engine.services.engines import Engines
+from adaptive_engine.types import Deployment
+from adaptive_engine.wire.models import ModelCard, ModelList
+
+router = APIRouter()
+
+
+@router.get("/models")
+async def list_models(services: ServicesDep, principal: PrincipalDep, project: str | None = None) -> ModelList:
+    """The deployments of one project, or of all that the key may use."""
+    deployments = services.routing.deployments(principal)
+    if project is not None:
+        wanted = services.routing.project(principal, project)
+        deployments = [d for d in deployments if d.project.id == wanted.id]
+    return ModelList(data=[_card(deployment, services.engines) for deployment in deployments])
+
+
+@router.get("/models/{model:path}")
+async def get_model(services: ServicesDep, principal: PrincipalDep, model: str) -> ModelCard:
+    """One deployment, addressed as in a request: `project/model`, or `project` for its default."""
+    return _card(services.routing.deployment(principal, model), services.engines)
+
+
+def _card(deployment: Deployment, engines: Engines) -> ModelCard:
+    model = deployment.model
+    return ModelCard(
+        id=f"{deployment.project.key}/{model.key}",
+        created=model.created_at // 1000,
+        owned_by=model.provider,
+        project=deployment.project.key,
+        name=model.name,
+        context_length=engines.context_length(model),
+        capabilities=list(model.capabilities),
+        is_default=deployment.is_default,
+        online=deployment.online and engines.online(model.key),
+    )

@@ -1,0 +1,334 @@
+"""One chat completion from request to stored answer: resolve, prepare, admit, generate, record."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+import structlog
+
+from adaptive_engine.engine import Delta, Engine, GenerationRequest, SamplingParams, TokenStream
+from adaptive_engine.errors import AdaptiveError, InternalError, InvalidRequest
+from adaptive_engine.services.engines import Engines
+from adaptive_engine.services.routing import Routing
+from adaptive_engine.store.recorder import Recorder
+from adaptive_engine.types import (
+    ChatMessage,
+    Deployment,
+    Interaction,
+    InteractionState,
+    Principal,
+    Usage,
+    now_ms,
+    uuid7,
+)
+from adaptive_engine.wire.chat import ChatRequest, ImagePart
+
+log = structlog.get_logger(__name__)
+
+# Rendering and tokenising this many characters takes about a millisecond; more goes to a thread.
+_INLINE_CHARACTERS = 4_000
+
+# What a parameter that was not given looks like. Not False: it equals a temperature of 0.
+_UNSET = (None, ())
+
+# Accepted for compatibility, not acted on yet: named in `warnings` when set to something that would have an effect.
+_NOT_ENFORCED = {
+    "response_format": "The schema is not enforced by this version; the answer is free text.",
+    "ab_campaign": "A/B tests are not available in this version; the default routing was used.",
+    "max_ttft_ms": "The time limit for the first token is not enforced by this version.",
+    "system_prompt_args": "This deployment has no system prompt template; the arguments were not used.",
+    "tags": "Tags are not stored by this version; use labels.",
+    "use_tools": "Tools are not available in this version.",
+    "tools": "Tools are not available in this version.",
+    "constrained_decoding": "Use response_format; constrained_decoding has no effect.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the request asked for that the answer does not reflect."""
+
+    code: str
+    message: str
+    param: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"code": self.code, "message": self.message, "param": self.param}
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request after routing, settings and rendering: everything that is needed to run and to store it."""
+
+    deployment: Deployment
+    session_id: UUID
+    prompt: tuple[int, ...]
+    params: SamplingParams
+    choices: int
+    store: bool
+    messages: list[dict[str, Any]]
+    labels: dict[str, str]
+    user: str | None
+    warnings: tuple[Notice, ...]
+
+
+class Choice:
+    """One generation of a completion, and the row that it becomes."""
+
+    def __init__(self, index: int, stream: TokenStream, row: Interaction) -> None:
+        self.index = index
+        self.stream = stream
+        self.row = row
+        self.message_id = f"msg-{row.id.hex}"
+        self.pieces: list[str] = []
+        self.recorded = False
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+    def ended(self, state: InteractionState, **changes: Any) -> Interaction:
+        """The row in its final state, with the text and the tokens there are."""
+        usage = dataclasses.replace(self.row.usage, completion_tokens=self.stream.completion_tokens)
+        changes = {"usage": usage, **changes}
+        return dataclasses.replace(self.row, state=state, completion=self.text, completed_at=now_ms(), **changes)
+
+
+class Completion:
+    """A running completion. Read `deltas` to the end, or `cancel`; both leave nothing running and everything stored."""
+
+    def __init__(self, prepared: Prepared, choices: list[Choice], recorder: Recorder, request_id: str) -> None:
+        self.id = request_id
+        self.created = now_ms() // 1000
+        self.prepared = prepared
+        self.choices = choices
+        self._recorder = recorder
+
+    @property
+    def usage(self) -> Usage:
+        """Of all choices together; the prompt counts once."""
+        rows = [choice.row.usage for choice in self.choices]
+        return Usage(
+            prompt_tokens=len(self.prepared.prompt),
+            completion_tokens=sum(row.completion_tokens for row in rows),
+            cached_tokens=rows[0].cached_tokens,
+        )
+
+    async def deltas(self) -> AsyncIterator[tuple[Choice, Delta]]:
+        """Deltas of all choices as they come. One with a finish reason comes after its row is committed.
+
+        Raises what went wrong, once every choice is stopped and recorded.
+        """
+        try:
+            if len(self.choices) == 1:
+                async for delta in self.choices[0].stream:
+                    yield self.choices[0], await self._take(self.choices[0], delta)
+            else:
+                async for choice, delta in _merge(self.choices):
+                    yield choice, await self._take(choice, delta)
+        except Exception as exc:
+            error = exc if isinstance(exc, AdaptiveError) else InternalError("The completion failed unexpectedly.")
+            await self._abandon("error", {"code": error.code, "message": error.message})
+            raise error from exc
+
+    async def cancel(self) -> None:
+        """The client has left: stop within one step and record what there is."""
+        await self._abandon("cancelled", None)
+
+    async def _take(self, choice: Choice, delta: Delta) -> Delta:
+        choice.pieces.append(delta.text)
+        if delta.finish_reason is not None and delta.usage is not None and delta.timings is not None:
+            timings = {name: round(value, 3) for name, value in dataclasses.asdict(delta.timings).items()}
+            choice.row = choice.ended(
+                "complete" if delta.finish_reason == "stop" else "length",
+                finish_reason=delta.finish_reason,
+                usage=delta.usage,
+                timings=timings,
+            )
+            if self.prepared.store:
+                await self._recorder.finish([choice.row])
+            choice.recorded = True
+        return delta
+
+    async def _abandon(self, state: InteractionState, error: dict[str, Any] | None) -> None:
+        open_choices = [choice for choice in self.choices if not choice.recorded]
+        rows = []
+        for choice in open_choices:
+            phase = choice.stream.phase
+            choice.stream.cancel()
+            choice.recorded = True
+            rows.append(choice.ended(state, error=error or {"phase": phase}))
+        if rows and self.prepared.store:
+            await self._recorder.finish(rows)
+
+
+class Completions:
+    """Starts completions. One per server."""
+
+    def __init__(self, routing: Routing, engines: Engines, recorder: Recorder) -> None:
+        self._routing = routing
+        self._engines = engines
+        self._recorder = recorder
+
+    async def start(self, principal: Principal, request: ChatRequest, request_id: str) -> Completion:
+        """Validate, route and admit. Everything that can be refused is refused here, before any header is sent."""
+        deployment = self._routing.deployment(principal, request.model)
+        engine = self._engines.get(deployment.model.key)
+        prepared = await self._prepare(request, deployment, engine)
+        choices = self._admit(prepared, engine, request_id)
+        completion = Completion(prepared, choices, self._recorder, request_id)
+        if prepared.store:
+            try:
+                self._recorder.begin([choice.row for choice in choices])
+            except AdaptiveError:
+                for choice in choices:
+                    choice.stream.cancel()
+                raise
+        return completion
+
+    async def _prepare(self, request: ChatRequest, deployment: Deployment, engine: Engine) -> Prepared:
+        _refuse_images(request, deployment)
+        turns = [ChatMessage(message.role, message.text(), message.name) for message in request.messages]
+        if sum(len(turn.content) for turn in turns) < _INLINE_CHARACTERS:
+            prompt = engine.render(turns)
+        else:
+            prompt = await asyncio.to_thread(engine.render, turns)
+        return Prepared(
+            deployment=deployment,
+            session_id=request.session_id or uuid7(),
+            prompt=prompt,
+            params=_sampling(request),
+            choices=request.n or 1,
+            store=request.store is not False,
+            messages=[message.model_dump(mode="json", exclude_none=True) for message in request.messages],
+            labels={**(request.metadata or {}), **(request.labels or {})},
+            user=request.user,
+            warnings=tuple(_warnings(request)),
+        )
+
+    def _admit(self, prepared: Prepared, engine: Engine, request_id: str) -> list[Choice]:
+        """All choices or none."""
+        choices: list[Choice] = []
+        digest = hashlib.sha256(orjson.dumps(prepared.messages)).hexdigest()
+        try:
+            for index in range(prepared.choices):
+                params = _for_choice(prepared.params, index)
+                stream = engine.submit(
+                    GenerationRequest(prepared.prompt, params, cache_salt=prepared.deployment.project.id.bytes)
+                )
+                choices.append(Choice(index, stream, _pending_row(prepared, params, index, request_id, digest)))
+        except AdaptiveError:
+            for choice in choices:
+                choice.stream.cancel()
+            raise
+        return choices
+
+
+def _pending_row(prepared: Prepared, params: SamplingParams, index: int, request_id: str, digest: str) -> Interaction:
+    deployment = prepared.deployment
+    return Interaction(
+        id=uuid7(),
+        project_id=deployment.project.id,
+        session_id=prepared.session_id,
+        messages=prepared.messages,
+        state="pending",
+        source="LIVE",
+        created_at=now_ms(),
+        model_id=deployment.model.id,
+        model_key=deployment.model.key,
+        request_id=request_id,
+        choice_index=index,
+        user=prepared.user,
+        labels=prepared.labels,
+        parameters={name: value for name, value in dataclasses.asdict(params).items() if value not in _UNSET},
+        usage=Usage(prompt_tokens=len(prepared.prompt)),
+        warnings=[notice.as_dict() for notice in prepared.warnings],
+        prompt_hash=digest,
+    )
+
+
+def _sampling(request: ChatRequest) -> SamplingParams:
+    temperature = 1.0 if request.temperature is None else request.temperature
+    limits = [limit for limit in (request.max_tokens, request.max_completion_tokens) if limit is not None]
+    stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
+    seed = request.seed
+    if seed is None and temperature > 0:
+        # Drawn here rather than in the engine, so that the stored parameters reproduce the answer.
+        seed = random.SystemRandom().getrandbits(53)
+    return SamplingParams(
+        temperature=temperature,
+        top_p=1.0 if request.top_p is None else request.top_p,
+        seed=seed,
+        max_tokens=min(limits, default=None),
+        stop=stop,
+        ignore_eos=bool(request.ignore_eos),
+    )
+
+
+def _for_choice(params: SamplingParams, index: int) -> SamplingParams:
+    """Choices of one request differ by their seed."""
+    if index == 0 or params.seed is None:
+        return params
+    return dataclasses.replace(params, seed=params.seed + index)
+
+
+def _refuse_images(request: ChatRequest, deployment: Deployment) -> None:
+    for at, message in enumerate(request.messages):
+        parts = message.content if isinstance(message.content, list) else []
+        for part_at, part in enumerate(parts):
+            if isinstance(part, ImagePart):
+                raise InvalidRequest(
+                    f"Model '{deployment.model.key}' takes text only; it cannot see images.",
+                    code="modality_unsupported",
+                    param=f"messages[{at}].content[{part_at}]",
+                )
+
+
+def _warnings(request: ChatRequest) -> list[Notice]:
+    found = []
+    wanted = request.response_format
+    if wanted is not None and wanted.type != "text":
+        if (wanted.json_schema or {}).get("strict") is True:
+            raise InvalidRequest(
+                "A strict response_format cannot be enforced by this version. "
+                "Leave `strict` out to get an unconstrained answer with a warning.",
+                code="unsupported_response_format",
+                param="response_format.json_schema.strict",
+            )
+        found.append(Notice("not_enforced", _NOT_ENFORCED["response_format"], "response_format"))
+    for name, message in _NOT_ENFORCED.items():
+        if name != "response_format" and getattr(request, name):
+            found.append(Notice("not_enforced", message, name))
+    for name, value in (request.model_extra or {}).items():
+        if value:
+            found.append(Notice("unknown_parameter", f"'{name[:64]}' is not supported and had no effect.", name[:64]))
+    both = (request.metadata or {}).keys() & (request.labels or {}).keys()
+    for key in sorted(both):
+        if request.metadata and request.labels and request.metadata[key] != request.labels[key]:
+            found.append(Notice("label_conflict", f"labels and metadata differ on '{key}'; labels won.", "metadata"))
+    return found
+
+
+async def _merge(choices: list[Choice]) -> AsyncIterator[tuple[Choice, Delta]]:
+    """Deltas of several streams in the order they come. On an error the others are left for the caller to stop."""
+    waiting = {asyncio.ensure_future(anext(choice.stream)): choice for choice in choices}
+    try:
+        while waiting:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                choice = waiting.pop(task)
+                delta = task.result()
+                if delta.finish_reason is None:
+                    waiting[asyncio.ensure_future(anext(choice.stream))] = choice
+                yield choice, delta
+    finally:
+        for task in waiting:
+            task.cancel()

@@ -1,0 +1,112 @@
+"""Which deployment answers: `project/model`, or `project` for its default model."""
+
+from __future__ import annotations
+
+import difflib
+import threading
+import time
+from collections.abc import Iterable
+from uuid import UUID
+
+from adaptive_engine.errors import NotFound
+from adaptive_engine.store import deployments, projects
+from adaptive_engine.store.database import Database
+from adaptive_engine.types import Deployment, Principal, Project
+
+# Changes made by another process, such as `adaptive models deploy`, are seen after at most this many seconds.
+_FRESH_SECONDS = 5.0
+
+
+class _Snapshot:
+    """All projects and deployments at one moment."""
+
+    def __init__(self, all_projects: Iterable[Project], all_deployments: Iterable[Deployment]) -> None:
+        self.loaded_at = time.monotonic()
+        self.projects = {project.key: project for project in all_projects}
+        self.by_id = {project.id: project for project in self.projects.values()}
+        self.deployments: dict[UUID, dict[str, Deployment]] = {p.id: {} for p in self.projects.values()}
+        for deployment in all_deployments:
+            self.deployments.setdefault(deployment.project.id, {})[deployment.model.key] = deployment
+
+
+class Routing:
+    """Resolves what a request addresses, from a snapshot of the store that is a few seconds old at most."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._snapshot = self._load()
+
+    def refresh(self) -> None:
+        self._snapshot = self._load()
+
+    def project(self, principal: Principal, id_or_key: str, param: str = "project") -> Project:
+        """Raises NotFound for unknown projects and, in the same words, for those of others."""
+        snapshot = self._current()
+        project = snapshot.projects.get(id_or_key)
+        if project is None:
+            project = snapshot.by_id.get(_uuid_or_none(id_or_key))  # type: ignore[arg-type]
+        if project is None or not principal.may_use(project.id):
+            raise NotFound(
+                f"Project '{id_or_key}' does not exist, or this key may not use it.{self._hint(principal, id_or_key)}",
+                code="project_not_found",
+                param=param,
+            )
+        return project
+
+    def projects(self, principal: Principal) -> list[Project]:
+        return [project for project in self._current().projects.values() if principal.may_use(project.id)]
+
+    def deployment(self, principal: Principal, model: str) -> Deployment:
+        """`model` as a request spells it: `project/model`, `project/` or `project`. Raises NotFound."""
+        project_key, _, model_key = model.partition("/")
+        project = self.project(principal, project_key, param="model")
+        attached = self._current().deployments.get(project.id, {})
+        if not model_key:
+            default = next((d for d in attached.values() if d.is_default), None)
+            if default is None:
+                raise NotFound(
+                    f"Project '{project.key}' has no default model. Name one as '{project.key}/MODEL'.",
+                    code="no_default_model",
+                    param="model",
+                )
+            return default
+        if model_key not in attached:
+            names = ", ".join(f"'{project.key}/{key}'" for key in attached) or "none"
+            raise NotFound(
+                f"Model '{model_key}' is not deployed in project '{project.key}'. Deployed: {names}.",
+                code="model_not_found",
+                param="model",
+            )
+        return attached[model_key]
+
+    def deployments(self, principal: Principal) -> list[Deployment]:
+        snapshot = self._current()
+        return [d for p in self.projects(principal) for d in snapshot.deployments.get(p.id, {}).values()]
+
+    def _hint(self, principal: Principal, wanted: str) -> str:
+        """What the caller may have meant, among what the caller may see."""
+        for deployment in self.deployments(principal):
+            if deployment.model.key == wanted:
+                return f" Did you mean '{deployment.project.key}/{wanted}'? `model` is 'project' or 'project/model'."
+        close = difflib.get_close_matches(wanted, [p.key for p in self.projects(principal)], n=1)
+        return f" Did you mean '{close[0]}'?" if close else ""
+
+    def _current(self) -> _Snapshot:
+        if time.monotonic() - self._snapshot.loaded_at > _FRESH_SECONDS and self._lock.acquire(blocking=False):
+            try:
+                self._snapshot = self._load()
+            finally:
+                self._lock.release()
+        return self._snapshot
+
+    def _load(self) -> _Snapshot:
+        with self._database.read() as connection:
+            return _Snapshot(projects.list_all(connection), deployments.list_all(connection))
+
+
+def _uuid_or_none(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

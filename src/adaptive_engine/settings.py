@@ -1,0 +1,71 @@
+"""Settings: read once at start from `ADAPTIVE_...` variables; command-line options win over them.
+
+A nested field is spelled with two underscores, e.g. `ADAPTIVE_ENGINE__KV_CACHE_LEN=65536`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def default_data_dir() -> Path:
+    """`$XDG_DATA_HOME/adaptive-engine`, by default under `~/.local/share`."""
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "adaptive-engine"
+
+
+class ServerSettings(BaseModel):
+    """The HTTP side."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(9000, ge=0, le=65535)
+    max_body_bytes: int = Field(10 * 2**20, ge=1024, description="A larger request body is refused with 413.")
+    body_timeout_seconds: float = Field(30, gt=0, description="A body that takes longer to arrive is refused with 408.")
+    send_timeout_seconds: float = Field(60, gt=0, description="A reader that takes nothing for so long is dropped.")
+    ping_seconds: float = Field(10, gt=0, description="Silence after which a stream sends a comment to stay open.")
+    drain_seconds: int = Field(30, ge=0, description="How long running requests may finish after Ctrl-C or SIGTERM.")
+
+
+class EngineSettings(BaseModel):
+    """How internal models are run."""
+
+    deterministic: bool = Field(False, description="Greedy text does not depend on other requests; slower.")
+    kv_cache_len: int = Field(32_768, ge=256, description="Tokens that fit into a model's KV cache.")
+    max_seq_len: int | None = Field(None, ge=16, description="Prompt and answer; unset: the model's own limit.")
+    max_running: int = Field(64, ge=1, le=1024, description="Requests that generate at the same time.")
+    max_waiting: int = Field(256, ge=0, description="Requests that may wait; more are refused with 503.")
+    threads: int = Field(0, ge=0, description="Inference threads; 0: one for each core.")
+
+
+class StoreSettings(BaseModel):
+    """The database."""
+
+    durability: Literal["normal", "full"] = Field(
+        "normal", description="What an acknowledged answer survives: `normal` kill -9, `full` also a power failure."
+    )
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured."""
+
+    model_config = SettingsConfigDict(env_prefix="ADAPTIVE_", env_nested_delimiter="__", extra="ignore")
+
+    data_dir: Path = Field(default_factory=default_data_dir, description="Database, models and keys live here.")
+    admin_api_key: SecretStr | None = Field(None, description="The admin key, instead of one made at the first start.")
+    log_format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal.")
+    server: ServerSettings = ServerSettings()
+    engine: EngineSettings = EngineSettings()
+    store: StoreSettings = StoreSettings()
+
+    @property
+    def database_path(self) -> Path:
+        return self.data_dir / "adaptive.db"
+
+    @property
+    def models_dir(self) -> Path:
+        return self.data_dir / "models"
