@@ -79,6 +79,9 @@ class _Cached:
     expires_at: int | None
     stale_at: float
 
+    def has_expired(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= now_ms()
+
 
 class KeyRing:
     """The keys of one store. Thread-safe."""
@@ -132,11 +135,8 @@ class KeyRing:
         """Whose key this is, when that is known without asking the store. Does not block."""
         if not _ACCEPTABLE.fullmatch(presented):
             return None
-        with self._lock:
-            cached = self._cache.get(self._digest(presented))
-        if cached is None or cached.stale_at <= self._clock() or (cached.expires_at or now_ms() + 1) <= now_ms():
-            return None
-        return cached.principal
+        cached = self._recall(self._digest(presented))
+        return None if cached is None or cached.has_expired() else cached.principal
 
     def authenticate(self, presented: str) -> Principal:
         """Whose key this is. Raises AuthenticationFailed, in the same words whatever is wrong with it.
@@ -146,13 +146,12 @@ class KeyRing:
         if not _ACCEPTABLE.fullmatch(presented) or _mistyped(presented):
             raise _refused()
         digest = self._digest(presented)
-        with self._lock:
+        cached = self._recall(digest)
+        if cached is None:
             generation = self._generation
-            cached = self._cache.get(digest)
-        if cached is None or cached.stale_at <= self._clock():
             cached = self._look_up(presented, digest)
             self._remember(digest, cached, generation)
-        if cached.expires_at is not None and cached.expires_at <= now_ms():
+        if cached.has_expired():
             raise _refused()
         return cached.principal
 
@@ -182,6 +181,11 @@ class KeyRing:
                 principal = Principal(key.id, key.role, key.project_id)
                 return _Cached(principal, key.expires_at, self._clock() + CACHE_SECONDS)
         raise _refused()
+
+    def _recall(self, digest: bytes) -> _Cached | None:
+        with self._lock:
+            cached = self._cache.get(digest)
+        return None if cached is None or cached.stale_at <= self._clock() else cached
 
     def _remember(self, digest: bytes, cached: _Cached, generation: int) -> None:
         with self._lock:

@@ -297,4 +297,5 @@ def _resolve(settled: Iterable[tuple[asyncio.Future[None], StorageUnavailable | 
         if error is None:
             done.set_result(None)
         else:
-            done.set_exception(error)
+            # Each gets its own: a shared exception would collect the tracebacks of all.
+            done.set_exception(StorageUnavailable(error.message))

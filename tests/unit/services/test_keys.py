@@ -114,6 +114,22 @@ def test_revocation_works_at_once_here_and_soon_elsewhere(database: Database, ri
         ring.revoke("nobody")
 
 
+def test_cached_knows_what_was_authenticated_lately(
+    ring: KeyRing, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expires_at = now_ms() + 60_000
+    _, text = ring.create("ci", "admin", expires_at=expires_at)
+    assert ring.cached(text) is None
+    assert ring.cached("not a key") is None
+    principal = ring.authenticate(text)
+    assert ring.cached(text) == principal
+    clock.now = CACHE_SECONDS
+    assert ring.cached(text) is None
+    ring.authenticate(text)
+    monkeypatch.setattr(keys, "now_ms", lambda: expires_at)
+    assert ring.cached(text) is None
+
+
 def test_the_cache_is_bounded(ring: KeyRing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "CACHE_KEYS", 2)
     for text in [ring.create(str(n), "admin")[1] for n in range(5)]:
