@@ -1,0 +1,98 @@
+"""Starts real servers for tests: the installed command, a real model, a data directory of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ADMIN_KEY = "test-admin-key-of-the-suite"
+MODEL = "smollm2-135m-instruct"
+START_SECONDS = 60
+_READY = re.compile(r"ready at (http://\S+) \(pid (\d+)\)")
+
+
+@dataclass
+class Server:
+    """A running `adaptive serve`."""
+
+    url: str
+    data_dir: Path
+    process: subprocess.Popen[str]
+    api_key: str = ADMIN_KEY
+    log: Path = field(default_factory=Path)
+
+    @property
+    def api(self) -> str:
+        return f"{self.url}/api/v1"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.api_key}"}
+
+    def stop(self, how: signal.Signals = signal.SIGTERM, timeout: float = 60) -> int:
+        """End it and return its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        return self.process.wait(timeout)
+
+
+def place_model(model_dir: Path, data_dir: Path) -> None:
+    """Give a data directory an imported model without copying 100 MB."""
+    target = data_dir / "models" / model_dir.name
+    if not target.exists():
+        shutil.copytree(model_dir, target, copy_function=os.link)
+
+
+def start(data_dir: Path, *options: str, env: dict[str, str] | None = None) -> Server:
+    """Start on a free port and return when it says that it is ready."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    log = data_dir / f"server-{time.monotonic_ns()}.log"
+    command = [str(Path(sys.executable).with_name("adaptive")), "serve", "--port", "0", "--data-dir", str(data_dir)]
+    environment = {**os.environ, "ADAPTIVE_ADMIN_API_KEY": ADMIN_KEY, "NO_COLOR": "1", **(env or {})}
+    with log.open("w") as sink:
+        process = subprocess.Popen(
+            [*command, *options], stdout=sink, stderr=subprocess.PIPE, text=True, env=environment, bufsize=1
+        )
+    url = _wait_until_ready(process, log)
+    return Server(url, data_dir, process, log=log)
+
+
+def _wait_until_ready(process: subprocess.Popen[str], log: Path) -> str:
+    """Copy the server's standard error into its log; return the URL of its ready line."""
+    assert process.stderr is not None
+    lines: list[str] = []
+    deadline = time.monotonic() + START_SECONDS
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stderr, selectors.EVENT_READ)
+        while selector.select(timeout=max(0, deadline - time.monotonic())):
+            line = process.stderr.readline()
+            if not line:
+                break
+            lines.append(line)
+            if found := _READY.search(line):
+                _keep_copying(process, log)
+                return found[1]
+    process.kill()
+    raise AssertionError("the server did not get ready:\n" + "".join(lines))
+
+
+def _keep_copying(process: subprocess.Popen[str], log: Path) -> None:
+    """A pipe that nobody reads would stop the server when it is full."""
+    import threading
+
+    def copy() -> None:
+        assert process.stderr is not None
+        with log.open("a") as sink:
+            for line in process.stderr:
+                sink.write(line)
+                sink.flush()
+
+    threading.Thread(target=copy, daemon=True).start()
