@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
 from adaptive_engine.sdk.errors import APIError, StreamInterruptedError, from_event
+from adaptive_engine.sdk.settings import Timeout
 from adaptive_engine.wire.chat import ChatChunk
 
 T = TypeVar("T", bound=BaseModel)
@@ -73,7 +74,7 @@ class ChatOptions(TypedDict, total=False):
     ignore_eos: bool | None
     extra_body: Mapping[str, Any] | None
     extra_headers: Mapping[str, str] | None
-    timeout_secs: Any
+    timeout_secs: Timeout
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:
