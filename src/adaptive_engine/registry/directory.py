@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -170,13 +169,12 @@ def locate(models_dir: Path, key: str) -> Path:
     return path
 
 
-def list_models(models_dir: Path) -> Iterator[ModelDirectory]:
-    """The complete models of a data directory by key; imports under way and foreign directories are left out."""
+def model_paths(models_dir: Path) -> list[Path]:
+    """The model directories of a data directory by key; imports under way and foreign directories are left out."""
     if not models_dir.is_dir():
-        return
-    for path in sorted(models_dir.iterdir()):
-        if _KEY.fullmatch(path.name) and not path.is_symlink() and (path / MANIFEST).is_file():
-            yield ModelDirectory.load(path)
+        return []
+    paths = (path for path in models_dir.iterdir() if _KEY.fullmatch(path.name) and not path.is_symlink())
+    return sorted(path for path in paths if (path / MANIFEST).is_file())
 
 
 def file_sha256(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from math import prod
 from typing import Any
 
@@ -33,6 +34,10 @@ TENSOR_TYPES = {
     14: TensorType("Q6_K", 256, 210),
 }
 
+# Tensors that every supported family has, in the model and in each of its layers.
+MODEL_TENSORS = ("token_embd.weight", "output_norm.weight")
+LAYER_TENSORS = ("attn_norm", "ffn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
+
 # `general.file_type`, which names the quantization of most of the tensors.
 FILE_TYPES = {0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 14: "Q4_K_S", 15: "Q4_K_M", 18: "Q6_K"}
 
@@ -53,6 +58,7 @@ def check_convertible(gguf: GGUF) -> str:
         )
     for tensor in gguf.tensors.values():
         _check_tensor(gguf, tensor)
+    _check_complete(gguf, family)
     return family
 
 
@@ -102,6 +108,22 @@ def _required(gguf: GGUF, key: str) -> int:
     if value is None:
         raise InvalidModel(f"The GGUF file lacks the metadata '{key}'.")
     return value
+
+
+def _check_complete(gguf: GGUF, family: str) -> None:
+    """The converter calls what is missing `map::at`; this says it in words."""
+    _required(gguf, "general.file_type")
+    if gguf.number(f"{family}.attention.layer_norm_rms_epsilon") is None:
+        raise InvalidModel(f"The GGUF file lacks the metadata '{family}.attention.layer_norm_rms_epsilon'.")
+    layers = range(_required(gguf, f"{family}.block_count"))
+    in_layers = (f"blk.{layer}.{name}.weight" for layer in layers for name in LAYER_TENSORS)
+    # Stops at the first name that is missing, so a huge layer count costs nothing.
+    for name in chain(MODEL_TENSORS, in_layers):
+        if name not in gguf.tensors:
+            raise InvalidModel(f"The GGUF file lacks the tensor '{name}'.")
+    vocabulary = len(gguf.strings("tokenizer.ggml.tokens"))
+    if gguf.tensors["token_embd.weight"].shape[1:] != (vocabulary,):
+        raise InvalidModel(f"The GGUF file names {vocabulary} tokens, but does not embed as many.")
 
 
 def _check_tensor(gguf: GGUF, tensor: Tensor) -> None:

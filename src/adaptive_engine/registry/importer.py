@@ -43,7 +43,7 @@ def import_model(
     is. Raises `InvalidModel` for a source that is refused, `InvalidRequest` for a bad key and `Conflict` when the key
     belongs to another model.
     """
-    target = locate(models_dir, key or derive_key(source.name))
+    target = locate(models_dir, derive_key(source.name) if key is None else key)
     examined = examine(source, progress)
     target.parent.mkdir(parents=True, exist_ok=True)
     with _lock(target, progress):

@@ -90,7 +90,8 @@ class GGUFSource:
         link = directory / "model.gguf"
         link.symlink_to(self.path)
         limit = CONVERT_SECONDS + self.path.stat().st_size // CONVERT_BYTES_PER_SECOND
-        run_child("gguf", link, limit)
+        byte_level = self._gguf.text("tokenizer.ggml.model") == "gpt2"
+        run_child("gguf" if byte_level else "sentencepiece-gguf", link, limit)
         link.unlink()
 
     def _write_texts(self, directory: Path) -> None:

@@ -16,7 +16,7 @@ from adaptive_engine.registry.errors import InvalidModel
 from adaptive_engine.registry.gguf import GGUF
 
 # Kinds of token in `tokenizer.ggml.token_type`.
-UNKNOWN, CONTROL, USER_DEFINED, BYTE = 2, 3, 4, 6
+CONTROL, USER_DEFINED = 3, 4
 
 # Every piece is tried at each of its cuts to find the merges of a SentencePiece model; real pieces are far shorter.
 MAX_PIECE_CHARACTERS = 512

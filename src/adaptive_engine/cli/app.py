@@ -1,0 +1,63 @@
+"""The table of commands, and how each of them ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from adaptive_engine.cli.lazy import Command, LazyGroup
+from adaptive_engine.errors import AdaptiveError
+
+COMMANDS = {
+    "serve": Command("adaptive_engine.cli.serve:serve", "Serve models over HTTP and store every answer."),
+    "chat": Command("adaptive_engine.cli.chat:chat", "Talk to a model of a running server in the terminal."),
+    "models": Command("adaptive_engine.cli.models:app", "Import models and list them."),
+}
+
+EPILOG = "Start here: adaptive serve"
+
+
+def run() -> None:
+    """Runs the command in `sys.argv`; a failure is one line on standard error and exit status 1."""
+    try:
+        build()(prog_name="adaptive")
+    except AdaptiveError as exc:
+        _fail(exc.message.removeprefix("EntityNotFound: "))
+    except Exception as exc:
+        if os.environ.get("ADAPTIVE_DEBUG"):
+            raise
+        _fail(f"{type(exc).__name__}: {exc} (ADAPTIVE_DEBUG=1 shows where)")
+
+
+def build() -> LazyGroup:
+    """The group of all commands; none of their modules is imported yet."""
+    app = typer.Typer(cls=LazyGroup, rich_markup_mode=None, add_completion=False, no_args_is_help=True, epilog=EPILOG)
+    app.callback()(_root)
+    group = typer.main.get_command(app)
+    assert isinstance(group, LazyGroup)
+    group.register(COMMANDS)
+    return group
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from adaptive_engine import __version__
+
+        typer.echo(f"adaptive-engine {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Adaptive Engine: self-hosted LLM inference. One command serves a model, and every answer is stored."""
+
+
+def _fail(message: str) -> None:
+    print("Error:", " ".join(message.split()), file=sys.stderr)  # noqa: T201 - this is the terminal's program
+    sys.exit(1)

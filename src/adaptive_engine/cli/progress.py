@@ -1,0 +1,66 @@
+"""Shows the progress of long work on standard error: a bar on a terminal, a few plain lines in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from adaptive_engine.registry import Progress
+
+# What the stages of `registry.Progress` look like to people.
+TITLES = {
+    "wait": "Waiting for another import of this model",
+    "download": "Downloading",
+    "read": "Reading",
+    "copy": "Copying",
+    "convert": "Converting",
+    "check": "Checking",
+}
+PERCENT_STEP = 25
+
+
+@contextmanager
+def show_progress() -> Iterator[Progress]:
+    if sys.stderr.isatty():
+        with _bar() as progress:
+            yield progress
+    else:
+        yield Lines()
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with RichProgress(TextColumn("{task.description:12}"), *columns, console=Console(stderr=True)) as bar:
+        tasks: dict[str, int] = {}
+
+        def report(stage: str, done: int, total: int | None) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(TITLES.get(stage, stage), total=total)
+            bar.update(tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
+
+        yield report
+
+
+class Lines:
+    """One line for each stage and each quarter of it, so that a log stays short."""
+
+    def __init__(self) -> None:
+        self._shown: set[tuple[str, int]] = set()
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        percent = done * 100 // total // PERCENT_STEP * PERCENT_STEP if total else 0
+        if (stage, percent) in self._shown:
+            return
+        self._shown.add((stage, percent))
+        title = TITLES.get(stage, stage)
+        typer.echo(f"{title}: {percent} % of {total / 1e6:.0f} MB" if total else title, err=True)
