@@ -161,7 +161,9 @@ class Runner:
         """
         for rows in (1, 2, 4, 8, 16):
             reference = self._probe(rows)[0].copy()
-            if all(np.array_equal(reference, self._probe(more)[0]) for more in (rows + 1, 2 * rows + 3, 16, 31)):
+            # Each row of the probe has a block of its own.
+            batches = {min(more, self.num_blocks) for more in (rows + 1, 2 * rows + 3, 16, 31)}
+            if all(np.array_equal(reference, self._probe(batch)[0]) for batch in batches):
                 return rows
         raise EngineFailed(
             "On this CPU the results depend on the size of the batch, so --deterministic cannot be kept. "
@@ -170,14 +172,14 @@ class Runner:
         )
 
     def _probe(self, rows: int) -> NDArray[np.float32]:
-        """Logits of `rows` one-token sequences, the first of them always the same, all in the scratch block."""
+        """Logits of `rows` one-token sequences, the first of them always the same. Overwrites their blocks."""
         counts = np.arange(rows, dtype=np.int64)
         return self._infer(
             input_ids=7 + 13 * counts % 1000,
             position_ids=np.zeros(rows, np.int64),
             past_lens=np.zeros(rows, np.int32),
             subsequence_begins=np.arange(rows + 1, dtype=np.int32),
-            block_indices=np.arange(rows, dtype=np.int32) % self.num_blocks,
+            block_indices=np.arange(rows, dtype=np.int32),
             block_indices_begins=np.arange(rows + 1, dtype=np.int32),
             max_context_len=np.array(1, np.int32),
             sampled_tokens_indices=counts,

@@ -1,0 +1,181 @@
+"""Scheduling decisions, without a model: sequences advance by hand."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from adaptive_engine.engine.detokenizer import TextStream
+from adaptive_engine.engine.kv_cache import BlockPool, block_names
+from adaptive_engine.engine.scheduler import Scheduler
+from adaptive_engine.engine.sequence import GenerationRequest, Sequence, Slice
+
+SIZE = 4
+
+
+def scheduler(blocks: int = 100, max_running: int = 8, prefill: int = 32, busy: int = 8) -> Scheduler:
+    pool = BlockPool(blocks + 1, SIZE)
+    return Scheduler(pool, max_running=max_running, prefill_tokens=prefill, prefill_tokens_busy=busy)
+
+
+def sequence(prompt: list[int], salt: bytes = b"") -> Sequence:
+    stream: Any = None
+    return Sequence(
+        request=GenerationRequest(tuple(prompt), cache_salt=salt),
+        stream=stream,
+        text=TextStream(),
+        rng=random.Random(0),
+        max_new_tokens=1000,
+        tokens=list(prompt),
+        prompt_length=len(prompt),
+        prompt_names=block_names(salt, prompt, SIZE),
+    )
+
+
+def step(of: Scheduler) -> list[Slice]:
+    """Schedule, pretend to compute, and add a token where one is due."""
+    slices = of.schedule()
+    for part in slices:
+        due = part.wants_logits
+        of.advance(part)
+        if due:
+            part.sequence.tokens.append(7)
+    return slices
+
+
+def spans(slices: list[Slice]) -> list[tuple[int, int]]:
+    return [(part.start, part.stop) for part in slices]
+
+
+def test_a_long_prompt_is_computed_in_chunks() -> None:
+    of = scheduler()
+    of.add(sequence(list(range(70))))
+    assert [spans(step(of)) for _ in range(4)] == [[(0, 32)], [(32, 64)], [(64, 70)], [(70, 71)]]
+
+
+def test_running_sequences_decode_in_every_step_while_a_prompt_is_computed() -> None:
+    of = scheduler()
+    first, second = sequence([1, 2, 3]), sequence(list(range(10, 30)))
+    of.add(first)
+    step(of)
+    of.add(second)
+    decoded = 0
+    while second.generated == 0:
+        slices = step(of)
+        assert slices[0].sequence is first
+        assert slices[0].stop - slices[0].start == 1
+        assert slices[1].stop - slices[1].start <= 8
+        decoded += 1
+    assert decoded == 3
+
+
+def test_a_second_request_reuses_the_prefix_and_computes_at_least_one_token() -> None:
+    of = scheduler()
+    one = sequence(list(range(16)))
+    of.add(one)
+    step(of)
+    of.remove(one)
+    again = sequence(list(range(16)))
+    of.add(again)
+    assert spans(step(of)) == [(12, 16)]
+    assert again.cached_tokens == 12
+
+
+def test_generated_tokens_are_reused_by_the_next_turn() -> None:
+    of = scheduler()
+    one = sequence([1, 2, 3])
+    of.add(one)
+    for _ in range(10):
+        step(of)
+    of.remove(one)
+    following = sequence([*one.tokens, 50])
+    of.add(following)
+    step(of)
+    assert following.cached_tokens == 12
+
+
+def test_another_salt_shares_nothing() -> None:
+    of = scheduler()
+    one = sequence(list(range(16)), b"a")
+    of.add(one)
+    step(of)
+    of.remove(one)
+    other = sequence(list(range(16)), b"b")
+    of.add(other)
+    step(of)
+    assert other.cached_tokens == 0
+
+
+def test_equal_prompts_at_the_same_time_are_computed_once() -> None:
+    of = scheduler(prefill=8)
+    twins = [sequence(list(range(18))) for _ in range(3)]
+    for twin in twins:
+        of.add(twin)
+    computed = 0
+    while any(twin.generated == 0 for twin in twins):
+        computed += sum(part.stop - part.start for part in step(of) if part.start < 18)
+    assert [twin.cached_tokens for twin in twins] == [0, 16, 16]
+    assert computed == 18 + 2 + 2
+
+
+def test_the_first_of_equal_prompts_leaving_does_not_strand_the_others() -> None:
+    of = scheduler(prefill=8)
+    first, second = sequence(list(range(18))), sequence(list(range(18)))
+    of.add(first)
+    of.add(second)
+    step(of)
+    of.remove(first)
+    assert step(of)[0].sequence is second
+
+
+def test_when_blocks_run_out_the_youngest_is_computed_again_later() -> None:
+    of = scheduler(blocks=6)
+    old, young = sequence(list(range(8))), sequence(list(range(100, 108)))
+    of.add(old)
+    of.add(young)
+    for _ in range(40):
+        step(of)
+        if old.generated > 12:
+            of.remove(old)
+            break
+    assert of.preemptions >= 1
+    assert young.preemptions >= 1
+    before = list(young.tokens)
+    while young.generated < 14:
+        step(of)
+    assert young.tokens[: len(before)] == before, "nothing that was generated is lost"
+    of.remove(young)
+    of.check()
+
+
+def test_requests_wait_in_order_when_all_places_are_taken() -> None:
+    of = scheduler(max_running=2)
+    sequences = [sequence([n, n + 1]) for n in range(0, 40, 10)]
+    for one in sequences:
+        of.add(one)
+    step(of)
+    assert of.running == sequences[:2]
+    of.remove(sequences[0])
+    step(of)
+    assert of.running == [sequences[1], sequences[2]]
+
+
+def test_random_traffic_leaks_nothing() -> None:
+    rng = random.Random(3)
+    of = scheduler(blocks=30, max_running=6)
+    alive: list[Sequence] = []
+    for _ in range(600):
+        if rng.random() < 0.3 and len(alive) < 12:
+            start = rng.randrange(3)
+            alive.append(sequence([start] * rng.randrange(1, 40), bytes([rng.randrange(2)])))
+            of.add(alive[-1])
+        step(of)
+        for one in list(alive):
+            if one.generated > 12 or rng.random() < 0.05:
+                of.remove(one)
+                alive.remove(one)
+        in_use = len({block for one in of.running for block in one.blocks})
+        of.pool.check(in_use)
+    for one in alive:
+        of.remove(one)
+    of.check()

@@ -1,0 +1,70 @@
+"""Chat templates: what Hugging Face's dialect needs works, what an attacker needs does not."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from adaptive_engine.engine import template as module
+from adaptive_engine.engine.template import ChatTemplate
+from adaptive_engine.errors import AdaptiveError, InvalidRequest
+from adaptive_engine.types import ChatMessage
+
+HELLO = [ChatMessage("user", "Hello")]
+
+
+def test_dialect() -> None:
+    source = (
+        "{{ bos_token }}{% for m in messages %}{% if loop.first %}{{ m['role'] | upper }}{% endif %}"
+        "{% if m.content == 'skip' %}{% continue %}{% endif %}: {{ m.content | trim }}\n{% endfor %}"
+        "{% set ns = namespace(n=1) %}{% set ns.n = ns.n * 2 %}{{ ns.n }}{{ 'x' if add_generation_prompt }}"
+        "{{ messages | length | tojson }}"
+    )
+    text = ChatTemplate(source, bos="<s>").render([ChatMessage("user", " hi "), ChatMessage("user", "skip")])
+    assert text == "<s>USER: hi\n2x2"
+
+
+def test_raise_exception_is_a_refusal_of_the_messages() -> None:
+    with pytest.raises(InvalidRequest, match="roles must alternate") as caught:
+        ChatTemplate("{{ raise_exception('roles must alternate') }}").render(HELLO)
+    assert caught.value.param == "messages"
+
+
+ATTACKS = {
+    "attributes": "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "repeat": "{{ 'a' * 1000000000 }}",
+    "repeat a list": "{{ [0] * 1000000000 }}",
+    "power": "{{ 10 ** 10 ** 10 }}",
+    "format width": "{{ '%1000000000d' % 1 }}",
+    "format filter": "{{ '%1000000000d' | format(1) }}",
+    "center": "{{ 'a' | center(1000000000) }}",
+    "long range": "{% for i in range(10 | int * 100000000) %}{% endfor %}",
+    "nested ranges": "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+    "endless output": "{% for i in range(99999) %}{{ 'abcdefghij' }}{% endfor %}",
+    "recursion": "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+    "include": "{% include '/etc/passwd' %}",
+    "import": "{% import '/etc/passwd' as p %}",
+    "mutation": "{{ messages.append(1) }}",
+    "division by zero": "{{ 1 / 0 }}",
+    "wrong type": "{{ 1 + 'a' }}",
+}
+
+
+@pytest.mark.parametrize("source", ATTACKS.values(), ids=ATTACKS.keys())
+def test_attacks_end_in_a_typed_error_soon(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RENDER_SECONDS", 0.2)
+    start = time.monotonic()
+    with pytest.raises(AdaptiveError):
+        ChatTemplate(source).render(HELLO)
+    assert time.monotonic() - start < 2
+
+
+def test_undefined_attributes_show_nothing_of_python() -> None:
+    """Jinja answers an unsafe attribute with an undefined value; what matters is that nothing comes out."""
+    assert ChatTemplate("{{ messages.__class__ }}|{{ raise_exception.__globals__ }}").render(HELLO) == "|"
+
+
+def test_broken_templates_are_refused_when_loaded() -> None:
+    with pytest.raises(AdaptiveError, match="not valid Jinja"):
+        ChatTemplate("{% for %}")
