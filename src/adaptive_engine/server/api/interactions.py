@@ -120,7 +120,7 @@ def _create(services: Services, principal: Principal, body: wire.InteractionCrea
         messages=[message.model_dump(mode="json", exclude_none=True) for message in body.messages],
         state="complete",
         source="OFFLINE",
-        created_at=_to_ms(body.created_at) if body.created_at else now_ms(),
+        created_at=_created_at(body.created_at) if body.created_at else now_ms(),
         completion=body.completion,
         model_id=model_id,
         model_key=body.model_service,
@@ -156,6 +156,14 @@ def _epoch_ms(text: str | None, param: str) -> int | None:
 def _to_ms(moment: datetime) -> int:
     """A time without a zone is UTC."""
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _created_at(moment: datetime) -> int:
+    """Raises InvalidRequest for the few times that a zone moves out of the years 1 to 9999: none could be read back."""
+    try:
+        return _to_ms(moment.astimezone(UTC) if moment.tzinfo else moment)
+    except OverflowError as exc:
+        raise InvalidRequest("created_at: the time must lie in the years 1 to 9999 UTC.", param="created_at") from exc
 
 
 def from_ms(ms: int) -> datetime:
