@@ -62,7 +62,7 @@ async def list_metrics(services: ServicesDep, principal: PrincipalDep, project: 
     return wire.MetricList(data=[_to_wire(metric, found) for metric in await asyncio.to_thread(read)])
 
 
-@router.get("/metrics/{key}")
+@router.get("/metrics/{key:path}")
 async def get_metric(services: ServicesDep, principal: PrincipalDep, key: str, project: str) -> wire.Metric:
     """One metric of a project."""
     found = services.routing.project(principal, project)
