@@ -11,15 +11,18 @@ from starlette.responses import Response
 from adaptive_engine import __version__
 from adaptive_engine.server.context import Services, ServicesDep
 
+# Load balancers and uptime checks ask with HEAD as well as with GET.
 router = APIRouter()
 
 
+@router.head("/livez", include_in_schema=False)
 @router.get("/livez")
 async def livez() -> dict[str, str]:
     """The process answers. Asks neither the database nor an engine."""
     return {"status": "ok"}
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz")
 async def readyz(services: ServicesDep) -> Response:
     """Can take a request now; 503 with reasons otherwise."""
@@ -28,6 +31,7 @@ async def readyz(services: ServicesDep) -> Response:
     return Response(orjson.dumps(body), 503 if problems else 200, media_type="application/json")
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health")
 async def health(services: ServicesDep) -> Response:
     """The vendor's name of /readyz."""
