@@ -77,8 +77,8 @@ class EventStream(Response):
             await until_disconnect(receive, self._send_all(send))
         except (ClientLeft, TimeoutError, OSError):
             await self._on_leave()
-        except asyncio.CancelledError:
-            # The server stops without waiting any longer.
+        except BaseException:
+            # The server stops without waiting any longer, or the answer cannot be sent: nothing may go on generating.
             await self._on_leave()
             raise
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -58,6 +59,9 @@ def require_json(request: Request) -> None:
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise UnsupportedMediaType(f"Send JSON with 'Content-Type: application/json', not '{kind[:100]}'.")
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raise UnsupportedMediaType(f"Send the body as it is, without 'Content-Encoding: {encoding[:100]}'.")
 
 
 async def _drain(completion: Completion) -> None:
@@ -70,7 +74,8 @@ def _headers(completion: Completion) -> dict[str, str]:
     headers = {"x-adaptive-model": f"{deployment.project.key}/{deployment.model.key}"}
     if completion.prepared.warnings:
         named = ", ".join(f"{w.code}: {w.param}" for w in completion.prepared.warnings)
-        headers["x-adaptive-warning"] = named.encode("ascii", "replace").decode()[:1000]
+        # The parameters' names are the client's: a line break among them would end the header.
+        headers["x-adaptive-warning"] = re.sub(r"[^ -~]", "?", named)[:1000].rstrip()
     return headers
 
 
