@@ -92,12 +92,13 @@ def _import(source: str, directory: Path, key: str | None, progress: Progress) -
     return import_model(path, directory, key, progress=progress)
 
 
-def _register(database: Path, directory: ModelDirectory) -> None:
-    from adaptive_engine.services import models
+def _register(database: Path, model: ModelDirectory) -> None:
+    """Makes the model known to servers on this data directory; a known key is left as it is."""
+    from adaptive_engine.services import models as service
     from adaptive_engine.store import Database
 
     with closing(Database.open(database)) as opened, opened.write() as connection:
-        models.register(connection, directory)
+        service.register(connection, model)
 
 
 def _describe(model: ModelDirectory) -> str:

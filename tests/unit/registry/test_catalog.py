@@ -114,6 +114,15 @@ def test_missing_pip_says_how_to_get_it(index: Index, monkeypatch: pytest.Monkey
         fetch(index.entry)
 
 
+def test_a_cache_that_cannot_be_written_says_how_to_move_it(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ADAPTIVE_CACHE_DIR", str(tmp_path / "file"))
+    with pytest.raises(DownloadFailed, match="set ADAPTIVE_CACHE_DIR"):
+        fetch(index.entry)
+
+
 def test_what_a_killed_download_left_is_removed(index: Index, cache: Path) -> None:
     leftover = cache / "downloads" / "tiny" / ".fetch-dead"
     leftover.mkdir(parents=True)

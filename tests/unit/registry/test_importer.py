@@ -46,6 +46,7 @@ BAD_KEYS += ["a" * 65, "a" * 4096, "\uff4dodel", "\u043codel"]
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "family": ({"general.architecture": "phi3"}, "family 'phi3' is not supported.*llama, qwen2, qwen3"),
+    "a part": ({"split.count": 3}, "one part of a split model"),
     "scaled rope": ({"llama.rope.scaling.type": "yarn"}, "scales its rotary positions"),
     "no layers": ({"llama.block_count": 2**31}, "lacks the tensor 'blk.1.attn_norm.weight'"),
     "context": ({"llama.context_length": 2**31}, "its context holds 2147483648 tokens"),
@@ -188,9 +189,12 @@ class TestOpenVINO:
         assert not {"README.md", "modeling.py"} & tree(model.path)
         model.verify()
 
-    def test_takes_the_template_out_of_the_tokenizer_config(self, openvino_dir: Path, models_dir: Path) -> None:
+    @pytest.mark.parametrize("template", ["{{ 1 }}", [{"name": "tools"}, {"name": "default", "template": "{{ 1 }}"}]])
+    def test_takes_the_template_out_of_the_tokenizer_config(
+        self, openvino_dir: Path, models_dir: Path, template: object
+    ) -> None:
         (openvino_dir / "chat_template.jinja").unlink()
-        edit_json(openvino_dir / "tokenizer_config.json", chat_template="{{ 1 }}")
+        edit_json(openvino_dir / "tokenizer_config.json", chat_template=template)
         model = import_model(openvino_dir, models_dir)
         assert (model.path / "chat_template.jinja").read_text() == "{{ 1 }}"
 
@@ -234,6 +238,12 @@ class TestOpenVINO:
         edit_json(openvino_dir / name, **changes)
         with pytest.raises(InvalidModel, match="run code"):
             import_model(openvino_dir, models_dir)
+
+    def test_a_deeply_nested_config_is_read(self, openvino_dir: Path, models_dir: Path) -> None:
+        deep = b"[" * 1000 + b"]" * 1000
+        config = (openvino_dir / "config.json").read_bytes()
+        (openvino_dir / "config.json").write_bytes(config.replace(b"{", b'{"deep":' + deep + b",", 1))
+        import_model(openvino_dir, models_dir).verify()
 
     @pytest.mark.parametrize("name", ["config.json", "extra"])
     @pytest.mark.parametrize("make", ["symlink", "hard link", "fifo", "device"])
