@@ -41,7 +41,7 @@ def serve(
     """
     settings = _settings(host, port, resolve_data_dir(data_dir), deterministic)
     create_data_dir(settings.data_dir)
-    _check_port(settings.server.host, settings.server.port)
+    check_port(settings.server.host, settings.server.port)
 
     from adaptive_engine.cli.progress import show_progress
     from adaptive_engine.server.lifespan import only_server, running
@@ -82,7 +82,7 @@ def _settings(host: str | None, port: int | None, data_dir: Path, deterministic:
     return settings
 
 
-def _check_port(host: str, port: int) -> None:
+def check_port(host: str, port: int) -> None:
     """Say that the port is taken before a model is loaded for nothing."""
     from adaptive_engine.errors import Conflict
 

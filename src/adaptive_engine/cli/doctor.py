@@ -1,0 +1,160 @@
+"""`adaptive doctor`: what would keep the server from working here, and how to mend it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from adaptive_engine.cli.options import DataDir, database_file, models_dir, resolve_data_dir
+
+_FREE_BYTES_WANTED = 2 * 2**30
+_MEMORY_WANTED = 2 * 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    level: Literal["ok", "warning", "problem"]
+    subject: str
+    message: str
+    remedy: str = ""
+
+
+def doctor(
+    data_dir: DataDir = None,
+    host: Annotated[str, typer.Option(help="The address the server would listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port the server would listen on.")] = 9000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Check machine, libraries, models, database and port; say how to mend what is wrong.
+
+    Exit status 1 when something would keep the server from working.
+
+    \b
+    Examples:
+      adaptive doctor
+      adaptive doctor --data-dir ./data --port 8000
+    """
+    findings = list(_examine(resolve_data_dir(data_dir), host, port))
+    if as_json:
+        typer.echo(json.dumps([{k: getattr(f, k) for k in Finding.__slots__} for f in findings], indent=2))
+    else:
+        for finding in findings:
+            typer.echo(f"{_MARKS[finding.level]} {finding.subject}: {finding.message}")
+            if finding.remedy:
+                typer.echo(f"      {finding.remedy}")
+    if any(finding.level == "problem" for finding in findings):
+        raise typer.Exit(1)
+
+
+_MARKS = {"ok": "ok   ", "warning": "warn ", "problem": "FAIL "}
+
+
+def _examine(data_dir: Path, host: str, port: int) -> Iterator[Finding]:
+    for check in (_python, _memory, _openvino):
+        yield check()
+    yield _data_dir(data_dir)
+    yield from _database(data_dir)
+    yield from _models(data_dir)
+    yield _port(data_dir, host, port)
+
+
+def _python() -> Finding:
+    return Finding("ok", "Python", sys.version.split()[0])
+
+
+def _memory() -> Finding:
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return Finding("warning", "Memory", "cannot be read on this system")
+    text = f"{free / 2**30:.1f} GiB free, {os.cpu_count()} cores"
+    if free < _MEMORY_WANTED:
+        remedy = "Stop other programs, or lower ADAPTIVE_ENGINE__KV_CACHE_LEN."
+        return Finding("warning", "Memory", f"{text}; less than 2 GiB is tight", remedy)
+    return Finding("ok", "Machine", text)
+
+
+def _openvino() -> Finding:
+    try:
+        import openvino as ov
+
+        name = ov.Core().get_property("CPU", "FULL_DEVICE_NAME")
+    except (ImportError, RuntimeError) as exc:
+        remedy = "pip install 'adaptive-engine[server]'"
+        return Finding("problem", "OpenVINO", f"does not work here: {str(exc)[:200]}", remedy)
+    return Finding("ok", "OpenVINO", f"{ov.__version__} on {name}")
+
+
+def _data_dir(data_dir: Path) -> Finding:
+    existing = next(path for path in (data_dir, *data_dir.parents) if path.exists())
+    if not os.access(existing, os.W_OK):
+        return Finding("problem", "Data directory", f"{existing} cannot be written", "Choose another with --data-dir.")
+    free = shutil.disk_usage(existing).free
+    if free < _FREE_BYTES_WANTED:
+        remedy = "Make room: models and stored answers live there."
+        return Finding("warning", "Data directory", f"{data_dir} has {free / 2**30:.1f} GiB free", remedy)
+    state = "" if data_dir.exists() else " (made at the first start)"
+    return Finding("ok", "Data directory", f"{data_dir}{state}, {free / 2**30:.0f} GiB free")
+
+
+def _database(data_dir: Path) -> Iterator[Finding]:
+    from adaptive_engine.errors import AdaptiveError
+    from adaptive_engine.store import Database, api_keys
+
+    path = database_file(data_dir)
+    if not path.exists():
+        yield Finding("ok", "Database", "none yet; `adaptive serve` makes it")
+        return
+    try:
+        database = Database.open(path)
+        try:
+            database.probe()
+            with database.read() as connection:
+                keys = [key for key in api_keys.list_all(connection) if key.revoked_at is None]
+        finally:
+            database.close()
+    except AdaptiveError as exc:
+        yield Finding("problem", "Database", exc.message, "Check the disk and the file's owner, then try again.")
+        return
+    yield Finding("ok", "Database", f"{path}, {path.stat().st_size / 1e6:.1f} MB")
+    if not any(key.role == "admin" for key in keys):
+        yield Finding("warning", "Keys", "there is no admin key", "Make one: adaptive keys create NAME --admin")
+
+
+def _models(data_dir: Path) -> Iterator[Finding]:
+    from adaptive_engine.errors import AdaptiveError
+    from adaptive_engine.registry import ModelDirectory, model_paths
+
+    paths = model_paths(models_dir(data_dir))
+    if not paths:
+        yield Finding("ok", "Models", "none yet; `adaptive serve` fetches the default model (98 MB) once")
+    for path in paths:
+        try:
+            ModelDirectory.load(path).verify()
+        except (AdaptiveError, OSError) as exc:
+            remedy = f"Delete {path} and import it again: adaptive models import"
+            yield Finding("problem", f"Model {path.name}", str(exc), remedy)
+        else:
+            yield Finding("ok", f"Model {path.name}", "all checksums match")
+
+
+def _port(data_dir: Path, host: str, port: int) -> Finding:
+    from adaptive_engine.cli.serve import check_port
+    from adaptive_engine.errors import Conflict
+
+    try:
+        check_port(host, port)
+    except Conflict as exc:
+        pid = data_dir / "server.pid"
+        running = f" A server of this data directory runs (pid {pid.read_text().strip()})." if pid.exists() else ""
+        level: Literal["warning", "problem"] = "warning" if running else "problem"
+        return Finding(level, "Port", exc.message + running, "" if running else "Choose another with --port.")
+    return Finding("ok", "Port", f"{host}:{port} is free")

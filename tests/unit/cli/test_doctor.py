@@ -1,0 +1,67 @@
+"""`adaptive doctor` finds what is broken."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from adaptive_engine.cli.doctor import doctor
+from adaptive_engine.registry import ModelDirectory
+from adaptive_engine.store import Database
+
+
+def examine(data_dir: Path, *options: str) -> tuple[int, dict[str, Any]]:
+    app = typer.Typer()
+    app.command()(doctor)
+    result = CliRunner().invoke(app, ["--data-dir", str(data_dir), "--port", "0", "--json", *options])
+    return result.exit_code, {finding["subject"]: finding for finding in json.loads(result.stdout)}
+
+
+def test_an_empty_machine_is_fine(tmp_path: Path) -> None:
+    status, findings = examine(tmp_path / "none-yet")
+    assert status == 0
+    assert {"Python", "OpenVINO", "Data directory", "Database", "Models", "Port"} <= findings.keys()
+    assert not (tmp_path / "none-yet").exists(), "looking changes nothing"
+
+
+def test_a_damaged_model_is_found(tmp_path: Path, default_model_dir: ModelDirectory) -> None:
+    target = tmp_path / "models" / default_model_dir.key
+    shutil.copytree(default_model_dir.path, target, copy_function=os.link)
+    assert examine(tmp_path)[0] == 0
+    config = target / "config.json"
+    text = config.read_text()
+    config.unlink()
+    config.write_text(text.replace("8192", "9999"))
+    status, findings = examine(tmp_path)
+    assert status == 1
+    assert "import it again" in findings[f"Model {default_model_dir.key}"]["remedy"]
+
+
+def test_a_database_that_is_none_is_found(tmp_path: Path) -> None:
+    (tmp_path / "adaptive.db").write_bytes(b"this is not a database file, it only has the name of one" * 20)
+    status, findings = examine(tmp_path)
+    assert status == 1
+    assert findings["Database"]["level"] == "problem"
+
+
+def test_a_missing_admin_key_is_a_warning(tmp_path: Path) -> None:
+    Database.open(tmp_path / "adaptive.db").close()
+    status, findings = examine(tmp_path)
+    assert status == 0
+    assert "adaptive keys create" in findings["Keys"]["remedy"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1"])
+def test_a_taken_port_is_found(tmp_path: Path, host: str) -> None:
+    with socket.create_server((host, 0)) as taken:
+        status, findings = examine(tmp_path, "--port", str(taken.getsockname()[1]))
+    assert status == 1
+    assert "--port" in findings["Port"]["remedy"]

@@ -1,0 +1,59 @@
+"""`adaptive keys`, as a person calls it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from adaptive_engine.cli.keys import app
+from adaptive_engine.errors import AuthenticationFailed, NotFound
+from adaptive_engine.services.keys import KeyRing, load_pepper
+from adaptive_engine.services.models import ensure_default_project
+from adaptive_engine.store import Database
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    database = Database.open(tmp_path / "adaptive.db")
+    with database.write() as connection:
+        ensure_default_project(connection)
+    database.close()
+    return tmp_path
+
+
+def keys(data_dir: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(app, [*arguments, "--data-dir", str(data_dir)])
+
+
+def ring(data_dir: Path) -> KeyRing:
+    return KeyRing(Database.open(data_dir / "adaptive.db"), load_pepper(data_dir))
+
+
+def test_a_created_key_works_until_it_is_revoked(data_dir: Path) -> None:
+    text = keys(data_dir, "create", "shop", "--project", "default").stdout.strip()
+    principal = ring(data_dir).authenticate(text)
+    assert principal.role == "inference"
+    assert principal.project_id is not None
+    listed = keys(data_dir, "list").stdout
+    assert principal.key_id in listed
+    assert "shop" in listed
+    assert text not in listed
+    assert keys(data_dir, "revoke", principal.key_id).exit_code == 0
+    with pytest.raises(AuthenticationFailed):
+        ring(data_dir).authenticate(text)
+    assert "revoked" in keys(data_dir, "list").stdout
+
+
+def test_an_admin_key_that_expires(data_dir: Path) -> None:
+    text = keys(data_dir, "create", "laptop", "--admin", "--days", "2").stdout.strip()
+    assert ring(data_dir).authenticate(text).role == "admin"
+    assert "valid until" in keys(data_dir, "list").stdout
+
+
+def test_mistakes_are_named(data_dir: Path) -> None:
+    unknown = keys(data_dir, "create", "x", "--project", "nope").exception
+    assert isinstance(unknown, NotFound)
+    assert "Projects: default" in unknown.message
+    assert isinstance(keys(data_dir, "revoke", "nope").exception, NotFound)
