@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,18 +49,18 @@ def serve(
     from adaptive_engine.telemetry.logging import configure
 
     configure(settings.log_format)
-    with only_server(settings.data_dir):
+    with ExitStack() as stack:
+        stack.enter_context(only_server(settings.data_dir))
         typer.echo("Starting ...", err=True)
         with show_progress() as progress:
-            context = running(settings, progress)
-            services, new_key = context.__enter__()
-        try:
-            from adaptive_engine.server.app import create_app
-            from adaptive_engine.server.http import run
+            services, new_key = stack.enter_context(running(settings, progress))
 
-            run(create_app(services), settings.server, lambda url: _greet(url, new_key))
-        finally:
-            context.__exit__(None, None, None)
+        from adaptive_engine.server.app import create_app
+        from adaptive_engine.server.http import run
+
+        app = create_app(services)
+        services.engines.wait()
+        run(app, settings.server, lambda url: _greet(url, new_key))
 
 
 def _settings(host: str | None, port: int | None, data_dir: Path, deterministic: bool) -> Settings:

@@ -13,6 +13,7 @@ import random
 import threading
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -99,17 +100,16 @@ class Engine:
     def load(cls, directory: Path, options: EngineOptions | None = None) -> Engine:
         """Load a model directory and start its thread. Takes seconds: not for an event loop."""
         options = options or EngineOptions()
-        config = json.loads((directory / "config.json").read_text("utf-8"))
-        tokenizer = Tokenizer.load(directory)
-        template = ChatTemplate(
-            (directory / "chat_template.jinja").read_text("utf-8"),
-            bos=tokenizer.special.bos,
-            eos=tokenizer.special.eos,
-        )
-        template.render([ChatMessage("user", "A template that cannot render this would fail at every request.")])
-        runner = Runner.load(
-            directory, kv_tokens=options.kv_cache_len, precision=options.precision, threads=options.threads
-        )
+        with ThreadPoolExecutor(1) as elsewhere:
+            # Compiling takes seconds outside Python; the rest is ready before it is.
+            compiling = elsewhere.submit(
+                Runner.load, directory, kv_tokens=options.kv_cache_len, precision=options.precision,
+                threads=options.threads,
+            )  # fmt: skip
+            config = json.loads((directory / "config.json").read_text("utf-8"))
+            tokenizer = Tokenizer.load(directory)
+            template = _load_template(directory, tokenizer)
+            runner = compiling.result()
         limit = options.max_seq_len or int(config["max_position_embeddings"])
         engine = cls(directory.name, runner, tokenizer, template, limit, options)
         engine._thread.start()
@@ -309,6 +309,18 @@ class Engine:
         self.stats.waiting = len(self._scheduler.waiting)
         self.stats.kv_blocks_used = self._scheduler.pool.used
         self.stats.preemptions = self._scheduler.preemptions
+
+
+def _load_template(directory: Path, tokenizer: Tokenizer) -> ChatTemplate:
+    path = directory / "chat_template.jinja"
+    if not path.exists():
+        raise EngineFailed(
+            f"Model '{directory.name}' has no chat_template.jinja, so it cannot chat.", code="no_template"
+        )
+    template = ChatTemplate(path.read_text("utf-8"), bos=tokenizer.special.bos, eos=tokenizer.special.eos)
+    # A template that cannot render this would fail at every request.
+    template.render([ChatMessage("user", "Hello")])
+    return template
 
 
 def _deliver(messages: list[tuple[TokenStream, Delta | BaseException]]) -> None:

@@ -1,11 +1,14 @@
-"""From a data directory to a running server and back."""
+"""From a data directory to a running server and back.
+
+Imports no web framework: while that is imported, the models that this file started to load are being compiled.
+"""
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import filelock
@@ -14,7 +17,6 @@ import structlog
 from adaptive_engine.engine import EngineOptions
 from adaptive_engine.errors import Conflict, InvalidRequest
 from adaptive_engine.registry import Progress, ensure_default_model
-from adaptive_engine.server.context import Services
 from adaptive_engine.services import models as model_service
 from adaptive_engine.services.completions import Completions
 from adaptive_engine.services.engines import Engines
@@ -28,6 +30,19 @@ from adaptive_engine.store.recorder import Recorder
 log = structlog.get_logger(__name__)
 
 ENVIRONMENT_KEY = "ADAPTIVE_ADMIN_API_KEY"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a server is made of."""
+
+    settings: Settings
+    database: Database
+    recorder: Recorder
+    keys: KeyRing
+    routing: Routing
+    engines: Engines
+    completions: Completions
 
 
 @contextmanager
@@ -56,9 +71,10 @@ def only_server(data_dir: Path) -> Iterator[None]:
 
 @contextmanager
 def running(settings: Settings, progress: Progress) -> Iterator[tuple[Services, str | None]]:
-    """Everything a server needs, loaded; and the text of a new admin key when one was made.
+    """Everything a server needs, and the text of a new admin key when one was made.
 
-    Closes it all in the opposite order. The data directory must be held with `only_server`.
+    The models may still be loading: `services.engines.wait()` before the first request. Closes it all in the opposite
+    order. The data directory must be held with `only_server`.
     """
     database = Database.open(settings.database_path, durability=settings.store.durability)
     try:
@@ -72,14 +88,11 @@ def running(settings: Settings, progress: Progress) -> Iterator[tuple[Services, 
         if aborted:
             log.warning("interactions were running when the server last stopped; marked aborted", count=aborted)
         engines = Engines(settings.models_dir, engine_options(settings.engine))
-        # Compiling a model is one second and more outside Python: the rest is done meanwhile.
-        loading = threading.Thread(target=engines.load_all, args=(sorted(wanted),), name="load-models")
-        loading.start()
+        engines.load_in_background(sorted(wanted))
         keys = KeyRing(database, load_pepper(settings.data_dir))
         new_key = _admin_key(keys, settings)
         recorder = Recorder(database)
         routing = Routing(database)
-        loading.join()
         recorder.start()
         try:
             completions = Completions(routing, engines, recorder)

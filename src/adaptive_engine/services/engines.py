@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,6 +23,7 @@ class Engines:
         self._options = options
         self._engines: dict[str, Engine] = {}
         self._failures: dict[str, str] = {}
+        self._loading: threading.Thread | None = None
 
     def load(self, model_key: str) -> None:
         """Load a model's engine; a failure is kept and told to whoever asks for the model. Blocks for seconds."""
@@ -32,9 +34,15 @@ class Engines:
             log.exception("model cannot be loaded", model=model_key)
             self._failures[model_key] = str(exc)
 
-    def load_all(self, model_keys: Iterable[str]) -> None:
-        for key in model_keys:
-            self.load(key)
+    def load_in_background(self, model_keys: Iterable[str]) -> None:
+        """Begin to load models one after the other: compiling uses a processor outside Python for seconds."""
+        self._loading = threading.Thread(target=lambda: list(map(self.load, model_keys)), name="load-models")
+        self._loading.start()
+
+    def wait(self) -> None:
+        """Return when all models are loaded, or have failed to."""
+        if self._loading is not None:
+            self._loading.join()
 
     def get(self, model_key: str) -> Engine:
         """Raises ModelOffline when the model is not loaded."""
@@ -63,5 +71,6 @@ class Engines:
 
     def close(self) -> None:
         """Stop all engines; what still runs ends with an error. Blocks until their steps are done."""
+        self.wait()
         for engine in self._engines.values():
             engine.close()
