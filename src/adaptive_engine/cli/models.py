@@ -46,6 +46,33 @@ def import_(
         _print_json(_summary(model))
     else:
         typer.echo(f"Model '{model.key}' ({_describe(model)}) is in {model.path}")
+        typer.echo(f"To serve it: adaptive models deploy {model.key}", err=True)
+
+
+@app.command()
+def deploy(
+    key: Annotated[str, typer.Argument(help="The model's key, as `adaptive models list` shows it.")],
+    project: Annotated[str, typer.Option("--project", help="The project that gets the model.")] = "default",
+    default: Annotated[bool, typer.Option("--default", help="Answer with it where a request names no model.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Attach an imported model to a project. A server loads it when it starts.
+
+    \b
+    Examples:
+      adaptive models deploy qwen3
+      adaptive models deploy qwen3 --project default --default
+    """
+    from adaptive_engine.services import models
+    from adaptive_engine.store import Database
+
+    directory = resolve_data_dir(data_dir)
+    create_data_dir(directory)
+    with closing(Database.open(database_file(directory))) as opened, opened.write() as connection:
+        models.ensure_default_project(connection)
+        deployment = models.deploy(connection, project, key, make_default=default)
+    role = "its default model" if deployment.is_default else f"addressed as '{project}/{key}'"
+    typer.echo(f"Model '{key}' is deployed in project '{project}', {role}. Restart a running server to load it.")
 
 
 @app.command("list")

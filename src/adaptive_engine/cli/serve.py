@@ -44,6 +44,7 @@ def serve(
     create_data_dir(settings.data_dir)
     check_port(settings.server.host, settings.server.port)
 
+    typer.echo("Starting ...", err=True)
     from adaptive_engine.cli.progress import show_progress
     from adaptive_engine.server.lifespan import only_server, running
     from adaptive_engine.telemetry.logging import configure
@@ -51,7 +52,6 @@ def serve(
     configure(settings.log_format)
     with ExitStack() as stack:
         stack.enter_context(only_server(settings.data_dir))
-        typer.echo("Starting ...", err=True)
         with show_progress() as progress:
             services, new_key = stack.enter_context(running(settings, progress))
 

@@ -9,8 +9,8 @@ import pytest
 from adaptive_engine.cli.app import build
 from adaptive_engine.cli.options import resolve_data_dir
 from adaptive_engine.cli.progress import Lines, show_progress
-from adaptive_engine.errors import Conflict, InvalidRequest
-from adaptive_engine.store import Database
+from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
+from adaptive_engine.store import Database, deployments
 from adaptive_engine.store import models as store
 from unit.registry.gguf_builder import tiny_model
 
@@ -108,3 +108,19 @@ def test_plain_progress_stays_short(capsys: pytest.CaptureFixture[str]) -> None:
     for done in range(101):
         lines("download", done * 1_000_000, 100_000_000)
     assert capsys.readouterr().err.count("\n") == 5
+
+
+def test_deploys_an_imported_model(tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(NotFound, match="import it first"):
+        adaptive("models", "deploy", "tiny")
+    for name in ("tiny", "other"):
+        adaptive("models", "import", str(tiny_model(tmp_path / f"{name}.gguf")))
+    capsys.readouterr()
+    assert adaptive("models", "deploy", "tiny") == 0
+    assert "its default model" in capsys.readouterr().out
+    assert adaptive("models", "deploy", "other") == 0
+    assert "addressed as 'default/other'" in capsys.readouterr().out
+    assert adaptive("models", "deploy", "other", "--default") == 0
+    with closing(Database.open(data_dir / "adaptive.db")) as database, database.read() as connection:
+        found = {d.model.key: d.is_default for d in deployments.list_all(connection)}
+    assert found == {"tiny": False, "other": True}
