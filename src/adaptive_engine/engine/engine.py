@@ -90,7 +90,7 @@ class Engine:
         self._sequences: dict[TokenStream, Sequence] = {}
         self._outbox: dict[asyncio.AbstractEventLoop, list[tuple[TokenStream, Delta | BaseException]]] = {}
         # deque.append and popleft are atomic; the event only wakes an idle thread.
-        self._inbox: deque[tuple[Literal["add", "cancel"], TokenStream, Sequence | None]] = deque()
+        self._inbox: deque[tuple[Literal["add", "cancel"], Sequence]] = deque()
         self._wake = threading.Event()
         self._closing = False
         self._step_started: float | None = None
@@ -152,7 +152,7 @@ class Engine:
             prompt_names=block_names(request.cache_salt, prompt, self._runner.shape.block_size),
         )
         self._sequences[stream] = sequence
-        self._post(("add", stream, sequence))
+        self._post(("add", sequence))
         return stream
 
     def health(self) -> EngineHealth:
@@ -170,9 +170,12 @@ class Engine:
         self._thread.join(10)
 
     def _cancel(self, stream: TokenStream) -> None:
-        self._post(("cancel", stream, None))
+        # It counts no longer from here on; the engine thread frees the rest before its next step.
+        sequence = self._sequences.pop(stream, None)
+        if sequence is not None:
+            self._post(("cancel", sequence))
 
-    def _post(self, message: tuple[Literal["add", "cancel"], TokenStream, Sequence | None]) -> None:
+    def _post(self, message: tuple[Literal["add", "cancel"], Sequence]) -> None:
         self._inbox.append(message)
         self._wake.set()
 
@@ -203,11 +206,11 @@ class Engine:
 
     def _read_inbox(self) -> None:
         while self._inbox:
-            kind, stream, sequence = self._inbox.popleft()
-            if kind == "add" and sequence is not None:
+            kind, sequence = self._inbox.popleft()
+            if kind == "add":
                 self._scheduler.add(sequence)
-            elif (running := self._sequences.get(stream)) is not None:
-                self._drop(running)
+            elif sequence.stream.phase != "done":
+                self._drop(sequence)
                 self.stats.cancelled += 1
 
     def _step(self) -> None:
@@ -273,9 +276,9 @@ class Engine:
     def _fail_all(self, error: AdaptiveError) -> None:
         """After an error in a step nothing in the cache can be trusted."""
         self._step_started = None
-        for sequence in list(self._sequences.values()):
+        self._read_inbox()
+        for sequence in [*self._scheduler.running, *self._scheduler.waiting]:
             self._fail(sequence, error)
-        self._inbox = deque(message for message in self._inbox if message[0] == "add" and message[1] in self._sequences)
         self._scheduler.pool.forget()
 
     def _drop(self, sequence: Sequence) -> None:
