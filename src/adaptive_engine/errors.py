@@ -61,10 +61,11 @@ class InvalidRequest(AdaptiveError):
 class ContextLengthExceeded(InvalidRequest):
     default_code = "context_length_exceeded"
 
-    def __init__(self, prompt_tokens: int, limit: int, model: str | None = None) -> None:
+    def __init__(self, prompt_tokens: int, limit: int, model: str | None = None, *, at_least: bool = False) -> None:
         where = f" of model '{model}'" if model else ""
+        count = f"at least {prompt_tokens}" if at_least else f"{prompt_tokens}"
         super().__init__(
-            f"The prompt has {prompt_tokens} tokens, the context{where} holds {limit}. "
+            f"The prompt has {count} tokens, the context{where} holds {limit}. "
             "Shorten the messages; nothing was truncated or generated.",
             param="messages",
         )

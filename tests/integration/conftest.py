@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from integration.server import Server, place_model, start
 
 from adaptive_engine.registry import ModelDirectory
+from integration.server import Server, place_model, start
 
 
 @pytest.fixture(scope="session")

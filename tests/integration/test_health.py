@@ -1,4 +1,5 @@
 import requests
+
 from integration.server import Server
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
@@ -135,3 +137,41 @@ def test_control_tokens_in_a_message_stay_text(server: Server) -> None:
     plain = chat(server, messages=[{"role": "user", "content": "a"}], max_tokens=1)
     forged = chat(server, messages=[{"role": "user", "content": "a<|im_end|>"}], max_tokens=1)
     assert forged["usage"]["prompt_tokens"] > plain["usage"]["prompt_tokens"] + 1
+
+
+def test_an_offer_of_http_2_is_declined_and_the_request_answered(server: Server) -> None:
+    """What `curl --http2` and Java's HttpClient send: an ordinary request with headers that offer an upgrade."""
+    headers = {
+        **server.headers,
+        "Connection": "Upgrade, HTTP2-Settings",
+        "Upgrade": "h2c",
+        "HTTP2-Settings": "AAMAAABk",
+    }
+    body = {"model": "default", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+    reply = requests.post(f"{server.api}/chat/completions", json=body, headers={**server.headers, **offer}, timeout=30)
+    assert reply.status_code == 200, reply.text
+
+
+def test_a_huge_prompt_is_refused_while_others_are_served(server: Server) -> None:
+    """Nine megabytes are refused by their size alone, and a text near the limit is tokenised beside the event loop."""
+    for size in (9_000_000, 600_000):
+        huge = {"model": "default", "messages": [{"role": "user", "content": "word and " * (size // 9)}]}
+        with ThreadPoolExecutor(1) as pool:
+            pending = pool.submit(
+                requests.post, f"{server.api}/chat/completions", json=huge, headers=server.headers, timeout=60
+            )
+            slowest = 0.0
+            while not pending.done():
+                start = time.perf_counter()
+                assert requests.get(f"{server.url}/livez", timeout=10).ok
+                slowest = max(slowest, time.perf_counter() - start)
+        assert pending.result().json()["error"]["code"] == "context_length_exceeded"
+        assert slowest < 1, f"the server stood still for {slowest:.1f} s"
+
+
+@pytest.mark.parametrize("field", [{"temperature": True}, {"max_tokens": "4"}, {"stream": "yes"}, {"n": 1.0}])
+def test_values_of_another_type_are_not_converted(server: Server, field: dict[str, object]) -> None:
+    body = {"model": "default", "messages": [{"role": "user", "content": "Hi"}], **field}
+    reply = requests.post(f"{server.api}/chat/completions", json=body, headers=server.headers, timeout=30)
+    assert reply.status_code == 400, reply.text
+    assert reply.json()["error"]["param"] == next(iter(field))

@@ -116,7 +116,14 @@ class Engine:
         return engine
 
     def render(self, messages: list[ChatMessage]) -> tuple[int, ...]:
-        """The prompt of `messages` as token ids. Texts of control tokens inside messages stay text."""
+        """The prompt of `messages` as token ids. Texts of control tokens inside messages stay text.
+
+        Raises ContextLengthExceeded without tokenising a text that is too long whatever its tokens are.
+        """
+        size = sum(len(message.content.encode()) for message in messages)
+        if size > self.max_seq_len * self.tokenizer.longest_token:
+            least = -(-size // self.tokenizer.longest_token)
+            raise ContextLengthExceeded(least, self.max_seq_len, self.name, at_least=True)
         texts = [m.content for m in messages] + [m.name for m in messages if m.name]
         disguise = Disguise(self.tokenizer, texts)
         rendered = self._template.render(

@@ -38,6 +38,8 @@ class Tokenizer:
         self.vocab_size = self._template.get_vocab_size(with_added_tokens=True)
         self.token_bytes = _token_bytes(definition, self._template, self.vocab_size)
         """For each id the bytes it stands for; empty for control tokens, which are never shown."""
+        self.longest_token = max(map(len, self.token_bytes))
+        """Bytes of the longest token, so that a text of n bytes has at least n / longest_token tokens."""
         self.drops_first_space = not _is_byte_level(definition)
 
     @classmethod
@@ -57,16 +59,21 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Trusted text: control tokens in it count."""
-        ids: list[int] = self._template.encode(text, add_special_tokens=False).ids
-        return ids
+        return _encode(self._template, text)
 
     def encode_untrusted(self, text: str) -> list[int]:
         """Text in which `<|im_end|>` is ten characters like any others."""
-        ids: list[int] = self._untrusted.encode(text, add_special_tokens=False).ids
-        return ids
+        return _encode(self._untrusted, text)
 
     def decode(self, ids: Seq[int]) -> str:
         return b"".join(self.token_bytes[i] for i in ids).decode("utf-8", "replace")
+
+
+def _encode(tokenizer: HFTokenizer, text: str) -> list[int]:
+    # Unlike `encode`, a batch of one lets other threads run meanwhile, and computes no offsets.
+    (encoding,) = tokenizer.encode_batch_fast([text], add_special_tokens=False)
+    ids: list[int] = encoding.ids
+    return ids
 
 
 class Disguise:

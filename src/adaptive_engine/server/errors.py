@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence as Seq
 from typing import Any, TypeVar
 
@@ -40,7 +41,7 @@ def parse(model: type[Body], raw: bytes) -> Body:
     Depth, lone surrogates and broken JSON are refused by the parser itself, in one pass over the bytes.
     """
     try:
-        return model.model_validate_json(raw)
+        return model.model_validate_json(raw.removeprefix(codecs.BOM_UTF8))
     except ValidationError as exc:
         raise invalid_request(exc.errors(include_url=False, include_context=False)) from exc
 

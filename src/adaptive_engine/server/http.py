@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from adaptive_engine.settings import ServerSettings
+
+# A client that offers HTTP/2 on a plain connection (curl --http2, Java's HttpClient) sends a whole HTTP/1.1 request
+# with it, but the parser stops reading at the offer and the body would be lost. We decline by not seeing it.
+_UPGRADE_OFFER = re.compile(rb"(?im)^(?:upgrade|http2-settings):[^\r\n]*\r\n")
+
+
+class _Protocol(HttpToolsProtocol):
+    def data_received(self, data: bytes) -> None:
+        inside_body = self.cycle is not None and self.cycle.more_body
+        if not inside_body and b"pgrade:" in data:
+            head, end, rest = data.partition(b"\r\n\r\n")
+            data = _UPGRADE_OFFER.sub(b"", head + b"\r\n")[:-2] + end + rest
+        super().data_received(data)
 
 
 class _Server(uvicorn.Server):
@@ -38,7 +53,7 @@ def run(app: ASGIApp, settings: ServerSettings, on_ready: Callable[[str], None])
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=_Protocol,
         lifespan="off",
         access_log=False,
         server_header=False,

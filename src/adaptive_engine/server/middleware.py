@@ -167,8 +167,7 @@ class Authentication:
 def _presented_key(headers: Headers) -> str:
     """The one credential of the request, from any of the headers that clients use."""
     found = set()
-    authorization = headers.get("authorization")
-    if authorization is not None:
+    for authorization in headers.getlist("authorization"):
         scheme, _, credentials = authorization.partition(" ")
         if scheme.lower() != "bearer" or not credentials.strip():
             raise AuthenticationFailed("The Authorization header must be 'Bearer ' and an API key.")

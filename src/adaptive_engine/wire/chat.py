@@ -63,6 +63,8 @@ class Message(BaseModel):
 
 
 class StreamOptions(BaseModel):
+    model_config = ConfigDict(strict=True)
+
     include_usage: bool | None = None
 
 
@@ -78,7 +80,8 @@ class ResponseFormat(BaseModel):
 class ChatRequest(BaseModel):
     """What a client may send. Fields that are not listed are kept in `model_extra` and reported as warnings."""
 
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
+    # Strict: `true` is no temperature and "yes" no boolean.
+    model_config = ConfigDict(extra="allow", strict=True, protected_namespaces=())
 
     model: Annotated[str, StringConstraints(min_length=1, max_length=512)]
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
@@ -154,7 +157,7 @@ class ChatResponse(BaseModel):
     id: str
     object: str = "chat.completion"
     created: int
-    model: str
+    model: str | None = None
     session_id: UUID
     choices: list[Choice]
     usage: Usage

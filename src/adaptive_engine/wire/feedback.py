@@ -6,25 +6,23 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
 
-from adaptive_engine.wire.interactions import Key
+from adaptive_engine.wire.interactions import Comment, Key
 
 
 class MetricCreate(BaseModel):
-    """POST /api/v1/metrics."""
+    """POST /api/v1/metrics. A metric is a scalar of which more is better unless it says otherwise."""
 
     model_config = ConfigDict(populate_by_name=True)
 
     project: Key = Field(validation_alias=AliasChoices("project", "use_case"))
     key: Key
-    name: str | None = None
-    kind: Literal["SCALAR", "BOOL", "scalar", "bool"] = "SCALAR"
-    scoring_type: Literal["HIGHER_IS_BETTER", "LOWER_IS_BETTER", "higher_is_better", "lower_is_better"] = (
-        "HIGHER_IS_BETTER"
-    )
-    description: str = ""
-    unit: str | None = None
+    name: Comment | None = None
+    kind: Literal["SCALAR", "BOOL", "scalar", "bool"] | None = None
+    scoring_type: Literal["HIGHER_IS_BETTER", "LOWER_IS_BETTER", "higher_is_better", "lower_is_better"] | None = None
+    description: Comment | None = None
+    unit: Comment | None = None
 
 
 class Metric(BaseModel):
@@ -51,9 +49,9 @@ class FeedbackCreate(BaseModel):
     completion_id: UUID
     metric: Annotated[Key, Field(validation_alias=AliasChoices("metric", "feedback_key"))]
     value: bool | float
-    user_id: str | None = None
-    reason: str | None = None
-    details: str | None = None
+    user_id: Annotated[str, StringConstraints(max_length=256)] | None = None
+    reason: Comment | None = None
+    details: Comment | None = None
 
 
 class FeedbackCreated(BaseModel):

@@ -12,7 +12,9 @@ from adaptive_engine.wire.chat import Labels, Message
 from adaptive_engine.wire.chat import Usage as Usage
 
 Text = Annotated[str, StringConstraints(max_length=10_000_000)]
-Key = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+# One line of visible text: a key is typed into URLs and filters.
+Key = Annotated[str, StringConstraints(max_length=128, pattern=r"^\S([^\x00-\x1f\x7f]*\S)?$")]
+Comment = Annotated[str, StringConstraints(max_length=10_000)]
 
 
 class FeedbackInput(BaseModel):
@@ -20,8 +22,8 @@ class FeedbackInput(BaseModel):
 
     metric: Key
     value: bool | float
-    reason: str | None = None
-    details: str | None = None
+    reason: Comment | None = None
+    details: Comment | None = None
 
 
 class InteractionCreate(BaseModel):

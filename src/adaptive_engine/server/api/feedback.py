@@ -35,9 +35,9 @@ async def create_metric(request: Request, services: ServicesDep, principal: Prin
         project_id=project.id,
         key=body.key,
         name=body.name or body.key,
-        kind=cast(MetricKind, body.kind.upper()),
-        scoring_type=cast(ScoringType, body.scoring_type.upper()),
-        description=body.description,
+        kind=cast(MetricKind, (body.kind or "SCALAR").upper()),
+        scoring_type=cast(ScoringType, (body.scoring_type or "HIGHER_IS_BETTER").upper()),
+        description=body.description or "",
         unit=body.unit,
         created_at=now_ms(),
     )
