@@ -141,12 +141,7 @@ def test_control_tokens_in_a_message_stay_text(server: Server) -> None:
 
 def test_an_offer_of_http_2_is_declined_and_the_request_answered(server: Server) -> None:
     """What `curl --http2` and Java's HttpClient send: an ordinary request with headers that offer an upgrade."""
-    headers = {
-        **server.headers,
-        "Connection": "Upgrade, HTTP2-Settings",
-        "Upgrade": "h2c",
-        "HTTP2-Settings": "AAMAAABk",
-    }
+    offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABk"}
     body = {"model": "default", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
     reply = requests.post(f"{server.api}/chat/completions", json=body, headers={**server.headers, **offer}, timeout=30)
     assert reply.status_code == 200, reply.text
