@@ -12,8 +12,6 @@ from uuid import UUID, uuid4
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from adaptive_engine.sdk import Adaptive
     from adaptive_engine.wire.chat import ChatChunk
 
@@ -52,11 +50,9 @@ def chat(
 
     The answer goes to standard output, everything else to standard error.
     """
-    from rich.console import Console
-
     from adaptive_engine.sdk import Adaptive, AdaptiveSDKError
 
-    screen = Screen(Console(soft_wrap=True), Console(stderr=True, soft_wrap=True))
+    screen = Screen()
     try:
         with Adaptive(url, api_key, project) as client:
             options = Options(model, system, temperature, max_tokens)
@@ -163,27 +159,29 @@ class Answer:
 
 
 class Screen:
-    """Where the answer goes, and where all else goes."""
+    """Answers to standard output, all else to standard error.
 
-    def __init__(self, out: Console, err: Console) -> None:
-        self._out = out
-        self._err = err
+    Plain writes instead of a rich console, which Ctrl-C in the middle of its printing can leave silent for good.
+    """
+
+    def __init__(self) -> None:
+        self._is_terminal = sys.stdout.isatty()
 
     def write(self, text: str) -> None:
         """A piece of an answer, as it is; in a terminal without control characters."""
-        self._out.out(text.translate(_CONTROL) if self._out.is_terminal else text, end="", highlight=False)
+        sys.stdout.write(text.translate(_CONTROL) if self._is_terminal else text)
+        sys.stdout.flush()
 
     def end_answer(self, text: str) -> None:
         if text and not text.endswith("\n"):
             self.write("\n")
 
     def note(self, text: str) -> None:
-        self._err.print(text.translate(_CONTROL), style="dim", markup=False, highlight=False)
+        typer.secho(text.translate(_CONTROL), err=True, dim=True)
 
     def error(self, problem: object) -> None:
         """One line, whatever the server's message looks like."""
-        line = " ".join(str(problem).split()).translate(_CONTROL)
-        self._err.print(f"Error: {line}", markup=False, highlight=False)
+        typer.echo("Error: " + " ".join(str(problem).split()).translate(_CONTROL), err=True)
 
 
 def _ask_once(conversation: Conversation, screen: Screen, question: str) -> None:
@@ -201,33 +199,32 @@ def _talk(conversation: Conversation, screen: Screen) -> None:
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401
     screen.note(f"{conversation.client.base_url}, project {conversation.client.default_project}. /help shows the keys.")
-    while (line := _read_line()) is not None:
-        match line:
-            case "":
-                continue
-            case "/quit" | "/exit":
+    while True:
+        try:
+            line = input("> ").strip()
+            if line in ("/quit", "/exit"):
                 return
-            case "/new":
-                conversation.restart()
-                screen.note("A new conversation.")
-            case "/help":
-                screen.note(HELP)
-            case _ if line.startswith("/"):
-                screen.note(f"There is no command {line.split()[0]}; /help lists them.")
-            case _:
-                try:
-                    conversation.ask(line, screen)
-                except AdaptiveSDKError as exc:
-                    screen.error(exc)
+            _handle_line(line, conversation, screen)
+        except AdaptiveSDKError as exc:
+            screen.error(exc)
+        except KeyboardInterrupt:
+            # Between answers it discards the line. Pressed once too often, it must not cost the conversation.
+            screen.write("\n")
+        except EOFError:
+            screen.write("\n")
+            return
 
 
-def _read_line() -> str | None:
-    """A line without the blanks around it; "" when Ctrl-C discarded it, None at the end."""
-    try:
-        return input("> ").strip()
-    except KeyboardInterrupt:
-        print()  # noqa: T201 - leaves the line that was discarded
-        return ""
-    except EOFError:
-        print()  # noqa: T201 - the shell's prompt belongs on its own line
-        return None
+def _handle_line(line: str, conversation: Conversation, screen: Screen) -> None:
+    match line:
+        case "":
+            return
+        case "/new":
+            conversation.restart()
+            screen.note("A new conversation.")
+        case "/help":
+            screen.note(HELP)
+        case _ if line.startswith("/"):
+            screen.note(f"There is no command {line.split()[0]}; /help lists them.")
+        case _:
+            conversation.ask(line, screen)
