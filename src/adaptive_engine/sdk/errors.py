@@ -91,10 +91,7 @@ class PermissionDeniedError(APIStatusError):
 
 
 class NotFoundError(APIStatusError):
-    @property
-    def is_missing_entity(self) -> bool:
-        """Whether the thing itself is missing, rather than its project or anything at all behind the URL."""
-        return self.type == "not_found_error" and self.param != "project"
+    pass
 
 
 class RequestTimeoutError(APIStatusError):

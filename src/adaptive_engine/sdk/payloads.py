@@ -47,6 +47,7 @@ class InteractionFilters(TypedDict, total=False):
     completion_id: str | UUID
     state: str
     source: str
+    prompt_hash: str
     user: str | UUID
 
 
@@ -176,6 +177,7 @@ def interaction_query(
         "to": time_text(timerange.get("to")),
         "state": filters.get("state"),
         "source": filters.get("source"),
+        "prompt_hash": filters.get("prompt_hash"),
         "user": optional_text(filters.get("user")),
         "limit": optional_text(limit),
         "after": after,

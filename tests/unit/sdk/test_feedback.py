@@ -66,7 +66,7 @@ async def test_get_key(server: ScriptedServer, client) -> None:
     assert (await result(client.feedback.get_key("a/b"))).key == "a/b"
     assert server.last.path == "/api/v1/metrics/a%2Fb"
     assert server.last.query == [("project", "proj")]
-    server.replies(Reply(error_body("EntityNotFound: metric", type="not_found_error"), status=404))
+    server.replies(Reply(error_body("EntityNotFound: x", code="metric_not_found"), status=404))
     assert await result(client.feedback.get_key("x")) is None
     server.replies(Reply("nothing here", status=404))
     with pytest.raises(NotFoundError):

@@ -79,15 +79,13 @@ async def test_get(server: ScriptedServer, client) -> None:
 
 
 async def test_get_of_nothing_is_none(server: ScriptedServer, client) -> None:
-    server.replies(Reply(error_body("EntityNotFound: interaction", type="not_found_error"), status=404))
+    server.replies(Reply(error_body("EntityNotFound: x", code="interaction_not_found"), status=404))
     assert await result(client.interactions.get(COMPLETION)) is None
 
 
-@pytest.mark.parametrize(
-    "body", ["page not found", error_body("EntityNotFound: project", type="not_found_error", param="project")]
-)
-async def test_get_does_not_hide_a_wrong_url_or_project(server: ScriptedServer, client, body: Any) -> None:
-    server.replies(Reply(body, status=404))
+@pytest.mark.parametrize("code", ["project_not_found", "route_not_found", None])
+async def test_get_does_not_hide_a_wrong_url_or_project(server: ScriptedServer, client, code: str | None) -> None:
+    server.replies(Reply(error_body("EntityNotFound: x", code=code), status=404))
     with pytest.raises(NotFoundError):
         await result(client.interactions.get(COMPLETION))
 
@@ -125,6 +123,7 @@ async def test_filters(server: ScriptedServer, client) -> None:
         "completion_id": UUID(COMPLETION),
         "state": "complete",
         "source": "LIVE",
+        "prompt_hash": "abc",
         "user": "ada",
     }
     await result(client.interactions.list(filters=filters, project="p"))
@@ -140,6 +139,7 @@ async def test_filters(server: ScriptedServer, client) -> None:
         ("completion_id", COMPLETION),
         ("state", "complete"),
         ("source", "LIVE"),
+        ("prompt_hash", "abc"),
         ("user", "ada"),
     } < set(query)
 

@@ -71,18 +71,21 @@ class AsyncFeedback:
             "reason": reason,
             "user_id": optional_text(user),
         }
-        # The key lets the server recognise a repeated request, so that a retry never scores twice.
+        # One key for all tries: a server that keeps such keys does not score twice when an answer got lost.
         call = Call("POST", "/feedback", content=encode(fields), headers={"Idempotency-Key": str(uuid4())})
         return decode(FeedbackCreated, await self._client._send(call))
 
     async def get_key(self, key: str, project: str | None = None, *, use_case: str | None = None) -> Metric | None:
-        """The metric with that key, or None when the project has none."""
+        """The metric with that key, or None when the project has none.
+
+        Raises NotFoundError when it is the project that does not exist.
+        """
         chosen = choose_project(project, use_case, self._client.default_project)
         path = f"/metrics/{quote(key, safe='')}"
         try:
             response = await self._client._send(Call("GET", path, query=[("project", chosen)]))
         except NotFoundError as error:
-            if not error.is_missing_entity:
+            if error.code != "metric_not_found":
                 raise
             return None
         return decode(Metric, response)

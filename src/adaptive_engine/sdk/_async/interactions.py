@@ -105,13 +105,16 @@ class AsyncInteractions:
     async def get(
         self, completion_id: str | UUID, project: str | None = None, *, use_case: str | None = None
     ) -> Interaction | None:
-        """The interaction of a completion, or None when the project has none with that id."""
+        """The interaction of a completion, or None when the project has none with that id.
+
+        Raises NotFoundError when it is the project that does not exist.
+        """
         chosen = choose_project(project, use_case, self._client.default_project)
         path = f"/interactions/{uuid_text('completion_id', completion_id)}"
         try:
             response = await self._client._send(Call("GET", path, query=[("project", chosen)]))
         except NotFoundError as error:
-            if not error.is_missing_entity:
+            if error.code != "interaction_not_found":
                 raise
             return None
         return decode(Interaction, response)
