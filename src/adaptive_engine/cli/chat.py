@@ -181,7 +181,9 @@ class Screen:
 
     def error(self, problem: object) -> None:
         """One line, whatever the server's message looks like."""
-        typer.echo("Error: " + " ".join(str(problem).split()).translate(_CONTROL), err=True)
+        # The mark is for programs; other commands leave it out too.
+        line = " ".join(str(problem).removeprefix("EntityNotFound: ").split())
+        typer.echo(f"Error: {line.translate(_CONTROL)}", err=True)
 
 
 def _ask_once(conversation: Conversation, screen: Screen, question: str) -> None:

@@ -86,6 +86,10 @@ def test_warnings_are_shown(server: ScriptedServer, environment: dict[str, str])
         (Reply(frames=[event(chunk("so far")), event(error_body("The engine failed."))]), "The engine failed."),
         (Reply(frames=[event(chunk("so far"))]), "may be incomplete"),
         (Reply(content=b"<html>"), "base_url"),
+        (
+            Reply(error_body("EntityNotFound: Project 'p' is gone."), status=404),
+            "Error: Project 'p' is gone (HTTP 404)",
+        ),
     ],
 )
 def test_failure_is_one_line(server: ScriptedServer, environment: dict[str, str], reply: Reply, message: str) -> None:
