@@ -1,12 +1,21 @@
 """Runs internal models: batches requests, owns the KV cache, samples. Knows no HTTP, store or project.
 
-Start reading at `engine.py`; `Engine._step` is the loop: schedule, run, sample, emit.
+Start reading at `engine.py`; `Engine._step` is the loop: schedule, run, sample, emit. The engine itself is imported on
+use: OpenVINO, the tokenizer and Jinja take a third of a second.
 """
 
-from adaptive_engine.engine.engine import Engine, EngineHealth, EngineOptions
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from adaptive_engine.engine.sequence import GenerationRequest, SamplingParams
 from adaptive_engine.engine.stats import EngineStats
 from adaptive_engine.engine.stream import Delta, Timings, TokenStream
+
+if TYPE_CHECKING:
+    from adaptive_engine.engine.engine import Engine, EngineHealth, EngineOptions
+    from adaptive_engine.engine.runner import read_graph
 
 __all__ = [
     "Delta",
@@ -18,4 +27,13 @@ __all__ = [
     "SamplingParams",
     "Timings",
     "TokenStream",
+    "read_graph",
 ]
+
+_LAZY = {"Engine": "engine", "EngineHealth": "engine", "EngineOptions": "engine", "read_graph": "runner"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import random
 import threading
 import time
@@ -19,11 +20,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import structlog
 
 from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.kv_cache import BlockPool, block_names
-from adaptive_engine.engine.runner import SCRATCH_BLOCKS, Precision, Runner
+from adaptive_engine.engine.runner import SCRATCH_BLOCKS, Graph, Precision, Runner, read_graph
 from adaptive_engine.engine.sampler import sample
 from adaptive_engine.engine.scheduler import Scheduler
 from adaptive_engine.engine.sequence import GenerationRequest, Sequence, Slice
@@ -34,7 +34,7 @@ from adaptive_engine.engine.tokenizer import Disguise, Tokenizer
 from adaptive_engine.errors import AdaptiveError, ContextLengthExceeded, EngineFailed, InvalidRequest, Overloaded
 from adaptive_engine.types import ChatMessage, FinishReason, Usage
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +97,22 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name=f"engine-{name}", daemon=True)
 
     @classmethod
-    def load(cls, directory: Path, options: EngineOptions | None = None) -> Engine:
-        """Load a model directory and start its thread. Takes seconds: not for an event loop."""
+    def load(cls, directory: Path, options: EngineOptions | None = None, graph: Graph | None = None) -> Engine:
+        """Load a model directory and start its thread. Takes seconds: not for an event loop.
+
+        `graph` is the directory's, if it was read already.
+        """
         options = options or EngineOptions()
+        graph = graph or read_graph(directory)
         with ThreadPoolExecutor(1) as elsewhere:
             # Compiling takes seconds outside Python; the rest is ready before it is.
             compiling = elsewhere.submit(
-                Runner.load, directory, kv_tokens=options.kv_cache_len, precision=options.precision,
+                Runner.load,
+                graph,
+                kv_tokens=options.kv_cache_len,
+                precision=options.precision,
                 threads=options.threads,
-            )  # fmt: skip
+            )
             config = json.loads((directory / "config.json").read_text("utf-8"))
             tokenizer = Tokenizer.load(directory)
             template = _load_template(directory, tokenizer)
@@ -197,7 +204,7 @@ class Engine:
                     continue
                 self._step()
             except Exception as exc:
-                log.exception("engine step failed", model=self.name)
+                log.exception("a step of the engine of %s failed", self.name)
                 self._fail_all(EngineFailed(f"The engine failed during this request: {type(exc).__name__}."))
             self._flush_outbox()
         self._fail_all(EngineFailed("The server is shutting down."))

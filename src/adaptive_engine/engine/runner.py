@@ -59,6 +59,24 @@ class RunnerShape:
     """Keys and values of all layers."""
 
 
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A model that was read and made ready for paged attention, not compiled yet."""
+
+    name: str
+    model: Any
+
+
+def read_graph(directory: Path) -> Graph:
+    """Read the IR of a model directory. Holds the interpreter for half a second, unlike compiling it."""
+    try:
+        model = ov.Core().read_model(directory / "openvino_model.xml")
+        _page_attention(model)
+    except RuntimeError as exc:
+        raise _cannot_load(directory.name, exc) from exc
+    return Graph(directory.name, model)
+
+
 class Runner:
     """A compiled model and its KV cache. Only one thread at a time calls `run`."""
 
@@ -71,21 +89,18 @@ class Runner:
         self._request = request
 
     @classmethod
-    def load(cls, directory: Path, *, kv_tokens: int, precision: Precision = "fast", threads: int = 0) -> Runner:
-        """Compile the IR in `directory` with room for the keys and values of `kv_tokens` tokens.
+    def load(cls, graph: Graph, *, kv_tokens: int, precision: Precision = "fast", threads: int = 0) -> Runner:
+        """Compile `graph` with room for the keys and values of `kv_tokens` tokens.
 
         The cache is reserved address space until it is written. `threads` 0 lets OpenVINO choose.
         """
-        core = ov.Core()
+        properties = dict(PROPERTIES[precision])
+        if threads:
+            properties["INFERENCE_NUM_THREADS"] = threads
         try:
-            model = core.read_model(directory / "openvino_model.xml")
-            _page_attention(model)
-            properties = dict(PROPERTIES[precision])
-            if threads:
-                properties["INFERENCE_NUM_THREADS"] = threads
-            compiled = core.compile_model(model, "CPU", properties)
+            compiled = ov.Core().compile_model(graph.model, "CPU", properties)
         except RuntimeError as exc:
-            raise EngineFailed(f"OpenVINO cannot load {directory.name}: {str(exc)[-500:]}", code="model_load") from exc
+            raise _cannot_load(graph.name, exc) from exc
         shape = _shape_of(compiled)
         num_blocks = -(-kv_tokens // shape.block_size) + SCRATCH_BLOCKS
         runner = cls(compiled, compiled.create_infer_request(), shape, num_blocks)
@@ -184,6 +199,10 @@ class Runner:
             max_context_len=np.array(1, np.int32),
             sampled_tokens_indices=counts,
         )
+
+
+def _cannot_load(name: str, error: RuntimeError) -> EngineFailed:
+    return EngineFailed(f"OpenVINO cannot load {name}: {str(error)[-500:]}", code="model_load")
 
 
 def _page_attention(model: Any) -> None:

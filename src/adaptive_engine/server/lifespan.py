@@ -1,6 +1,7 @@
 """From a data directory to a running server and back.
 
-Imports no web framework: while that is imported, the models that this file started to load are being compiled.
+A model takes seconds to compile, mostly outside Python. So this file starts that first and imports the rest of the
+server, which takes a second by itself, meanwhile.
 """
 
 from __future__ import annotations
@@ -10,26 +11,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import filelock
-import structlog
 
-from adaptive_engine.engine import EngineOptions
-from adaptive_engine.errors import Conflict, InvalidRequest
+from adaptive_engine.errors import Conflict
 from adaptive_engine.registry import Progress, ensure_default_model
-from adaptive_engine.services import models as model_service
-from adaptive_engine.services.completions import Completions
 from adaptive_engine.services.engines import Engines
-from adaptive_engine.services.keys import KeyRing, load_pepper
-from adaptive_engine.services.routing import Routing
-from adaptive_engine.settings import EngineSettings, Settings
-from adaptive_engine.store import deployments, interactions
-from adaptive_engine.store.database import Database
-from adaptive_engine.store.recorder import Recorder
+from adaptive_engine.settings import Settings
 
-log = structlog.get_logger(__name__)
-
-ENVIRONMENT_KEY = "ADAPTIVE_ADMIN_API_KEY"
+if TYPE_CHECKING:
+    from adaptive_engine.services.completions import Completions
+    from adaptive_engine.services.keys import KeyRing
+    from adaptive_engine.services.routing import Routing
+    from adaptive_engine.store import Database, Recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,54 +71,13 @@ def running(settings: Settings, progress: Progress) -> Iterator[tuple[Services, 
     The models may still be loading: `services.engines.wait()` before the first request. Closes it all in the opposite
     order. The data directory must be held with `only_server`.
     """
-    database = Database.open(settings.database_path, durability=settings.store.durability)
+    default = ensure_default_model(settings.models_dir, progress)
+    engines = Engines(settings.models_dir, settings.engine)
     try:
-        default = ensure_default_model(settings.models_dir, progress)
-        with database.write() as connection:
-            aborted = interactions.abort_pending(connection)
-            project = model_service.ensure_default_project(connection)
-            model = model_service.register(connection, default)
-            model_service.deploy(connection, project.key, model.key)
-            wanted = {d.model.key for d in deployments.list_all(connection) if d.online}
-        if aborted:
-            log.warning("interactions were running when the server last stopped; marked aborted", count=aborted)
-        engines = Engines(settings.models_dir, engine_options(settings.engine))
-        engines.load_in_background(sorted(wanted))
-        keys = KeyRing(database, load_pepper(settings.data_dir))
-        new_key = _admin_key(keys, settings)
-        recorder = Recorder(database)
-        routing = Routing(database)
-        recorder.start()
-        try:
-            completions = Completions(routing, engines, recorder)
-            yield Services(settings, database, recorder, keys, routing, engines, completions), new_key
-        finally:
-            engines.close()
-            recorder.close()
+        engines.load_in_background(default.key)
+        from adaptive_engine.server import assembly
+
+        with assembly.assembled(settings, default, engines) as assembled:
+            yield assembled
     finally:
-        database.close()
-
-
-def engine_options(settings: EngineSettings) -> EngineOptions:
-    return EngineOptions(
-        precision="deterministic" if settings.deterministic else "fast",
-        kv_cache_len=settings.kv_cache_len,
-        max_seq_len=settings.max_seq_len,
-        max_running=settings.max_running,
-        max_waiting=settings.max_waiting,
-        threads=settings.threads,
-    )
-
-
-def _admin_key(keys: KeyRing, settings: Settings) -> str | None:
-    """Let the operator's key work, or make one when there is no admin key at all."""
-    if settings.admin_api_key is not None:
-        try:
-            keys.import_plaintext(ENVIRONMENT_KEY, settings.admin_api_key.get_secret_value(), "admin")
-        except InvalidRequest as exc:
-            raise InvalidRequest(f"{ENVIRONMENT_KEY}: {exc.message}") from exc
-        return None
-    if any(key.role == "admin" and key.revoked_at is None for key in keys.list()):
-        return None
-    _, text = keys.create("first admin key", "admin")
-    return text
+        engines.close()

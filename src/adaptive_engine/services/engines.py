@@ -2,47 +2,54 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import structlog
-
-from adaptive_engine.engine import Engine, EngineOptions
-from adaptive_engine.errors import AdaptiveError, ModelOffline
+from adaptive_engine.errors import ModelOffline
+from adaptive_engine.settings import EngineSettings
 from adaptive_engine.types import Model
 
-log = structlog.get_logger(__name__)
+if TYPE_CHECKING:
+    from adaptive_engine.engine import Engine
+    from adaptive_engine.engine.runner import Graph
+
+log = logging.getLogger(__name__)
 
 
 class Engines:
     """Loaded engines by model key."""
 
-    def __init__(self, models_dir: Path, options: EngineOptions) -> None:
+    def __init__(self, models_dir: Path, settings: EngineSettings) -> None:
         self._models_dir = models_dir
-        self._options = options
+        self._settings = settings
         self._engines: dict[str, Engine] = {}
         self._failures: dict[str, str] = {}
-        self._loading: threading.Thread | None = None
+        self._compiler = ThreadPoolExecutor(1, thread_name_prefix="compile-model")
+        self._compiling: dict[str, Future[Engine]] = {}
 
-    def load(self, model_key: str) -> None:
-        """Load a model's engine; a failure is kept and told to whoever asks for the model. Blocks for seconds."""
+    def load_in_background(self, model_key: str) -> None:
+        """Read a model and begin to compile it; a failure is told to whoever asks for the model."""
+        from adaptive_engine.engine import read_graph
+
+        directory = self._models_dir / model_key
         try:
-            self._engines[model_key] = Engine.load(self._models_dir / model_key, self._options)
-            self._failures.pop(model_key, None)
-        except (AdaptiveError, OSError, ValueError, KeyError) as exc:
-            log.exception("model cannot be loaded", model=model_key)
-            self._failures[model_key] = str(exc)
-
-    def load_in_background(self, model_keys: Iterable[str]) -> None:
-        """Begin to load models one after the other: compiling uses a processor outside Python for seconds."""
-        self._loading = threading.Thread(target=lambda: list(map(self.load, model_keys)), name="load-models")
-        self._loading.start()
+            # Reading holds the interpreter anyway. Here it does not slow down what runs beside the compilation.
+            compiling = self._compiler.submit(self._compile, directory, read_graph(directory))
+        except Exception as exc:
+            self._fail(model_key, exc)
+        else:
+            self._compiling[model_key] = compiling
 
     def wait(self) -> None:
         """Return when all models are loaded, or have failed to."""
-        if self._loading is not None:
-            self._loading.join()
+        while self._compiling:
+            model_key, compiling = self._compiling.popitem()
+            try:
+                self._engines[model_key] = compiling.result()
+            except Exception as exc:
+                self._fail(model_key, exc)
 
     def get(self, model_key: str) -> Engine:
         """Raises ModelOffline when the model is not loaded."""
@@ -72,5 +79,23 @@ class Engines:
     def close(self) -> None:
         """Stop all engines; what still runs ends with an error. Blocks until their steps are done."""
         self.wait()
+        self._compiler.shutdown()
         for engine in self._engines.values():
             engine.close()
+
+    def _compile(self, directory: Path, graph: Graph) -> Engine:
+        from adaptive_engine.engine import Engine, EngineOptions
+
+        options = EngineOptions(
+            precision="deterministic" if self._settings.deterministic else "fast",
+            kv_cache_len=self._settings.kv_cache_len,
+            max_seq_len=self._settings.max_seq_len,
+            max_running=self._settings.max_running,
+            max_waiting=self._settings.max_waiting,
+            threads=self._settings.threads,
+        )
+        return Engine.load(directory, options, graph)
+
+    def _fail(self, model_key: str, error: Exception) -> None:
+        log.error("model %s cannot be loaded", model_key, exc_info=error)
+        self._failures[model_key] = f"it cannot be loaded ({error})"

@@ -1,0 +1,73 @@
+"""Puts a server together on top of its store: the part of the start that needs the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from adaptive_engine.errors import InvalidRequest
+from adaptive_engine.registry import ModelDirectory
+from adaptive_engine.server.lifespan import Services
+from adaptive_engine.services import models
+from adaptive_engine.services.completions import Completions
+from adaptive_engine.services.engines import Engines
+from adaptive_engine.services.keys import KeyRing, load_pepper
+from adaptive_engine.services.routing import Routing
+from adaptive_engine.settings import Settings
+from adaptive_engine.store import Database, Recorder, deployments, interactions
+
+log = structlog.get_logger(__name__)
+
+ENVIRONMENT_KEY = "ADAPTIVE_ADMIN_API_KEY"
+
+
+@contextmanager
+def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> Iterator[tuple[Services, str | None]]:
+    """The services, and the text of a new admin key when one was made. Loads what else is deployed in background."""
+    database = Database.open(settings.database_path, durability=settings.store.durability)
+    try:
+        _heal_and_fill(database, default, engines)
+        keys = KeyRing(database, load_pepper(settings.data_dir))
+        new_key = _admin_key(keys, settings)
+        routing = Routing(database)
+        recorder = Recorder(database)
+        recorder.start()
+        try:
+            completions = Completions(routing, engines, recorder)
+            yield Services(settings, database, recorder, keys, routing, engines, completions), new_key
+        finally:
+            # First the engines: what they end is still recorded.
+            engines.close()
+            recorder.close()
+    finally:
+        database.close()
+
+
+def _heal_and_fill(database: Database, default: ModelDirectory, engines: Engines) -> None:
+    """Close what a crash left open; see to the default project and its model."""
+    with database.write() as connection:
+        aborted = interactions.abort_pending(connection)
+        project = models.ensure_default_project(connection)
+        model = models.register(connection, default)
+        models.deploy(connection, project.key, model.key)
+        deployed = deployments.list_all(connection)
+    if aborted:
+        log.warning("interactions were running when the server last stopped; marked aborted", count=aborted)
+    for key in sorted({deployment.model.key for deployment in deployed if deployment.online} - {default.key}):
+        engines.load_in_background(key)
+
+
+def _admin_key(keys: KeyRing, settings: Settings) -> str | None:
+    """Let the operator's key work, or make one when there is no admin key at all."""
+    if settings.admin_api_key is not None:
+        try:
+            keys.import_plaintext(ENVIRONMENT_KEY, settings.admin_api_key.get_secret_value(), "admin")
+        except InvalidRequest as exc:
+            raise InvalidRequest(f"{ENVIRONMENT_KEY}: {exc.message}") from exc
+        return None
+    if any(key.role == "admin" and key.revoked_at is None for key in keys.list()):
+        return None
+    _, text = keys.create("first admin key", "admin")
+    return text
