@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -38,11 +38,16 @@ async def text(engine: Engine, question: str, **params: Any) -> str:
     return "".join([delta.text async for delta in engine.submit(request(engine, question, **params))])
 
 
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait for what the engine thread does."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - another thread's state has no event to wait for
+            await asyncio.sleep(0.005)
+
+
 async def idle(engine: Engine) -> None:
     """Wait until nothing runs; the engine's own check has then passed."""
-    async with asyncio.timeout(5):
-        while engine.stats.running or engine.stats.waiting or engine._sequences:  # noqa: ASYNC110 - another thread's
-            await asyncio.sleep(0.005)
+    await eventually(lambda: not (engine.stats.running or engine.stats.waiting or engine._sequences or engine._inbox))
     assert engine.health().alive
     assert engine.stats.kv_blocks_used == 0
 
@@ -155,8 +160,8 @@ async def test_a_cancelled_request_frees_everything(engine: Engine, after: int) 
         await anext(stream)
     stream.cancel()
     stream.cancel()
+    await eventually(lambda: engine.stats.cancelled == before + 1)
     await idle(engine)
-    assert engine.stats.cancelled == before + 1
     stream.cancel()
 
 
