@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -60,7 +62,7 @@ def serve(
 
         app = create_app(services)
         services.engines.wait()
-        run(app, settings.server, lambda url: _greet(url, new_key))
+        run(app, settings.server, lambda url: _greet(url, new_key), _say_goodbye)
 
 
 def _settings(host: str | None, port: int | None, data_dir: Path, deterministic: bool) -> Settings:
@@ -99,7 +101,16 @@ def check_port(host: str, port: int) -> None:
 def _greet(url: str, new_key: str | None) -> None:
     typer.echo(f"Adaptive Engine is ready at {url} (pid {os.getpid()}). Ctrl-C stops it.", err=True)
     if new_key is not None:
-        typer.echo(_FIRST_KEY.format(url=url, key=new_key))
+        # Installed by `make`, the command is not on the PATH.
+        command = "adaptive" if shutil.which("adaptive") else os.path.relpath(sys.argv[0])
+        typer.echo(_FIRST_KEY.format(url=url, key=new_key, command=command))
+
+
+def _say_goodbye(running: int) -> None:
+    if running:
+        typer.echo(f"Stopping; {running} running requests may finish. Ctrl-C again ends them now.", err=True)
+    else:
+        typer.echo("Stopped.", err=True)
 
 
 _FIRST_KEY = """
@@ -110,7 +121,7 @@ Your admin key. It is shown this once; only a hash of it is stored.
 
 Talk to the model in the terminal:
 
-  adaptive chat "Why is the sea salty?"
+  {command} chat "Why is the sea salty?"
 
 From Python, with our SDK or with OpenAI's:
 

@@ -49,9 +49,10 @@ class EngineOptions:
     max_running: int = 64
     max_waiting: int = 256
     """Requests beyond the running ones; more are refused with Overloaded."""
-    prefill_tokens: int = 1024
-    prefill_tokens_busy: int = 128
-    """Most prompt tokens in a step while others decode: the gap that a long prompt may cause."""
+    prefill_tokens: int = 256
+    """Most prompt tokens in a step. Larger chunks gain a few percent and make everybody wait for the step's end."""
+    prefill_tokens_busy: int = 64
+    """The same while others decode: it bounds the gap that a long prompt causes in their streams."""
     threads: int = 0
     """Inference threads; 0 is one for each core."""
     hang_seconds: float = 60.0

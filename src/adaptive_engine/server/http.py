@@ -27,9 +27,10 @@ class _Protocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[str], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[str], None], on_stop: Callable[[int], None]) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+        self._on_stop = on_stop
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -44,10 +45,17 @@ class _Server(uvicorn.Server):
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             self._on_ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
 
+    async def shutdown(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        self._on_stop(len(self.server_state.tasks))
+        await super().shutdown(sockets)  # type: ignore[arg-type]
 
-def run(app: ASGIApp, settings: ServerSettings, on_ready: Callable[[str], None]) -> None:
+
+def run(
+    app: ASGIApp, settings: ServerSettings, on_ready: Callable[[str], None], on_stop: Callable[[int], None]
+) -> None:
     """Serve until SIGINT or SIGTERM. Then no new connection is taken and running requests may finish for
-    `drain_seconds`; a second signal ends them at once. `on_ready` gets the URL."""
+    `drain_seconds`; a second SIGINT ends them at once. `on_ready` gets the URL, `on_stop` the number of those requests.
+    """
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -62,4 +70,4 @@ def run(app: ASGIApp, settings: ServerSettings, on_ready: Callable[[str], None])
         timeout_keep_alive=75,
         backlog=1024,
     )
-    _Server(config, on_ready).run()
+    _Server(config, on_ready, on_stop).run()
