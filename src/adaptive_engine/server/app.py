@@ -21,6 +21,8 @@ def create_app(services: Services) -> ASGIApp:
         title="Adaptive Engine",
         version=__version__,
         summary="Chat completions from models that run here; every answer is stored.",
+        # Their pages load scripts from a foreign host.
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )

@@ -63,9 +63,11 @@ def _admin_key(keys: KeyRing, settings: Settings) -> str | None:
     """Let the operator's key work, or make one when there is no admin key at all."""
     if settings.admin_api_key is not None:
         try:
-            keys.import_plaintext(ENVIRONMENT_KEY, settings.admin_api_key.get_secret_value(), "admin")
+            key = keys.import_plaintext(ENVIRONMENT_KEY, settings.admin_api_key.get_secret_value(), "admin")
         except InvalidRequest as exc:
             raise InvalidRequest(f"{ENVIRONMENT_KEY}: {exc.message}") from exc
+        if key.revoked_at is not None:
+            raise InvalidRequest(f"{ENVIRONMENT_KEY}: this key was revoked. Choose another, or unset the variable.")
         return None
     if any(key.role == "admin" and key.revoked_at is None for key in keys.list()):
         return None

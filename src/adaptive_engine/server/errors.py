@@ -102,7 +102,7 @@ def install(app: FastAPI) -> None:
         where = f"{request.method} {request.url.path}"
         error: AdaptiveError
         if exc.status_code == 404:
-            error = NotFound(f"There is no {where}. The API is described at /docs.", code="route_not_found")
+            error = NotFound(f"There is no {where}. The API is described at /openapi.json.", code="route_not_found")
         elif exc.status_code == 405:
             error = MethodNotAllowed(f"{where} is not supported.", headers=dict(exc.headers or {}))
         elif exc.status_code < 500:

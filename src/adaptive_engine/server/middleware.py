@@ -21,7 +21,7 @@ from adaptive_engine.types import Principal, uuid7
 
 log = structlog.get_logger(__name__)
 
-PUBLIC_PATHS = frozenset({"/livez", "/readyz", "/health", "/version", "/openapi.json", "/docs"})
+PUBLIC_PATHS = frozenset({"/livez", "/readyz", "/health", "/version", "/openapi.json"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 

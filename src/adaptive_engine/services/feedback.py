@@ -6,10 +6,8 @@ import math
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from adaptive_engine.errors import InvalidRequest, NotFound
-from adaptive_engine.store import metrics, scores
+from adaptive_engine.store import Connection, metrics, scores
 from adaptive_engine.types import Interaction, Metric, Score, now_ms, uuid7
 
 

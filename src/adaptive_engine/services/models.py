@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
-
 from adaptive_engine.errors import NotFound
 from adaptive_engine.registry import ModelDirectory
-from adaptive_engine.store import deployments, models, projects
+from adaptive_engine.store import Connection, deployments, models, projects
 from adaptive_engine.types import Deployment, Model, Project, now_ms, uuid7
 
 DEFAULT_PROJECT = "default"

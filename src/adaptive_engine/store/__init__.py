@@ -4,6 +4,8 @@ Open it with `Database.open`, take a transaction with `read()` or `write()`, and
 module (`store.projects`, `store.interactions`, ...). Requests record their interactions through `Recorder`.
 """
 
+from sqlalchemy import Connection as Connection
+
 from adaptive_engine.store.database import Database as Database
 from adaptive_engine.store.database import Durability as Durability
 from adaptive_engine.store.migrations import StoreTooNew as StoreTooNew

@@ -1,0 +1,86 @@
+"""What the documents say is compared with the code they speak of."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from adaptive_engine.cli.app import COMMANDS
+from adaptive_engine.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "src" / "adaptive_engine"
+
+
+def variables(model: type[BaseModel], prefix: str = "ADAPTIVE_") -> dict[str, object]:
+    """Each setting's environment variable with its default."""
+    found: dict[str, object] = {}
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found.update(variables(field.annotation, f"{prefix}{name.upper()}__"))
+        else:
+            found[f"{prefix}{name.upper()}"] = field.default
+    return found
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    table = dict(
+        re.findall(r"^\| `(ADAPTIVE_\w+)` \| (.*?) \|", (ROOT / "docs/configuration.md").read_text(), re.MULTILINE)
+    )
+    settings = variables(Settings)
+    assert table.keys() == settings.keys()
+    for name, default in settings.items():
+        if isinstance(default, int | float | str):
+            shown = f"{default:g}" if isinstance(default, float) else str(default)
+            assert table[name].strip("`").lower() == shown.lower(), name
+
+
+def test_every_command_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for name in COMMANDS:
+        assert f"adaptive {name}" in readme, name
+
+
+def test_the_map_names_every_package_and_nothing_else() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    table = text[text.index("## Packages") :]
+    named = set(re.findall(r"^\| `(\w+)/`", table, re.MULTILINE))
+    packages = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    assert named == packages
+
+
+def test_files_that_documents_name_exist() -> None:
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        text = document.read_text()
+        for link in re.findall(r"\]\(([\w./-]+)\)", text):
+            assert (document.parent / link).exists(), f"{document.name} links to {link}"
+        for path in re.findall(r"`((?:server|services|store|engine|sdk|wire|cli|registry)/[\w/]+\.py)`", text):
+            assert (PACKAGE / path).exists(), f"{document.name} names {path}"
+
+
+def test_imports_point_down() -> None:
+    """The layers of docs/architecture.md: none imports one that stands above it."""
+    above = {
+        "wire": {"cli", "sdk", "server", "services", "store", "engine", "registry"},
+        "sdk": {"cli", "server", "services", "store", "engine", "registry"},
+        "engine": {"cli", "sdk", "server", "services", "store", "wire", "registry"},
+        "store": {"cli", "sdk", "server", "services", "engine", "wire", "registry"},
+        "registry": {"cli", "sdk", "server", "services", "engine", "wire", "store"},
+        "services": {"cli", "sdk", "server"},
+        "server": {"cli", "sdk"},
+    }
+    for layer, forbidden in above.items():
+        for file in (PACKAGE / layer).rglob("*.py"):
+            imported = set(re.findall(r"^\s*(?:from|import) adaptive_engine\.(\w+)", file.read_text(), re.MULTILINE))
+            assert not imported & forbidden, f"{file.relative_to(PACKAGE)} imports {imported & forbidden}"
+
+
+def test_each_outside_library_stays_in_its_corner() -> None:
+    corners = {"openvino": ("engine/runner.py", "registry/", "cli/doctor.py"), "sqlalchemy": ("store/",)}
+    for library, places in corners.items():
+        for file in PACKAGE.rglob("*.py"):
+            where = str(file.relative_to(PACKAGE))
+            if re.search(rf"^\s*(?:from|import) {library}\b", file.read_text(), re.MULTILINE):
+                assert where.startswith(places), f"{where} imports {library}"
