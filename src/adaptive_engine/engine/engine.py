@@ -289,12 +289,11 @@ class Engine:
         self._send(sequence.stream, error)
 
     def _fail_all(self, error: AdaptiveError) -> None:
-        """After an error in a step nothing in the cache can be trusted."""
+        """After an error in a step neither the cache nor the bookkeeping can be trusted: begin anew."""
         self._step_started = None
         self._read_inbox()
-        for sequence in [*self._scheduler.running, *self._scheduler.waiting]:
+        for sequence in self._scheduler.reset():
             self._fail(sequence, error)
-        self._scheduler.pool.forget()
 
     def _drop(self, sequence: Sequence) -> None:
         """Free what the sequence holds. Its stream hears nothing from here."""

@@ -46,9 +46,14 @@ class BlockPool:
         self.block_size = block_size
         self.num_blocks = num_blocks - reserved
         self._reserved = reserved
-        self._free = list(range(num_blocks - 1, reserved - 1, -1))
+        self.reset()
+
+    def reset(self) -> None:
+        """As new. After a failed step nobody knows what the tensors hold."""
+        total = self._reserved + self.num_blocks
+        self._free = list(range(total - 1, self._reserved - 1, -1))
         self._idle: OrderedDict[int, BlockName] = OrderedDict()
-        self._references = [0] * num_blocks
+        self._references = [0] * total
         self._name_of: dict[int, BlockName] = {}
         self._block_of: dict[BlockName, int] = {}
 
@@ -114,13 +119,6 @@ class BlockPool:
                 self._free.append(block)
             else:
                 self._idle[block] = name
-
-    def forget(self) -> None:
-        """Drop all names: after a failed step nobody knows what the tensors hold. Nothing may be in use."""
-        self._free.extend(self._idle)
-        self._idle.clear()
-        self._name_of.clear()
-        self._block_of.clear()
 
     def check(self, in_use: int = 0) -> None:
         """Raise when a block was lost or counted twice; `in_use` blocks may be referenced."""

@@ -72,6 +72,17 @@ class Scheduler:
         elif sequence in self.waiting:
             self.waiting.remove(sequence)
 
+    def reset(self) -> list[Sequence]:
+        """Drop everything, blocks and cached prefixes included; the sequences that were here."""
+        dropped = [*self.running, *self.waiting]
+        self.running.clear()
+        self.waiting.clear()
+        self._filling.clear()
+        for sequence in dropped:
+            sequence.blocks = []
+        self.pool.reset()
+        return dropped
+
     def check(self) -> None:
         """Invariants that hold when nothing runs."""
         assert not self.running, "check is for an idle engine"

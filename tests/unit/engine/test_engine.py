@@ -203,6 +203,16 @@ async def test_a_failing_step_fails_its_requests_and_not_the_next(
     assert await text(engine, "What is the capital of France?") == "The capital of France is Paris."
 
 
+async def test_a_leak_is_noticed_when_idle_and_healed(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    await idle(engine)
+    engine._scheduler.pool.allocate(1)
+    assert await text(engine, "What is the capital of France?") == "The capital of France is Paris."
+    await eventually(lambda: "KV blocks leaked" in caplog.text)
+    assert await text(engine, "What is the capital of France?") == "The capital of France is Paris."
+    await idle(engine)
+    assert caplog.text.count("KV blocks leaked") == 1
+
+
 async def test_more_sequences_than_blocks_are_preempted_and_still_complete(default_model_dir: ModelDirectory) -> None:
     options = EngineOptions(precision="deterministic", kv_cache_len=512, max_seq_len=256)
     small = Engine.load(default_model_dir.path, options)
