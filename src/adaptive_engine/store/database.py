@@ -105,6 +105,8 @@ class Database:
             if not self._in_place():
                 return "The interaction store's file was moved or deleted; restart the server."
             free = shutil.disk_usage(self._path.parent).free
+        except StorageUnavailable as error:
+            return error.message
         except OSError as error:
             return f"The interaction store's directory cannot be read: {error.strerror}."
         if free < FREE_SPACE_FLOOR:
@@ -125,6 +127,8 @@ class Database:
             return _identity(self._path) == self._identity
         except FileNotFoundError:
             return False
+        except OSError as error:
+            raise _unavailable(f"its file cannot be looked at ({error.strerror})") from error
 
     def _migrate(self) -> None:
         lock = filelock.FileLock(f"{self._path}.migration-lock", timeout=_MIGRATION_LOCK_SECONDS, mode=0o600)

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -75,7 +76,9 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         # From here on written by the recorder's thread only.
         self._failure: str | None = None
-        self._unsaved: deque[Interaction] = deque()
+        self._unsaved: dict[UUID, Interaction] = {}
+        # The newest ids that count as failed, in order: a request may hand in another outcome of a row that failed.
+        self._failed_ids: dict[UUID, None] = {}
         self._committed = 0
         self._failed = 0
         self._transactions = 0
@@ -180,16 +183,19 @@ class Recorder:
             _log.warning("a batch of interactions was refused; writing its rows one by one", exc_info=True)
             self._write_singly(batch)
         else:
-            self._committed += len(finished)
+            self._count_committed(finished)
             _settle((entry.done, None) for entry in batch)
-            if self._unsaved:
-                self._heal()
+        if self._unsaved and self._failure is None:
+            self._heal()
 
     def _give_up(self, batch: Sequence[_Entry], error: StorageUnavailable) -> None:
         """Tell the requests, and hold what they finished for when the store is back."""
         finished = [row for entry in batch if entry.done is not None for row in entry.rows]
-        self._failed += len(finished)
-        self._unsaved.extend(finished[: UNSAVED_ROWS - len(self._unsaved)])
+        for row in finished:
+            self._count_failed(row)
+            # The first outcome stays, as it does in the store.
+            if len(self._unsaved) < UNSAVED_ROWS:
+                self._unsaved.setdefault(row.id, row)
         _settle((entry.done, error) for entry in batch)
 
     def _write_retrying(self, begun: Sequence[Interaction], finished: Sequence[Interaction]) -> None:
@@ -225,10 +231,26 @@ class Recorder:
             raise
         except Exception:
             _log.exception("interaction %s cannot be stored", row.id)
-            self._failed += is_finished
+            if is_finished:
+                self._count_failed(row)
             return StorageUnavailable("The interaction could not be stored.")
-        self._committed += is_finished
+        if is_finished:
+            self._count_committed([row])
         return None
+
+    def _count_committed(self, rows: Iterable[Interaction]) -> None:
+        for row in rows:
+            self._committed += 1
+            # Whatever else there is of it came too late.
+            self._unsaved.pop(row.id, None)
+
+    def _count_failed(self, row: Interaction) -> None:
+        if row.id in self._failed_ids or row.id in self._unsaved:
+            return
+        self._failed += 1
+        self._failed_ids[row.id] = None
+        if len(self._failed_ids) > QUEUE_ROWS:
+            del self._failed_ids[next(iter(self._failed_ids))]
 
     def _write(self, begun: Sequence[Interaction], finished: Sequence[Interaction]) -> None:
         started = time.perf_counter()
@@ -251,9 +273,10 @@ class Recorder:
         try:
             self._database.probe()
             self._failure = None
-            while self._unsaved:
-                self._write_row(self._unsaved[0], is_finished=True)
-                self._unsaved.popleft()
+            for row in list(self._unsaved.values()):
+                self._write_row(row, is_finished=True)
+                # One that the store refuses would be refused for ever.
+                self._unsaved.pop(row.id, None)
         except StorageUnavailable as error:
             self._failure = error.message
         except Exception:

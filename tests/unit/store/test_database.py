@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import sqlite3
 import stat
 import subprocess
@@ -204,6 +205,16 @@ def test_a_deleted_database_is_an_outage_not_a_loss(database: Database, path: Pa
     path.with_name("elsewhere").rename(path)
     assert database.obstacle() is None
     database.probe()
+
+
+def test_a_file_that_cannot_be_looked_at_is_an_outage(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(database_module, "_identity", refuse)
+    assert "Permission denied" in str(database.obstacle())
+    with pytest.raises(StorageUnavailable, match="Permission denied"):
+        database.probe()
 
 
 def test_little_free_space_is_an_obstacle(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,6 +149,49 @@ async def test_a_foreign_lock_fails_the_request_and_heals(
     assert troubled.stats.unsaved == 0
 
 
+async def test_another_outcome_of_a_failed_row_is_kept_and_counted_once(
+    database: Database, troubled: Recorder, make: Make, foreign_lock: sqlite3.Connection
+) -> None:
+    row = make()
+    for state in ("complete", "error"):
+        with pytest.raises(StorageUnavailable):
+            await troubled.finish([done(row, state=state)])
+    assert (troubled.stats.failed, troubled.stats.unsaved) == (1, 1)
+
+    foreign_lock.rollback()
+    await troubled.finish([])
+    await troubled.finish([])
+    assert states(database, row.id) == ["complete"]
+    assert (troubled.stats.committed, troubled.stats.unsaved) == (1, 0)
+
+
+async def test_another_outcome_that_is_stored_replaces_the_one_kept(
+    database: Database, troubled: Recorder, make: Make, foreign_lock: sqlite3.Connection
+) -> None:
+    row = make()
+    with pytest.raises(StorageUnavailable):
+        await troubled.finish([done(row)])
+    foreign_lock.rollback()
+    await troubled.finish([done(row, state="error")])
+    await troubled.finish([])
+    assert states(database, row.id) == ["error"]
+    assert (troubled.stats.failed, troubled.stats.committed, troubled.stats.unsaved) == (1, 1, 0)
+
+
+async def test_what_was_kept_is_written_after_a_batch_with_a_bad_row(
+    database: Database, troubled: Recorder, make: Make, foreign_lock: sqlite3.Connection
+) -> None:
+    kept, good, stranger = make(), make(), make(project_id=uuid7())
+    with pytest.raises(StorageUnavailable):
+        await troubled.finish([done(kept)])
+    foreign_lock.rollback()
+    for _ in range(2):
+        with pytest.raises(StorageUnavailable):
+            await troubled.finish([done(good), done(stranger)])
+    assert states(database, kept.id, good.id) == ["complete", "complete"]
+    assert (troubled.stats.failed, troubled.stats.unsaved) == (2, 0)
+
+
 async def test_an_idle_recorder_heals_by_itself(
     troubled: Recorder, make: Make, foreign_lock: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
