@@ -37,9 +37,6 @@ class Routing:
         self._lock = threading.Lock()
         self._snapshot = self._load()
 
-    def refresh(self) -> None:
-        self._snapshot = self._load()
-
     def project(self, principal: Principal, id_or_key: str, param: str = "project") -> Project:
         """Raises NotFound for unknown projects and, in the same words, for those of others."""
         snapshot = self._current()

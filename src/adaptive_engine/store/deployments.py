@@ -63,14 +63,9 @@ def get_default(connection: Connection, project_id: UUID) -> Deployment | None:
     return _one(connection, _SELECT.where(deployments.c.project_id == project_id, deployments.c.is_default))
 
 
-def list_for_project(connection: Connection, project_id: UUID) -> list[Deployment]:
-    """Sorted by model key."""
-    return _many(connection, _SELECT.where(deployments.c.project_id == project_id))
-
-
 def list_all(connection: Connection) -> list[Deployment]:
     """Sorted by project key, then model key."""
-    return _many(connection, _SELECT)
+    return [_from_row(row) for row in connection.execute(_SELECT.order_by(projects.c.key, models.c.key))]
 
 
 def set_default(connection: Connection, project_id: UUID, model_key: str) -> None:
@@ -87,10 +82,6 @@ def set_default(connection: Connection, project_id: UUID, model_key: str) -> Non
 def _one(connection: Connection, query: sa.Select[Any]) -> Deployment | None:
     row = connection.execute(query).one_or_none()
     return None if row is None else _from_row(row)
-
-
-def _many(connection: Connection, query: sa.Select[Any]) -> list[Deployment]:
-    return [_from_row(row) for row in connection.execute(query.order_by(projects.c.key, models.c.key))]
 
 
 def _from_row(row: Any) -> Deployment:

@@ -43,11 +43,6 @@ def get_by_key(connection: Connection, key: str) -> Model | None:
     return None if row is None else from_row(row)
 
 
-def list_all(connection: Connection) -> list[Model]:
-    """Sorted by key."""
-    return [from_row(row) for row in connection.execute(sa.select(*COLUMNS).order_by(models.c.key))]
-
-
 def from_row(row: Any) -> Model:
     """A Model from a row of COLUMNS."""
     model_id, key, name, provider, capabilities, context_length, created_at = row

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-from uuid import UUID
-
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
@@ -30,19 +27,11 @@ def create(connection: Connection, project: Project) -> None:
         )
 
 
-def get(connection: Connection, project_id: UUID) -> Project | None:
-    return _one(connection, _ACTIVE.where(projects.c.id == project_id))
-
-
 def get_by_key(connection: Connection, key: str) -> Project | None:
-    return _one(connection, _ACTIVE.where(projects.c.key == key))
+    row = connection.execute(_ACTIVE.where(projects.c.key == key)).one_or_none()
+    return None if row is None else Project(*row)
 
 
 def list_all(connection: Connection) -> list[Project]:
     """Sorted by key."""
     return [Project(*row) for row in connection.execute(_ACTIVE.order_by(projects.c.key))]
-
-
-def _one(connection: Connection, query: sa.Select[Any]) -> Project | None:
-    row = connection.execute(query).one_or_none()
-    return None if row is None else Project(*row)

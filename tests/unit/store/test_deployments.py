@@ -19,9 +19,7 @@ def test_create_and_find(database: Database, project: Project, model: Model, oth
     with database.write() as connection:
         deployments.create(connection, second)
         deployments.create(connection, first)
-        assert deployments.list_for_project(connection, project.id) == [first, second]
         assert deployments.list_all(connection) == [first, second]
-        assert deployments.list_for_project(connection, uuid7()) == []
         assert deployments.get(connection, project.id, "tiny") == second
         assert deployments.get(connection, project.id, "none") is None
         assert deployments.get_default(connection, project.id) == first

@@ -9,7 +9,6 @@ def test_create_and_find(database: Database, model: Model) -> None:
     with database.read() as connection:
         assert models.get_by_key(connection, "smollm2") == model
         assert models.get_by_key(connection, "other") is None
-        assert models.list_all(connection) == [model]
 
 
 def test_a_key_is_taken_once(database: Database, model: Model) -> None:
