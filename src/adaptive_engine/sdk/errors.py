@@ -10,7 +10,7 @@ AdaptiveSDKError
         ├── AuthenticationError      401
         ├── PermissionDeniedError    403
         ├── NotFoundError            404
-        ├── RequestTimeoutError      408  the first token came too late
+        ├── RequestTimeoutError      408  the request body took too long
         ├── ConflictError            409
         ├── PayloadTooLargeError     413
         ├── UnprocessableEntityError 422

@@ -84,17 +84,20 @@ class Chat:
     ) -> ChatResponse | ChatStream:
         """Generate an answer to `messages`; None leaves a choice to the server.
 
-        `model` is a model's key; without it the project's default model or its A/B test answers. `project` overrides
+        `model` is a model's key; without it the project's default model answers. `project` overrides
         the client's default (`use_case` is its older name). `stream=True` returns an ChatStream of chunks;
         `stream_include_usage` asks for a last chunk with token counts. `stop` ends the answer before any of these
         texts, `max_tokens` (at least 1) cuts it, `ignore_eos` goes on until then. `temperature` 0 to 2, `top_p` above 0
-        to 1 and `seed` steer sampling; `n` is how many answers are wanted. Turns with one `session_id`, a UUID, share
-        their cached prompt. `labels` are stored with the interaction, `store=False` stores nothing.
+        to 1 and `seed` steer sampling; `n` is how many answers are wanted. `session_id`, a UUID, groups the turns of a
+        conversation; a cached prompt is shared with any request of the project that begins alike. `labels` are stored
+        with the interaction, `store=False` stores nothing.
 
-        `response_format` is a Pydantic class or the wire's dict: the answer is then JSON text of that schema, if its
-        `finish_reason` is "stop". `ab_campaign` enters the request into that A/B test. `max_ttft_ms` gives up when the
-        first token takes longer. `system_prompt_args` fill the model's system prompt. `extra_body` adds or replaces
-        fields of the request, `extra_headers` its headers. `timeout_secs` overrides the client's (None: no limit).
+        Sent, but without effect until the server supports them; it says so in the answer's `warnings`:
+        `response_format` (a Pydantic class or the wire's dict; refused when `strict`), `ab_campaign`, `max_ttft_ms`
+        and `system_prompt_args`.
+
+        `extra_body` adds or replaces fields of the request, `extra_headers` its headers. `timeout_secs` overrides the
+        client's (None: no limit).
 
         Raises ValueError for wrong arguments before anything is sent, else an APIError.
         """
