@@ -19,6 +19,14 @@ def default_data_dir() -> Path:
     return Path(base) / "adaptive-engine"
 
 
+def database_path(data_dir: Path) -> Path:
+    return data_dir / "adaptive.db"
+
+
+def models_dir(data_dir: Path) -> Path:
+    return data_dir / "models"
+
+
 class ServerSettings(BaseModel):
     """The HTTP side."""
 
@@ -64,8 +72,8 @@ class Settings(BaseSettings):
 
     @property
     def database_path(self) -> Path:
-        return self.data_dir / "adaptive.db"
+        return database_path(self.data_dir)
 
     @property
     def models_dir(self) -> Path:
-        return self.data_dir / "models"
+        return models_dir(self.data_dir)

@@ -24,7 +24,10 @@ app = typer.Typer(help="Create, list and revoke API keys.", rich_markup_mode=Non
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="What the key is for, e.g. the application that uses it.")],
-    admin: Annotated[bool, typer.Option("--admin", help="The key may administrate, too.")] = False,
+    admin: Annotated[
+        bool,
+        typer.Option("--admin", help="Store the role admin. In this version both roles may do the same over HTTP."),
+    ] = False,
     project: Annotated[
         str | None, typer.Option("--project", help="The only project the key may use. Default: all of them.")
     ] = None,

@@ -1,8 +1,7 @@
-"""Options that several commands share."""
+"""Options that several commands share. What settings.py knows is imported late: it brings Pydantic along."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -23,8 +22,9 @@ DataDir = Annotated[
 def resolve_data_dir(option: Path | None) -> Path:
     """The absolute data directory: the option or its variable, else the user's data directory. Creates nothing."""
     if option is None:
-        home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-        option = Path(home) / "adaptive-engine"
+        from adaptive_engine.settings import default_data_dir
+
+        option = default_data_dir()
     return option.expanduser().absolute()
 
 
@@ -34,8 +34,12 @@ def create_data_dir(data_dir: Path) -> None:
 
 
 def models_dir(data_dir: Path) -> Path:
-    return data_dir / "models"
+    from adaptive_engine import settings
+
+    return settings.models_dir(data_dir)
 
 
 def database_file(data_dir: Path) -> Path:
-    return data_dir / "adaptive.db"
+    from adaptive_engine import settings
+
+    return settings.database_path(data_dir)
