@@ -7,7 +7,7 @@ AdaptiveError
 ├── PermissionDenied        403  a valid key that may not do this
 ├── NotFound                404  unknown, or another tenant's (the same answer)
 ├── MethodNotAllowed        405
-├── RequestTimeout          408  the body or the first token came too late
+├── RequestTimeout          408  the request body took too long
 ├── Conflict                409
 ├── PayloadTooLarge         413
 ├── UnsupportedMediaType    415
