@@ -25,6 +25,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+# Clients made with OpenAI's generator obey this header.
+_DO_NOT_RETRY = {"x-should-retry": "false"}
+
 
 class AdaptiveError(Exception):
     """A failure with an HTTP status, a machine-readable code and, where one field is to blame, its name."""
@@ -112,9 +115,14 @@ class RequestTimeout(AdaptiveError):
 
 
 class Conflict(AdaptiveError):
+    """OpenAI's client repeats a 409 by itself; what contradicts the store now will do so again."""
+
     status = 409
     type = "invalid_request_error"
     default_code = "conflict"
+
+    def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
+        super().__init__(message, code=code, param=param, headers=dict(_DO_NOT_RETRY))
 
 
 class PayloadTooLarge(AdaptiveError):
@@ -153,7 +161,13 @@ class Overloaded(Unavailable):
 
 
 class ModelOffline(Unavailable):
+    """Somebody has to do something about it, so clients need not wait and repeat."""
+
     default_code = "model_offline"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retry_after=30)
+        self.headers.update(_DO_NOT_RETRY)
 
 
 class StorageUnavailable(Unavailable):

@@ -59,10 +59,14 @@ def send(server: Server, **more: Any) -> socket.socket:
     """Send a request for a very long answer and leave the answer in the socket."""
     where = urlsplit(server.url)
     connection = socket.create_connection((where.hostname, where.port), timeout=30)
+    send_on(connection, server, **more)
+    return connection
+
+
+def send_on(connection: socket.socket, server: Server, **more: Any) -> None:
     raw = json.dumps({**body("Count for ever.", ignore_eos=True, max_tokens=3000), **more}).encode()
     head = f"POST /api/v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.api_key}\r\n"
     connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: {len(raw)}\r\n\r\n".encode() + raw)
-    return connection
 
 
 def interaction(server: Server, label: str, wanted: set[str], seconds: float = 10) -> dict[str, Any]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
 import httpx2
 import orjson
+import pytest
 import requests
 
 from adaptive_engine.store import Database, interactions
@@ -123,26 +126,36 @@ def test_sigterm_lets_running_requests_finish(fresh_data_dir: Path) -> None:
     assert server.process.wait(30) == 0
 
 
-def test_the_drain_has_an_end(fresh_data_dir: Path) -> None:
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+def test_the_drain_has_an_end(fresh_data_dir: Path, stream: bool) -> None:
     """What is not finished in time ends, recorded as cancelled; the exit is clean."""
     server = start(fresh_data_dir, env={"ADAPTIVE_SERVER__DRAIN_SECONDS": "1"})
-    asked = body("Count for ever.", max_tokens=4000, ignore_eos=True)
-    with requests.post(f"{server.api}/chat/completions", json=asked, headers=server.headers, stream=True) as reply:
-        lines = reply.iter_lines(decode_unicode=True)
-        next(lines)
+    asked = body("Count for ever.", max_tokens=4000, ignore_eos=True) | {"stream": stream}
+    with ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(requests.post, f"{server.api}/chat/completions", json=asked, headers=server.headers)
+        wait_for_a_row(server)
         server.process.send_signal(signal.SIGTERM)
-        rest = []
+        assert server.process.wait(30) == 0
         try:
-            rest.extend(lines)
-        except requests.exceptions.ChunkedEncodingError:
-            rest.append("cut off")
-        assert "data: [DONE]" not in rest
-    assert server.process.wait(30) == 0
+            reply = pending.result()
+        except requests.exceptions.RequestException:
+            assert stream, "a stream that is cut off has no other way to say so"
+        else:
+            assert "[DONE]" not in reply.text
+            assert stream or (reply.status_code, reply.json()["error"]["code"]) == (503, "shutting_down")
     database = Database.open(fresh_data_dir / "adaptive.db")
     try:
         assert states(database) == {"cancelled": 1}
     finally:
         database.close()
+
+
+def wait_for_a_row(server: Server) -> None:
+    """Until the first request has been admitted."""
+    deadline = time.monotonic() + 20
+    query = {"project": "default"}
+    while not requests.get(f"{server.api}/interactions", params=query, headers=server.headers).json()["data"]:
+        assert time.monotonic() < deadline
 
 
 def test_a_second_server_on_the_same_data_is_refused(fresh_data_dir: Path) -> None:

@@ -139,9 +139,10 @@ def test_control_tokens_in_a_message_stay_text(server: Server) -> None:
     assert forged["usage"]["prompt_tokens"] > plain["usage"]["prompt_tokens"] + 1
 
 
-def test_an_offer_of_http_2_is_declined_and_the_request_answered(server: Server) -> None:
+@pytest.mark.parametrize("spelling", ["Upgrade", "UPGRADE"])
+def test_an_offer_of_http_2_is_declined_and_the_request_answered(server: Server, spelling: str) -> None:
     """What `curl --http2` and Java's HttpClient send: an ordinary request with headers that offer an upgrade."""
-    offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABk"}
+    offer = {"Connection": "Upgrade, HTTP2-Settings", spelling: "h2c", "HTTP2-Settings": "AAMAAABk"}
     body = {"model": "default", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
     reply = requests.post(f"{server.api}/chat/completions", json=body, headers={**server.headers, **offer}, timeout=30)
     assert reply.status_code == 200, reply.text
@@ -170,3 +171,42 @@ def test_values_of_another_type_are_not_converted(server: Server, field: dict[st
     reply = requests.post(f"{server.api}/chat/completions", json=body, headers=server.headers, timeout=30)
     assert reply.status_code == 400, reply.text
     assert reply.json()["error"]["param"] == next(iter(field))
+
+
+@pytest.mark.parametrize("moment", ["--5", "\u00b2", "tomorrow", "9" * 40, "-"])
+def test_a_time_that_is_none_is_named(server: Server, moment: str) -> None:
+    reply = requests.get(
+        f"{server.api}/interactions", params={"project": "default", "from": moment}, headers=server.headers, timeout=30
+    )
+    assert reply.status_code == 400
+    assert reply.json()["error"]["param"] == "from"
+
+
+def test_numbers_of_any_size_in_free_fields_are_stored(server: Server) -> None:
+    message = {"role": "user", "content": "Hi", "metadata": {"n": 2**70}}
+    assert post(server, "/chat/completions", {**BODY, "messages": [message]}).status_code == 200
+
+
+def test_fields_of_messages_and_options_that_nobody_reads_are_named(server: Server) -> None:
+    message = {"role": "user", "content": "Hi", "tool_calls": [{"id": "x"}], "refusal": None}
+    reply = post(
+        server, "/chat/completions", {**BODY, "messages": [message], "stream_options": {"odd": 1}, "max_ttft_ms": 0}
+    )
+    named = {warning["param"] for warning in reply.json()["warnings"]}
+    assert named == {"messages[].tool_calls", "stream_options.odd", "max_ttft_ms"}
+
+
+def test_very_many_unknown_fields_get_a_short_answer(server: Server) -> None:
+    reply = post(server, "/chat/completions", {**BODY, **{f"field{n}": 1 for n in range(5000)}})
+    assert reply.status_code == 200
+    assert len(reply.json()["warnings"]) == 21
+    assert "4980 more" in reply.json()["warnings"][-1]["message"]
+
+
+def test_what_will_not_change_is_not_to_be_repeated(server: Server) -> None:
+    metric = {"project": "default", "key": "twice"}
+    answers = [
+        requests.post(f"{server.api}/metrics", json=metric, headers=server.headers, timeout=30) for _ in range(2)
+    ]
+    assert [answer.status_code for answer in answers] == [201, 409]
+    assert answers[1].headers["x-should-retry"] == "false"

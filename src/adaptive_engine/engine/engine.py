@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.kv_cache import BlockPool, block_names
 from adaptive_engine.engine.runner import SCRATCH_BLOCKS, Graph, Precision, Runner, read_graph
@@ -160,7 +158,7 @@ class Engine:
             request=request,
             stream=stream,
             text=TextStream(request.params.stop, drop_first_space=self.tokenizer.drops_first_space),
-            rng=random.Random(request.params.seed),
+            rng=_generator(request.params.seed),
             max_new_tokens=min(request.params.max_tokens or room, room),
             tokens=list(prompt),
             prompt_length=len(prompt),
@@ -197,19 +195,23 @@ class Engine:
     # --- the engine thread ---------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while not self._closing:
-            try:
-                self._read_inbox()
-                if not self._scheduler.running and not self._scheduler.waiting:
-                    self._rest()
-                    continue
-                self._step()
-            except Exception as exc:
-                log.exception("a step of the engine of %s failed", self.name)
-                self._fail_all(EngineFailed(f"The engine failed during this request: {type(exc).__name__}."))
+        try:
+            while not self._closing:
+                try:
+                    self._read_inbox()
+                    if not self._scheduler.running and not self._scheduler.waiting:
+                        self._rest()
+                        continue
+                    self._step()
+                except Exception as exc:
+                    log.exception("a step of the engine of %s failed", self.name)
+                    self._fail_all(f"The engine failed during this request: {type(exc).__name__}.")
+                self._flush_outbox()
+        finally:
+            # Whatever ended the loop: nobody waits for a thread that is gone.
+            self._closing = True
+            self._fail_all("The server is shutting down.")
             self._flush_outbox()
-        self._fail_all(EngineFailed("The server is shutting down."))
-        self._flush_outbox()
 
     def _rest(self) -> None:
         """Nothing to do: check that nothing leaked, then sleep until a message comes."""
@@ -222,9 +224,11 @@ class Engine:
     def _read_inbox(self) -> None:
         while self._inbox:
             kind, sequence = self._inbox.popleft()
+            if sequence.stream.phase == "done":
+                continue
             if kind == "add":
                 self._scheduler.add(sequence)
-            elif sequence.stream.phase != "done":
+            else:
                 self._drop(sequence)
                 self.stats.cancelled += 1
 
@@ -235,20 +239,21 @@ class Engine:
             if part.sequence.admitted_at is None:
                 part.sequence.admitted_at = start
                 part.sequence.stream.phase = "prefill"
+                part.sequence.stream.cached_tokens = part.sequence.cached_tokens
         forward = time.perf_counter()
         logits = self._runner.run(slices)
         self.stats.forward_seconds += time.perf_counter() - forward
         sampled = [part.sequence for part in slices if part.wants_logits]
-        tokens = sample(logits, sampled) if sampled else []
+        tokens = sample(logits, sampled)
         for part in slices:
             self._count_prompt(part)
             self._scheduler.advance(part)
         now = time.perf_counter()
-        for row, (sequence, token) in enumerate(zip(sampled, tokens, strict=True)):
-            if np.isfinite(logits[row, token]):
-                self._append(sequence, token, now)
-            else:
+        for sequence, token in zip(sampled, tokens, strict=True):
+            if token is None:
                 self._fail(sequence, EngineFailed("The model produced numbers that are not finite."))
+            else:
+                self._append(sequence, token, now)
         self.stats.steps += 1
         self._count()
         self._step_started = None
@@ -288,12 +293,15 @@ class Engine:
         self.stats.failed += 1
         self._send(sequence.stream, error)
 
-    def _fail_all(self, error: AdaptiveError) -> None:
+    def _fail_all(self, reason: str) -> None:
         """After an error in a step neither the cache nor the bookkeeping can be trusted: begin anew."""
         self._step_started = None
         self._read_inbox()
-        for sequence in self._scheduler.reset():
-            self._fail(sequence, error)
+        self._scheduler.reset()
+        # Not the scheduler's lists: a defect may have lost a sequence from them. An error for each: raising one adds
+        # to its traceback.
+        for sequence in list(self._sequences.values()):
+            self._fail(sequence, EngineFailed(reason))
 
     def _drop(self, sequence: Sequence) -> None:
         """Free what the sequence holds. Its stream hears nothing from here."""
@@ -326,6 +334,11 @@ class Engine:
         self.stats.waiting = len(self._scheduler.waiting)
         self.stats.kv_blocks_used = self._scheduler.pool.used
         self.stats.preemptions = self._scheduler.preemptions
+
+
+def _generator(seed: int | None) -> random.Random:
+    # Python takes the absolute value of an integer seed; -1 and 1 shall differ.
+    return random.Random(None if seed is None else seed % 2**64)
 
 
 def _load_template(directory: Path, tokenizer: Tokenizer) -> ChatTemplate:

@@ -175,9 +175,11 @@ class Runner:
         EngineFailed when no number of rows up to 16 is stable: then this machine cannot keep the promise.
         """
         for rows in (1, 2, 4, 8, 16):
-            reference = self._probe(rows)[0].copy()
             # Each row of the probe has a block of its own.
-            batches = {min(more, self.num_blocks) for more in (rows + 1, 2 * rows + 3, 16, 31)}
+            batches = [more for more in (rows + 1, 2 * rows + 3, 16, 31) if rows < more <= self.num_blocks]
+            if not batches:
+                break
+            reference = self._probe(rows)[0].copy()
             if all(np.array_equal(reference, self._probe(batch)[0]) for batch in batches):
                 return rows
         raise EngineFailed(

@@ -19,15 +19,25 @@ _NUCLEUS_GUESS = 256
 _COLUMNS = 256
 
 
-def sample(logits: Logits, sequences: Seq[Sequence]) -> list[int]:
-    """One token per row. `logits` is `[rows, vocabulary]`, float32, and is not changed."""
-    tokens: list[int] = logits.argmax(axis=1).tolist()
+def sample(logits: Logits, sequences: Seq[Sequence]) -> list[int | None]:
+    """One token per row, None for a row that has no finite maximum.
+
+    `logits` is `[rows, vocabulary]`, float32, and is not changed; -inf is a token that cannot be drawn.
+    """
+    if not sequences:
+        return []
+    best = logits.argmax(axis=1)
+    # A NaN is the argmax of its row.
+    sound = np.isfinite(logits[np.arange(len(sequences)), best])
+    tokens: list[int | None] = best.tolist()
     for row, sequence in enumerate(sequences):
         params = sequence.request.params
-        if params.temperature > 0:
+        if not sound[row]:
+            tokens[row] = None
+        elif params.temperature > 0:
             # The draw is taken even when it is not needed, so that a seed gives the same draws at every step.
             draw = sequence.rng.random()
-            tokens[row] = _sample_row(logits[row], tokens[row], params.temperature, params.top_p, draw)
+            tokens[row] = _sample_row(logits[row], int(best[row]), params.temperature, params.top_p, draw)
     return tokens
 
 

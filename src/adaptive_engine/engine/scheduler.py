@@ -72,16 +72,12 @@ class Scheduler:
         elif sequence in self.waiting:
             self.waiting.remove(sequence)
 
-    def reset(self) -> list[Sequence]:
-        """Drop everything, blocks and cached prefixes included; the sequences that were here."""
-        dropped = [*self.running, *self.waiting]
+    def reset(self) -> None:
+        """Drop all sequences, blocks and cached prefixes."""
         self.running.clear()
         self.waiting.clear()
         self._filling.clear()
-        for sequence in dropped:
-            sequence.blocks = []
         self.pool.reset()
-        return dropped
 
     def check(self) -> None:
         """Invariants that hold when nothing runs."""
@@ -140,8 +136,8 @@ class Scheduler:
         needed = -(-len(sequence.tokens) // size) - len(shared)
         if needed + self.pool.idle_among(shared) > self.pool.available:
             return False
-        self.waiting.remove(sequence)
         sequence.blocks = self.pool.share(shared) + self.pool.allocate(needed)
+        self.waiting.remove(sequence)
         sequence.names = list(shared)
         sequence.computed = len(shared) * size
         if not sequence.preemptions:

@@ -39,7 +39,8 @@ class TokenStream:
     def __init__(self, on_cancel: Callable[[TokenStream], None]) -> None:
         self.loop = asyncio.get_running_loop()
         self.completion_tokens = 0
-        """Tokens generated so far; also true after a cancellation."""
+        """Tokens generated so far; also true after a cancellation, as is the next."""
+        self.cached_tokens = 0
         self.phase = "queue"
         """`queue`, `prefill`, `decode` or `done`: where a cancellation met the request."""
         self._on_cancel = on_cancel
@@ -68,6 +69,11 @@ class TokenStream:
         """Free everything the request holds within one step. Safe to call at any time, also after the end."""
         if self.phase != "done":
             self._on_cancel(self)
+
+    def take_waiting(self) -> str:
+        """Text that arrived and was not read. For who stops reading and wants to know how far it got."""
+        waiting, self._waiting = self._waiting, None
+        return waiting.text if waiting else ""
 
     def deliver(self, delta: Delta) -> None:
         """Called on the loop."""

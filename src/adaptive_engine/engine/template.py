@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Seq
 from datetime import datetime
 from typing import Any, NoReturn
 
 import jinja2
+from jinja2 import nodes
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import SecurityError
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -24,8 +26,12 @@ from adaptive_engine.errors import EngineFailed, InvalidRequest
 from adaptive_engine.types import ChatMessage
 
 RENDER_SECONDS = 2.0
-# Template output beyond the messages: role markers, default system prompts, dates.
+# Template output beyond the messages: a default system prompt, dates; and for each message its role markers.
 _OWN_CHARACTERS = 64 * 1024
+_OWN_CHARACTERS_PER_MESSAGE = 256
+# Longer than any message can be (the server's body limit), short enough to be harmless.
+_MAX_VALUE = 20_000_000
+_MULTIPLYING = frozenset({"center", "expandtabs", "format", "format_map", "ljust", "replace", "rjust", "zfill"})
 
 
 class _TemplateLimit(Exception):
@@ -36,14 +42,45 @@ class _Refusal(Exception):
     """The template called `raise_exception`: the messages are not what it supports."""
 
 
+class _CodeGenerator(CodeGenerator):
+    """Compiles `a ~ b` to the same checked call as `a + b`, which Jinja does for real operators only."""
+
+    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:
+        self.write("environment.concatenate((")
+        for part in node.nodes:
+            self.visit(part, frame)
+            self.write(", ")
+        self.write("))")
+
+
 class _Sandbox(ImmutableSandboxedEnvironment):
-    intercepted_binops = frozenset(["*", "**", "%"])
+    """Bounds what an expression can build: text doubles by concatenation, and a width or a count multiplies it."""
+
+    code_generator_class = _CodeGenerator
+    intercepted_binops = frozenset(["+", "*", "**", "%"])
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """Arithmetic on numbers only where a repeated string, a power or a width could fill the memory."""
-        if operator == "**" or not all(isinstance(side, int | float) for side in (left, right)):
+        numbers = all(isinstance(side, int | float) for side in (left, right))
+        if operator == "**" or (operator != "+" and not numbers):
             raise SecurityError(f"operator {operator} is limited to numbers")
+        if operator == "+" and not numbers:
+            _check_size(left, right)
         return super().call_binop(context, operator, left, right)
+
+    def concatenate(self, parts: tuple[Any, ...]) -> str:
+        texts = [str(part) for part in parts]
+        _check_size(*texts)
+        return "".join(texts)
+
+    def call(self, context: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if getattr(function, "__name__", "") in _MULTIPLYING and isinstance(getattr(function, "__self__", None), str):
+            raise SecurityError(f"str.{function.__name__} is not available")
+        return super().call(context, function, *args, **kwargs)
+
+
+def _check_size(*values: Any) -> None:
+    if sum(len(value) for value in values if hasattr(value, "__len__")) > _MAX_VALUE:
+        raise SecurityError(f"a value of more than {_MAX_VALUE} characters")
 
 
 class ChatTemplate:
@@ -51,9 +88,10 @@ class ChatTemplate:
 
     def __init__(self, source: str, *, bos: str = "", eos: str = "") -> None:
         environment = _Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols], optimized=False)
-        for name in ("center", "indent", "wordwrap", "format", "xmlattr", "urlize"):
-            # Widths given by the template multiply text.
+        for name in ("center", "indent", "wordwrap", "format", "xmlattr", "urlize", "batch", "slice"):
+            # Widths and counts given by the template multiply text.
             environment.filters.pop(name, None)
+        environment.filters["replace"] = _replace
         environment.filters["tojson"] = _tojson
         environment.globals.update(raise_exception=_refuse, strftime_now=_strftime_now, range=self._range)
         environment.globals.pop("lipsum", None)
@@ -67,8 +105,8 @@ class ChatTemplate:
 
     def render(self, messages: Seq[ChatMessage], *, add_generation_prompt: bool = True) -> str:
         """The prompt text. Raises InvalidRequest when the template refuses the messages, e.g. their order."""
-        turns = [_turn(message) for message in messages]
-        limit = 4 * sum(len(message.content) for message in messages) + _OWN_CHARACTERS
+        turns = _Turns(self._check_time, [_turn(message) for message in messages])
+        limit = 4 * sum(len(message.content) + _OWN_CHARACTERS_PER_MESSAGE for message in messages) + _OWN_CHARACTERS
         self._clock.deadline = time.monotonic() + RENDER_SECONDS
         pieces: list[str] = []
         size = 0
@@ -106,6 +144,28 @@ class ChatTemplate:
         for number in numbers:
             self._check_time()
             yield number
+
+
+class _Turns(list[dict[str, Any]]):
+    """The messages; who goes through them looks at the clock, so that nested loops end in time."""
+
+    def __init__(self, check_time: Callable[[], None], turns: list[dict[str, Any]]) -> None:
+        super().__init__(turns)
+        self._check_time = check_time
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for turn in super().__iter__():
+            self._check_time()
+            yield turn
+
+
+def _replace(text: Any, old: str, new: str, count: int | None = None) -> str:
+    """Jinja's filter, bounded: replacing each character of a text by that text squares it."""
+    whole = str(text)
+    times = whole.count(old) if count is None else min(count, whole.count(old))
+    if len(whole) + times * len(new) > _MAX_VALUE:
+        raise SecurityError(f"a value of more than {_MAX_VALUE} characters")
+    return whole.replace(old, new, -1 if count is None else count)
 
 
 def _turn(message: ChatMessage) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from typing import Any
 
 from tokenizers import Tokenizer as HFTokenizer
 
+from adaptive_engine.errors import EngineFailed
+
 
 @dataclass(frozen=True, slots=True)
 class SpecialTokens:
@@ -27,6 +29,11 @@ class Tokenizer:
 
     def __init__(self, definition: Mapping[str, Any], special: SpecialTokens) -> None:
         """`definition` is the parsed `tokenizer.json`."""
+        if definition["model"]["type"] != "BPE":
+            raise EngineFailed(
+                f"Tokenizers of type {definition['model']['type']} are not supported; BPE is.", code="tokenizer_type"
+            )
+        definition = _with_literal_control_tokens(definition)
         added = {token["content"]: int(token["id"]) for token in definition.get("added_tokens", [])}
         self.special = special
         self.control_texts = tuple(sorted(added, key=len, reverse=True))
@@ -41,6 +48,7 @@ class Tokenizer:
         self.longest_token = max(map(len, self.token_bytes))
         """Bytes of the longest token, so that a text of n bytes has at least n / longest_token tokens."""
         self.drops_first_space = not _is_byte_level(definition)
+        self._check_untrusted(set(added.values()))
 
     @classmethod
     def load(cls, directory: Path) -> Tokenizer:
@@ -64,6 +72,15 @@ class Tokenizer:
     def encode_untrusted(self, text: str) -> list[int]:
         """Text in which `<|im_end|>` is ten characters like any others."""
         return _encode(self._untrusted, text)
+
+    def _check_untrusted(self, control_ids: set[int]) -> None:
+        """Refuse a tokenizer that could turn somebody's text into a control token after all."""
+        for text in self.control_texts:
+            if control_ids & set(self.encode_untrusted(text)):
+                raise EngineFailed(
+                    f"This tokenizer makes a control token of the text {text!r}, whoever writes it.",
+                    code="tokenizer_unsafe",
+                )
 
     def decode(self, ids: Seq[int]) -> str:
         return b"".join(self.token_bytes[i] for i in ids).decode("utf-8", "replace")
@@ -123,12 +140,17 @@ def _unused_characters(text: str, count: int) -> Iterator[str]:
         code += 1
 
 
+def _with_literal_control_tokens(definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same tokenizer, whose control tokens match their exact characters only, not what normalises to them."""
+    return {**definition, "added_tokens": [{**t, "normalized": False} for t in definition.get("added_tokens", [])]}
+
+
 def _without_control_tokens(definition: Mapping[str, Any], added: Mapping[str, int]) -> dict[str, Any]:
-    """The same tokenizer, unable to produce a control token: neither as an added token nor as a vocabulary entry."""
+    """The same tokenizer without control tokens, neither as added tokens nor as entries of the vocabulary."""
     model = dict(definition["model"])
-    if isinstance(model.get("vocab"), dict):
-        # Entries keep their ids; the gaps are legal.
-        model["vocab"] = {text: i for text, i in model["vocab"].items() if text not in added}
+    # Entries keep their ids; the gaps are legal. What stands for unknown characters has to stay.
+    unknown = model.get("unk_token")
+    model["vocab"] = {text: i for text, i in model["vocab"].items() if text not in added or text == unknown}
     return {**definition, "model": model, "added_tokens": []}
 
 

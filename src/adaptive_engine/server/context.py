@@ -10,12 +10,13 @@ from adaptive_engine.server.lifespan import Services as Services
 from adaptive_engine.types import Principal
 
 
-def services(request: Request) -> Services:
+# Both are coroutines because FastAPI runs plain functions in a thread.
+async def services(request: Request) -> Services:
     found: Services = request.app.state.services
     return found
 
 
-def principal(request: Request) -> Principal:
+async def principal(request: Request) -> Principal:
     """Set by the Authentication middleware, without which no route is reached."""
     found: Principal = request.state.principal
     return found

@@ -10,6 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from adaptive_engine.server.sse import ABORT
 from adaptive_engine.settings import ServerSettings
 
 # A client that offers HTTP/2 on a plain connection (curl --http2, Java's HttpClient) sends a whole HTTP/1.1 request
@@ -18,12 +19,20 @@ _UPGRADE_OFFER = re.compile(rb"(?im)^(?:upgrade|http2-settings):[^\r\n]*\r\n")
 
 
 class _Protocol(HttpToolsProtocol):
+    """Declines upgrades, and can be told to give a connection up."""
+
     def data_received(self, data: bytes) -> None:
         inside_body = self.cycle is not None and self.cycle.more_body
-        if not inside_body and b"pgrade:" in data:
-            head, end, rest = data.partition(b"\r\n\r\n")
+        head, end, rest = data.partition(b"\r\n\r\n")
+        # Heads come in one piece from the clients that offer this; one that does not is left as it is.
+        if end and not inside_body and b"upgrade:" in head.lower():
             data = _UPGRADE_OFFER.sub(b"", head + b"\r\n")[:-2] + end + rest
         super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        # Closing a connection waits until its reader has taken what was written. One that reads nothing never does.
+        self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
+        super().on_headers_complete()
 
 
 class _Server(uvicorn.Server):

@@ -10,6 +10,8 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 PING = b": ping\n\n"
+ABORT = "adaptive.abort"
+"""The ASGI extension with which the server lets a response cut its connection."""
 DONE = b"data: [DONE]\n\n"
 Result = TypeVar("Result")
 
@@ -75,7 +77,9 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await until_disconnect(receive, self._send_all(send))
-        except (ClientLeft, TimeoutError, OSError):
+        except (ClientLeft, TimeoutError, OSError) as exc:
+            if isinstance(exc, TimeoutError) and ABORT in scope.get("extensions", {}):
+                scope["extensions"][ABORT]["abort"]()
             await self._on_leave()
         except BaseException:
             # The server stops without waiting any longer, or the answer cannot be sent: nothing may go on generating.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
+import json
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import orjson
 import structlog
 
 from adaptive_engine.engine import Delta, Engine, GenerationRequest, SamplingParams, TokenStream
@@ -38,6 +38,9 @@ _INLINE_CHARACTERS = 4_000
 
 # What a parameter that was not given looks like. Not False: it equals a temperature of 0.
 _UNSET = (None, ())
+
+# Names of unknown fields in the warnings of one answer.
+_MAX_UNKNOWN = 20
 
 # Accepted for compatibility, not acted on yet: named in `warnings` when set to something that would have an effect.
 _NOT_ENFORCED = {
@@ -97,7 +100,12 @@ class Choice:
 
     def ended(self, state: InteractionState, **changes: Any) -> Interaction:
         """The row in its final state, with the text and the tokens there are."""
-        usage = dataclasses.replace(self.row.usage, completion_tokens=self.stream.completion_tokens)
+        self.pieces.append(self.stream.take_waiting())
+        usage = dataclasses.replace(
+            self.row.usage,
+            completion_tokens=self.stream.completion_tokens,
+            cached_tokens=self.stream.cached_tokens,
+        )
         changes = {"usage": usage, **changes}
         return dataclasses.replace(self.row, state=state, completion=self.text, completed_at=now_ms(), **changes)
 
@@ -135,8 +143,12 @@ class Completion:
                 async for choice, delta in _merge(self.choices):
                     yield choice, await self._take(choice, delta)
         except Exception as exc:
+            known = isinstance(exc, AdaptiveError)
             error = exc if isinstance(exc, AdaptiveError) else InternalError("The completion failed unexpectedly.")
             await self._abandon("error", {"code": error.code, "message": error.message})
+            if known:
+                raise
+            log.error("a completion failed", completion=self.id, exc_info=exc)
             raise error from exc
 
     async def cancel(self) -> None:
@@ -165,7 +177,7 @@ class Completion:
             phase = choice.stream.phase
             choice.stream.cancel()
             choice.recorded = True
-            rows.append(choice.ended(state, error=error or {"phase": phase}))
+            rows.append(choice.ended(state, error=error or {"phase": phase}, finish_reason=None))
         if rows and self.prepared.store:
             await self._recorder.finish(rows)
 
@@ -197,7 +209,7 @@ class Completions:
     async def _prepare(self, request: ChatRequest, deployment: Deployment, engine: Engine) -> Prepared:
         _refuse_images(request, deployment)
         turns = [ChatMessage(message.role, message.text(), message.name) for message in request.messages]
-        if sum(len(turn.content) for turn in turns) < _INLINE_CHARACTERS:
+        if sum(len(turn.content) for turn in turns) + len(turns) < _INLINE_CHARACTERS:
             prompt = engine.render(turns)
         else:
             prompt = await asyncio.to_thread(engine.render, turns)
@@ -217,7 +229,7 @@ class Completions:
     def _admit(self, prepared: Prepared, engine: Engine, request_id: str) -> list[Choice]:
         """All choices or none."""
         choices: list[Choice] = []
-        digest = hashlib.sha256(orjson.dumps(prepared.messages)).hexdigest()
+        digest = hashlib.sha256(json.dumps(prepared.messages, sort_keys=True).encode()).hexdigest()
         try:
             for index in range(prepared.choices):
                 params = _for_choice(prepared.params, index)
@@ -305,16 +317,38 @@ def _warnings(request: ChatRequest) -> list[Notice]:
             )
         found.append(Notice("not_enforced", _NOT_ENFORCED["response_format"], "response_format"))
     for name, message in _NOT_ENFORCED.items():
-        if name != "response_format" and getattr(request, name):
+        if name != "response_format" and _would_matter(getattr(request, name)):
             found.append(Notice("not_enforced", message, name))
-    for name, value in (request.model_extra or {}).items():
-        if value:
-            found.append(Notice("unknown_parameter", f"'{name[:64]}' is not supported and had no effect.", name[:64]))
+    unknown = sorted(_unknown_fields(request))
+    for path in unknown[:_MAX_UNKNOWN]:
+        found.append(Notice("unknown_parameter", f"'{path}' is not supported and had no effect.", path))
+    if len(unknown) > _MAX_UNKNOWN:
+        more = f"{len(unknown) - _MAX_UNKNOWN} more fields are not supported and had no effect."
+        found.append(Notice("unknown_parameter", more, ""))
     both = (request.metadata or {}).keys() & (request.labels or {}).keys()
     for key in sorted(both):
         if request.metadata and request.labels and request.metadata[key] != request.labels[key]:
             found.append(Notice("label_conflict", f"labels and metadata differ on '{key}'; labels won.", "metadata"))
     return found
+
+
+def _unknown_fields(request: ChatRequest) -> set[str]:
+    """Paths of fields that nobody reads; those of messages once for all messages, as `messages[].name`."""
+    places: list[tuple[str, dict[str, Any] | None]] = [("", request.model_extra)]
+    places += [("messages[].", message.model_extra) for message in request.messages]
+    if request.stream_options is not None:
+        places.append(("stream_options.", request.stream_options.model_extra))
+    return {
+        f"{place}{name[:64]}"
+        for place, extra in places
+        for name, value in (extra or {}).items()
+        if _would_matter(value)
+    }
+
+
+def _would_matter(value: Any) -> bool:
+    """Whether a parameter asks for something: libraries send nulls, false and empty values for what was not set."""
+    return value is not None and value is not False and value not in ("", [], {})
 
 
 async def _merge(choices: list[Choice]) -> AsyncIterator[tuple[Choice, Delta]]:

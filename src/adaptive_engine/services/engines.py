@@ -56,7 +56,7 @@ class Engines:
         engine = self._engines.get(model_key)
         if engine is None:
             reason = self._failures.get(model_key, "the server loads newly deployed models when it starts; restart it")
-            raise ModelOffline(f"Model '{model_key}' is not online: {reason}.", retry_after=30)
+            raise ModelOffline(f"Model '{model_key}' is not online: {reason}.")
         return engine
 
     def online(self, model_key: str) -> bool:

@@ -43,9 +43,11 @@ ContentPart = Annotated[TextPart | ImagePart, Field(discriminator="type")]
 
 
 class Message(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
     role: Literal["system", "user", "assistant"]
     content: str | list[ContentPart]
-    name: str | None = None
+    name: Annotated[str, StringConstraints(max_length=256)] | None = None
     completion_id: UUID | None = None
     metadata: Any = None
 
@@ -63,7 +65,7 @@ class Message(BaseModel):
 
 
 class StreamOptions(BaseModel):
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(extra="allow", strict=True)
 
     include_usage: bool | None = None
 

@@ -90,3 +90,13 @@ def test_tokens_of_weight_zero_are_never_drawn() -> None:
     row[0, [5, 2999]] = 1.0
     seen = {sample(row, [sequence(seed, temperature=1.0)])[0] for seed in range(40)}
     assert seen == {5, 2999}
+
+
+@pytest.mark.parametrize("params", [{"temperature": 0}, {"temperature": 1.0}, {"temperature": 1.0, "top_p": 0.9}])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_row_that_is_not_finite_spoils_no_other(params: dict[str, float], bad: float) -> None:
+    rows = logits(3)
+    alone = sample(rows[:1], [sequence(1, **params)])
+    rows[1, 7] = bad
+    rows[2, :] = -np.inf
+    assert sample(rows, [sequence(1, **params) for _ in range(3)]) == [*alone, None, None]

@@ -25,6 +25,16 @@ def test_dialect() -> None:
     assert text == "<s>USER: hi\n2x2"
 
 
+def test_concatenation_and_replacement_work() -> None:
+    source = "{{ 'a' ~ 1 ~ ['b'] }}{{ 'x' + 'y' }}{{ 1 + 2 }}{{ 'aXa' | replace('X', '-') }}{{ [1] + [2] }}"
+    assert ChatTemplate(source).render(HELLO) == "a1['b']xy3a-a[1, 2]"
+
+
+def test_many_short_messages_render() -> None:
+    source = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    assert ChatTemplate(source).render(HELLO * 4000).count("Hello") == 4000
+
+
 def test_raise_exception_is_a_refusal_of_the_messages() -> None:
     with pytest.raises(InvalidRequest, match="roles must alternate") as caught:
         ChatTemplate("{{ raise_exception('roles must alternate') }}").render(HELLO)
@@ -39,6 +49,14 @@ ATTACKS = {
     "format width": "{{ '%1000000000d' % 1 }}",
     "format filter": "{{ '%1000000000d' | format(1) }}",
     "center": "{{ 'a' | center(1000000000) }}",
+    "ljust": "{{ 'a'.ljust(1000000000) }}",
+    "format method": "{{ '{:>1000000000}'.format(1) }}",
+    "doubling by ~": "{% set n = namespace(s='ab') %}{% for i in range(40) %}{% set n.s = n.s ~ n.s %}{% endfor %}",
+    "doubling by +": "{% set n = namespace(s='ab') %}{% for i in range(40) %}{% set n.s = n.s + n.s %}{% endfor %}",
+    "squaring": "{% set n = namespace(s='aaaaaaaaaa') %}{% for i in range(9) %}"
+    "{% set n.s = n.s | replace('a', n.s) %}{% endfor %}",
+    "nested messages": "{% for a in messages %}{% for b in messages %}{% for c in messages %}{% for d in messages %}"
+    "{% endfor %}{% endfor %}{% endfor %}{% endfor %}",
     "long range": "{% for i in range(10 | int * 100000000) %}{% endfor %}",
     "nested ranges": "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
     "endless output": "{% for i in range(99999) %}{{ 'abcdefghij' }}{% endfor %}",
@@ -56,7 +74,7 @@ def test_attacks_end_in_a_typed_error_soon(source: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "RENDER_SECONDS", 0.2)
     start = time.monotonic()
     with pytest.raises(AdaptiveError):
-        ChatTemplate(source).render(HELLO)
+        ChatTemplate(source).render(HELLO * 200)
     assert time.monotonic() - start < 2
 
 

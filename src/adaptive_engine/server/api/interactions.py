@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -145,7 +146,7 @@ def _label(text: str) -> tuple[str, tuple[str, ...]]:
 def _epoch_ms(text: str | None, param: str) -> int | None:
     if text is None:
         return None
-    if text.lstrip("-").isdigit() and len(text) <= 16:
+    if re.fullmatch(r"-?[0-9]{1,15}", text):
         return int(text)
     try:
         return _to_ms(_DATETIME.validate_python(text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,9 +12,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from adaptive_engine.engine import Delta
-from adaptive_engine.errors import AdaptiveError, UnsupportedMediaType
+from adaptive_engine.errors import AdaptiveError, Unavailable, UnsupportedMediaType
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
-from adaptive_engine.server.errors import parse
+from adaptive_engine.server.errors import error_response, parse
 from adaptive_engine.server.sse import DONE, ClientLeft, EventStream, event, until_disconnect
 from adaptive_engine.services.completions import Choice, Completion
 from adaptive_engine.types import Usage, uuid7
@@ -51,6 +52,11 @@ async def create_chat_completion(request: Request, services: ServicesDep, princi
     except ClientLeft:
         await completion.cancel()
         return Response(status_code=499)
+    except asyncio.CancelledError:
+        # The server stops without waiting any longer.
+        await completion.cancel()
+        stopping = Unavailable("The server is shutting down; the answer was not finished.", code="shutting_down")
+        return error_response(stopping)
     return Response(orjson.dumps(_body(completion)), 200, headers, "application/json")
 
 

@@ -1,0 +1,105 @@
+"""The event stream against connections that misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from adaptive_engine.server.sse import ABORT, PING, EventStream
+
+
+class Connection:
+    """An ASGI connection that records what is sent; `stuck` sends never return."""
+
+    def __init__(self, *, stuck: bool = False) -> None:
+        self.stuck = stuck
+        self.gone = asyncio.Event()
+        self.aborted = False
+        self.left = False
+        self.frames: list[bytes] = []
+        self.scope: dict[str, Any] = {"type": "http", "extensions": {ABORT: {"abort": self.abort}}}
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    async def leave(self) -> None:
+        self.left = True
+
+    async def receive(self) -> dict[str, Any]:
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.body":
+            if self.stuck:
+                await asyncio.Event().wait()
+            self.frames.append(message["body"])
+
+    async def run(self, frames: AsyncIterator[bytes], **timeouts: float) -> None:
+        stream = EventStream(
+            frames,
+            self.leave,
+            headers={},
+            ping_seconds=timeouts.get("ping", 10),
+            send_timeout=timeouts.get("send", 10),
+        )
+        async with asyncio.timeout(5):
+            await stream(self.scope, self.receive, self.send)
+
+
+async def two() -> AsyncIterator[bytes]:
+    yield b"one"
+    yield b"two"
+
+
+async def never() -> AsyncIterator[bytes]:
+    yield b"one"
+    await asyncio.Event().wait()
+
+
+async def test_frames_come_in_order_and_end() -> None:
+    connection = Connection()
+    await connection.run(two())
+    assert connection.frames == [b"one", b"two", b""]
+    assert not connection.left
+
+
+async def test_a_reader_that_takes_nothing_is_cut_off() -> None:
+    connection = Connection(stuck=True)
+    await connection.run(two(), send=0.01)
+    assert connection.aborted
+    assert connection.left
+
+
+async def test_leaving_ends_a_silent_stream() -> None:
+    connection = Connection()
+    running = asyncio.create_task(connection.run(never()))
+    await asyncio.wait({running}, timeout=0.05)
+    connection.gone.set()
+    await running
+    assert connection.left
+    assert not connection.aborted
+
+
+async def test_silence_is_filled_with_comments() -> None:
+    connection = Connection()
+    running = asyncio.create_task(connection.run(never(), ping=0.01))
+    async with asyncio.timeout(5):
+        while connection.frames.count(PING) < 3:
+            await asyncio.wait({running}, timeout=0.01)
+    connection.gone.set()
+    await running
+
+
+async def test_a_failure_in_the_frames_leaves_nothing_running() -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"one"
+        raise RuntimeError("a defect")
+
+    connection = Connection()
+    with pytest.raises(RuntimeError, match="a defect"):
+        await connection.run(broken())
+    assert connection.left
