@@ -52,7 +52,6 @@ SCRATCH_BLOCKS = 1
 class RunnerShape:
     """Sizes fixed by the compiled model."""
 
-    layers: int
     block_size: int
     vocab_size: int
     bytes_per_block: int
@@ -238,7 +237,6 @@ def _shape_of(compiled: Any) -> RunnerShape:
         elements = int(np.prod([d.get_length() for d in list(port.partial_shape)[1:]]))
         bytes_per_block += elements * int(port.element_type.size)
     return RunnerShape(
-        layers=len(caches) // 2,
         # Keys quantised per channel carry their scales as extra rows; values never do.
         block_size=int(value.partial_shape[2].get_length()),
         vocab_size=int(compiled.output("logits").partial_shape[-1].get_length()),

@@ -38,7 +38,7 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
             completions = Completions(routing, engines, recorder)
             yield Services(settings, database, recorder, keys, routing, engines, completions), new_key
         finally:
-            # First the engines: what they end is still recorded.
+            # The loop that read their streams has ended, and with it every request: nothing is left to record.
             engines.close()
             recorder.close()
     finally:

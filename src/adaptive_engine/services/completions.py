@@ -352,12 +352,15 @@ def _would_matter(value: Any) -> bool:
 
 
 async def _merge(choices: list[Choice]) -> AsyncIterator[tuple[Choice, Delta]]:
-    """Deltas of several streams in the order they come. On an error the others are left for the caller to stop."""
+    """Deltas of several streams in the order they come. On an error the others are left for the caller to stop.
+
+    What was ready in the same moment as the error comes before it.
+    """
     waiting = {asyncio.ensure_future(anext(choice.stream)): choice for choice in choices}
     try:
         while waiting:
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
+            for task in sorted(done, key=lambda task: task.exception() is not None):
                 choice = waiting.pop(task)
                 delta = task.result()
                 if delta.finish_reason is None:
