@@ -6,10 +6,11 @@ A nested field is spelled with two underscores, e.g. `ADAPTIVE_ENGINE__KV_CACHE_
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -69,6 +70,13 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     engine: EngineSettings = EngineSettings()
     store: StoreSettings = StoreSettings()
+
+    @field_validator("admin_api_key")
+    @classmethod
+    def _looks_like_a_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not re.fullmatch(r"[!-~]{16,512}", key.get_secret_value()):
+            raise ValueError("an API key has 16 to 512 visible ASCII characters and no spaces")
+        return key
 
     @property
     def database_path(self) -> Path:

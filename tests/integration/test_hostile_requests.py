@@ -205,8 +205,7 @@ def test_very_many_unknown_fields_get_a_short_answer(server: Server) -> None:
 
 def test_what_will_not_change_is_not_to_be_repeated(server: Server) -> None:
     metric = {"project": "default", "key": "twice"}
-    answers = [
-        requests.post(f"{server.api}/metrics", json=metric, headers=server.headers, timeout=30) for _ in range(2)
-    ]
-    assert [answer.status_code for answer in answers] == [201, 409]
-    assert answers[1].headers["x-should-retry"] == "false"
+    answers = [post(server, "/metrics", {**metric, "kind": kind}) for kind in ("bool", "bool", "scalar")]
+    assert [answer.status_code for answer in answers] == [201, 201, 409]
+    assert answers[0].json() == answers[1].json()
+    assert answers[2].headers["x-should-retry"] == "false"

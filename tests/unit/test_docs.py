@@ -66,9 +66,9 @@ BELOW = {
     "wire": set(),
     "telemetry": set(),
     "sdk": {"wire", "_version"},
-    "engine": {"errors", "types"},
+    "engine": {"errors", "types", "privacy"},
     "store": {"errors", "types"},
-    "registry": {"errors", "types"},
+    "registry": {"errors", "types", "privacy"},
     "services": {"engine", "store", "registry", "wire", "errors", "types", "settings", "telemetry"},
     "server": {
         *("services", "engine", "store", "registry", "wire", "errors", "types", "settings", "telemetry"),

@@ -29,8 +29,8 @@ class Finding:
 
 def doctor(
     data_dir: DataDir = None,
-    host: Annotated[str, typer.Option(help="The address the server would listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port the server would listen on.")] = 9000,
+    host: Annotated[str | None, typer.Option(help="The address the server would listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="The port the server would listen on.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Check machine, libraries, models, database and port; say how to mend what is wrong.
@@ -57,13 +57,21 @@ def doctor(
 _MARKS = {"ok": "ok   ", "warning": "warn ", "problem": "FAIL "}
 
 
-def _examine(data_dir: Path, host: str, port: int) -> Iterator[Finding]:
+def _examine(data_dir: Path, host: str | None, port: int | None) -> Iterator[Finding]:
+    from adaptive_engine.cli.serve import load_settings
+    from adaptive_engine.errors import InvalidRequest
+
+    try:
+        server = load_settings(host, port, data_dir, deterministic=False).server
+    except InvalidRequest as exc:
+        yield Finding("problem", "Settings", exc.message, "Change or unset the variable.")
+        return
     for check in (_python, _memory, _openvino):
         yield check()
     yield _data_dir(data_dir)
     yield from _database(data_dir)
     yield from _models(data_dir)
-    yield _port(data_dir, host, port)
+    yield _port(data_dir, server.host, server.port)
 
 
 def _python() -> Finding:
@@ -84,6 +92,9 @@ def _memory() -> Finding:
 
 def _openvino() -> Finding:
     try:
+        from adaptive_engine.privacy import silence_openvino
+
+        silence_openvino()
         import openvino as ov
 
         name = ov.Core().get_property("CPU", "FULL_DEVICE_NAME")

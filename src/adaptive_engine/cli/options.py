@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -28,9 +29,20 @@ def resolve_data_dir(option: Path | None) -> Path:
     return option.expanduser().absolute()
 
 
+_CHOOSE = "Choose another with --data-dir or ADAPTIVE_DATA_DIR."
+
+
 def create_data_dir(data_dir: Path) -> None:
     """Prompts and answers are stored in it: only the user may look inside."""
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    from adaptive_engine.errors import InvalidRequest
+
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        writable = os.access(data_dir, os.W_OK)
+    except OSError as exc:
+        raise InvalidRequest(f"The data directory {data_dir} cannot be made ({exc.strerror}). {_CHOOSE}") from exc
+    if not writable:
+        raise InvalidRequest(f"The data directory {data_dir} cannot be written. {_CHOOSE}")
 
 
 def models_dir(data_dir: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import sys
@@ -42,9 +43,8 @@ def serve(
       adaptive serve --port 8000 --data-dir ./data
       ADAPTIVE_ADMIN_API_KEY=my-own-secret-key-123 adaptive serve --deterministic
     """
-    settings = _settings(host, port, resolve_data_dir(data_dir), deterministic)
+    settings = load_settings(host, port, resolve_data_dir(data_dir), deterministic)
     create_data_dir(settings.data_dir)
-    check_port(settings.server.host, settings.server.port)
 
     typer.echo("Starting ...", err=True)
     from adaptive_engine.cli.progress import show_progress
@@ -54,6 +54,7 @@ def serve(
     configure(settings.log_format)
     with ExitStack() as stack:
         stack.enter_context(only_server(settings.data_dir))
+        check_port(settings.server.host, settings.server.port)
         with show_progress() as progress:
             services, new_key = stack.enter_context(running(settings, progress))
 
@@ -62,10 +63,11 @@ def serve(
 
         app = create_app(services)
         services.engines.wait()
-        run(app, settings.server, lambda url: _greet(url, new_key), _say_goodbye)
+        run(app, settings.server, lambda url: _greet(url, new_key), _announce_stop)
+    typer.echo("Stopped.", err=True)
 
 
-def _settings(host: str | None, port: int | None, data_dir: Path, deterministic: bool) -> Settings:
+def load_settings(host: str | None, port: int | None, data_dir: Path, deterministic: bool) -> Settings:
     """Variables of the environment, overridden by what the command line says."""
     from pydantic import ValidationError
 
@@ -77,12 +79,29 @@ def _settings(host: str | None, port: int | None, data_dir: Path, deterministic:
     except ValidationError as exc:
         first = exc.errors()[0]
         name = "ADAPTIVE_" + "__".join(str(part) for part in first["loc"]).upper()
-        raise InvalidRequest(f"{name}: {first['msg']}") from exc
+        raise InvalidRequest(f"{name}: {first['msg'].removeprefix('Value error, ')}") from exc
+    _warn_of_misspelled_variables(Settings)
     server = {"host": host, "port": port}
     settings.server = settings.server.model_copy(update={k: v for k, v in server.items() if v is not None})
     if deterministic:
         settings.engine = settings.engine.model_copy(update={"deterministic": True})
     return settings
+
+
+def _warn_of_misspelled_variables(settings: type[Settings]) -> None:
+    """A variable of ours that sets nothing is most likely a typing error."""
+    import difflib
+
+    known = {
+        f"ADAPTIVE_{area.upper()}__{name.upper()}"
+        for area in ("server", "engine", "store")
+        for name in settings.model_fields[area].default.__class__.model_fields
+    }
+    for name in os.environ:
+        if re.match(r"ADAPTIVE_(SERVER|ENGINE|STORE)__", name.upper()) and name.upper() not in known:
+            close = difflib.get_close_matches(name.upper(), known, n=1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            typer.echo(f"Warning: {name} is no setting and has no effect.{hint}", err=True)
 
 
 def check_port(host: str, port: int) -> None:
@@ -106,15 +125,13 @@ def _greet(url: str, new_key: str | None) -> None:
         typer.echo(_FIRST_KEY.format(url=url, key=new_key, command=command))
 
 
-def _say_goodbye(running: int) -> None:
+def _announce_stop(running: int) -> None:
     if running:
-        typer.echo(f"Stopping; {running} running requests may finish. Ctrl-C again ends them now.", err=True)
-    else:
-        typer.echo("Stopped.", err=True)
+        typer.echo(f"Stopping when {running} running request(s) have finished. Ctrl-C again ends them now.", err=True)
 
 
 _FIRST_KEY = """
-Your admin key. It is shown this once; only a hash of it is stored.
+Your admin key. It is shown this once; only a hash of it is stored. `{command} keys create NAME --admin` makes another.
 
   export ADAPTIVE_URL={url}
   export ADAPTIVE_API_KEY={key}

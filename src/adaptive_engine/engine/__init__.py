@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from adaptive_engine.engine.sequence import GenerationRequest, SamplingParams
 from adaptive_engine.engine.stats import EngineStats
 from adaptive_engine.engine.stream import Delta, Timings, TokenStream
+from adaptive_engine.privacy import silence_openvino
 
 if TYPE_CHECKING:
     from adaptive_engine.engine.engine import Engine, EngineHealth, EngineOptions
@@ -29,6 +30,8 @@ __all__ = [
     "TokenStream",
     "read_graph",
 ]
+
+silence_openvino()
 
 _LAZY = {"Engine": "engine", "EngineHealth": "engine", "EngineOptions": "engine", "read_graph": "runner"}
 

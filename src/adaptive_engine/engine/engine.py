@@ -24,7 +24,7 @@ from adaptive_engine.engine.kv_cache import BlockPool, block_names
 from adaptive_engine.engine.runner import SCRATCH_BLOCKS, Graph, Precision, Runner, read_graph
 from adaptive_engine.engine.sampler import sample
 from adaptive_engine.engine.scheduler import Scheduler
-from adaptive_engine.engine.sequence import GenerationRequest, Sequence, Slice
+from adaptive_engine.engine.sequence import GenerationRequest, SamplingParams, Sequence, Slice
 from adaptive_engine.engine.stats import EngineStats
 from adaptive_engine.engine.stream import Delta, Timings, TokenStream
 from adaptive_engine.engine.template import ChatTemplate
@@ -74,6 +74,8 @@ class Engine:
         self.name = name
         self.tokenizer = tokenizer
         self.options = options
+        self.recommended = SamplingParams()
+        """How the model's authors would have it sampled, where a request does not say."""
         pool = BlockPool(runner.num_blocks, runner.shape.block_size, reserved=SCRATCH_BLOCKS)
         self.max_seq_len = min(max_seq_len, pool.num_blocks * pool.block_size)
         self.stats = EngineStats(kv_blocks_total=pool.num_blocks)
@@ -118,6 +120,7 @@ class Engine:
             runner = compiling.result()
         limit = options.max_seq_len or int(config["max_position_embeddings"])
         engine = cls(directory.name, runner, tokenizer, template, limit, options)
+        engine.recommended = _recommended(directory)
         engine._thread.start()
         return engine
 
@@ -334,6 +337,15 @@ class Engine:
         self.stats.waiting = len(self._scheduler.waiting)
         self.stats.kv_blocks_used = self._scheduler.pool.used
         self.stats.preemptions = self._scheduler.preemptions
+
+
+def _recommended(directory: Path) -> SamplingParams:
+    """`temperature` and `top_p` of the generation config; Hugging Face's `do_sample: false` means greedy."""
+    config = json.loads((directory / "generation_config.json").read_text("utf-8"))
+    if config.get("do_sample") is False:
+        return SamplingParams(temperature=0.0)
+    temperature = float(config.get("temperature") or 1.0)
+    return SamplingParams(temperature=min(temperature, 2.0), top_p=float(config.get("top_p") or 1.0))
 
 
 def _generator(seed: int | None) -> random.Random:

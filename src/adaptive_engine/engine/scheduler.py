@@ -1,7 +1,8 @@
 """Decides which tokens of which sequences the next step computes.
 
-Running sequences decode first, one token each; what is left of the step's token budget goes to prompts, in chunks, in
-the order they came. So a long prompt never stalls running streams for longer than one chunk (Sarathi-Serve, 2024).
+Running sequences decode first, one token each; then prompts get a budget of tokens, in chunks. So a long prompt never
+stalls running streams for longer than one chunk (Sarathi-Serve, 2024). Half of the budget is the oldest prompt's, which
+therefore always gets on; the other half goes to the shortest ones, so that nobody waits for a long prompt of another.
 """
 
 from __future__ import annotations
@@ -33,19 +34,11 @@ class Scheduler:
     def schedule(self) -> list[Slice]:
         """The slices of the next step; empty only when there is no work."""
         slices = self._decodes()
+        decoding = {part.sequence for part in slices}
+        self._admit_waiting()
+        prefilling = [sequence for sequence in self.running if sequence not in decoding]
         budget = self._prefill_tokens_busy if slices else self._prefill_tokens
-        for sequence in self.running:
-            if sequence.remaining > 1 and budget > 0:
-                budget -= self._take(sequence, budget, slices)
-        for sequence in list(self.waiting):
-            if budget <= 0 or len(self.running) >= self._max_running:
-                break
-            if self._must_wait_for_prefix(sequence):
-                continue
-            if not self._admit(sequence):
-                break
-            budget -= self._take(sequence, budget, slices)
-        return slices
+        return slices + _share(budget, prefilling)
 
     def advance(self, part: Slice) -> None:
         """The step has computed `part`: its full blocks can be shared from now on."""
@@ -96,10 +89,12 @@ class Scheduler:
         # Making room may have preempted a sequence that already had its slice.
         return [part for part in slices if part.sequence.blocks]
 
-    def _take(self, sequence: Sequence, budget: int, slices: list[Slice]) -> int:
-        count = min(budget, sequence.remaining)
-        slices.append(Slice(sequence, sequence.computed, sequence.computed + count))
-        return count
+    def _admit_waiting(self) -> None:
+        for sequence in list(self.waiting):
+            if len(self.running) >= self._max_running:
+                break
+            if not self._must_wait_for_prefix(sequence) and not self._admit(sequence):
+                break
 
     def _reserve(self, sequence: Sequence, tokens: int) -> bool:
         """Blocks for `tokens` tokens; the youngest running sequences give way. False: the sequence itself had to."""
@@ -153,3 +148,21 @@ class Scheduler:
         for name in sequence.prompt_names:
             if self._filling.get(name) is sequence:
                 del self._filling[name]
+
+
+def _share(budget: int, prefilling: list[Sequence]) -> list[Slice]:
+    """Chunks of the prompts in `prefilling`, oldest first, that together have at most `budget` tokens."""
+    if not prefilling:
+        return []
+    oldest, *others = prefilling
+    reserved = min(oldest.remaining, -(-budget // 2))
+    left = budget - reserved
+    slices = []
+    for sequence in sorted(others, key=lambda other: other.remaining):
+        count = min(left, sequence.remaining)
+        if count == 0:
+            break
+        slices.append(Slice(sequence, sequence.computed, sequence.computed + count))
+        left -= count
+    count = min(oldest.remaining, reserved + left)
+    return [Slice(oldest, oldest.computed, oldest.computed + count), *slices]

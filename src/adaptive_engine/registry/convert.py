@@ -15,6 +15,9 @@ LANGUAGE_MODEL_INPUTS = {"input_ids", "attention_mask", "beam_idx"}
 
 def convert_gguf(path: Path) -> None:
     """Writes the IR and the OpenVINO tokenizer beside the GGUF file."""
+    from adaptive_engine.privacy import silence_openvino
+
+    silence_openvino()
     import openvino_genai
 
     # Its compiled pipeline is thrown away: there is no call that only converts.
@@ -34,6 +37,9 @@ def convert_sentencepiece_gguf(path: Path) -> None:
 
 def check_model(path: Path) -> None:
     """Raises ValueError unless the IR is a stateful language model, as the engine needs, and compiles."""
+    from adaptive_engine.privacy import silence_openvino
+
+    silence_openvino()
     import openvino
 
     core = openvino.Core()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,13 +35,14 @@ def import_model(
     *,
     name: str | None = None,
     origin: str | None = None,
+    sampling: Mapping[str, float] | None = None,
     progress: Progress = silent,
 ) -> ModelDirectory:
     """Imports a GGUF file or an OpenVINO directory as `<models_dir>/<key>`, which appears complete or not at all.
 
     The key is derived from the file name when it is not given. A key that holds the same source already is left as it
-    is. Raises `InvalidModel` for a source that is refused, `InvalidRequest` for a bad key and `Conflict` when the key
-    belongs to another model.
+    is. `sampling` goes into the generation config. Raises `InvalidModel` for a source that is refused,
+    `InvalidRequest` for a bad key and `Conflict` when the key belongs to another model.
     """
     target = locate(models_dir, derive_key(source.name) if key is None else key)
     examined = examine(source, progress)
@@ -51,10 +53,18 @@ def import_model(
             return _existing(target, examined)
         with _staging(target) as staging:
             examined.write(staging, progress)
+            _recommend(staging, sampling or {})
             _seal(staging, target.name, examined, name=name, origin=origin)
             os.rename(staging, target)
         _sync(target.parent)
     return ModelDirectory.load(target)
+
+
+def _recommend(staging: Path, sampling: Mapping[str, float]) -> None:
+    """Add recommended sampling parameters to those of the generation config."""
+    path = staging / "generation_config.json"
+    config = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**config, **sampling}, indent=2) + "\n", "utf-8")
 
 
 def _existing(target: Path, source: ModelSource) -> ModelDirectory:

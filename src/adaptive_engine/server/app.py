@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Security
+from fastapi.security import HTTPBearer
 from starlette.types import ASGIApp
 
 from adaptive_engine import __version__
@@ -13,6 +14,8 @@ from adaptive_engine.server.middleware import Authentication, BodyLimit, PathSpe
 from adaptive_engine.server.openai import chat, models
 
 API_PREFIX = "/api/v1"
+# Tells the API description about keys; the Authentication middleware is what checks them.
+_BEARER = HTTPBearer(auto_error=False, description="An API key from `adaptive keys create`.")
 
 
 def create_app(services: Services) -> ASGIApp:
@@ -35,7 +38,7 @@ def create_app(services: Services) -> ASGIApp:
         (interactions.router, "interactions"),
         (feedback.router, "feedback"),
     ):
-        app.include_router(router, prefix=API_PREFIX, tags=[tag])
+        app.include_router(router, prefix=API_PREFIX, tags=[tag], dependencies=[Security(_BEARER)])
     settings = services.settings.server
     # From the inside out: a request meets them in the opposite order.
     guarded: ASGIApp = BodyLimit(app, settings.max_body_bytes, settings.body_timeout_seconds)

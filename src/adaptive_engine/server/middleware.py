@@ -55,8 +55,11 @@ class RequestContext:
             await self.app(scope, receive, send_with_id)
         finally:
             if scope["path"] not in PUBLIC_PATHS:
+                principal = scope["state"].get("principal")
                 log.info(
                     "request",
+                    key=principal.key_id if principal else None,
+                    completion=scope["state"].get("completion"),
                     method=scope["method"],
                     path=scope["path"],
                     status=status,

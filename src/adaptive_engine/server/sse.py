@@ -6,8 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
+import orjson
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
+
+from adaptive_engine.errors import Unavailable
 
 PING = b": ping\n\n"
 ABORT = "adaptive.abort"
@@ -15,16 +18,19 @@ ABORT = "adaptive.abort"
 DONE = b"data: [DONE]\n\n"
 Result = TypeVar("Result")
 
+
+def event(data: bytes) -> bytes:
+    return b"data: " + data + b"\n\n"
+
+
+STOPPING_ERROR = Unavailable("The server is shutting down; the answer was not finished.", code="shutting_down")
+STOPPING = event(orjson.dumps(STOPPING_ERROR.body()))
 HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache",
     # nginx would collect the events otherwise.
     "x-accel-buffering": "no",
 }
-
-
-def event(data: bytes) -> bytes:
-    return b"data: " + data + b"\n\n"
 
 
 class ClientLeft(Exception):
@@ -81,8 +87,12 @@ class EventStream(Response):
             if isinstance(exc, TimeoutError) and ABORT in scope.get("extensions", {}):
                 scope["extensions"][ABORT]["abort"]()
             await self._on_leave()
+        except asyncio.CancelledError:
+            # The server stops without waiting any longer; there is time for one frame.
+            await self._on_leave()
+            await self._send(send, {"type": "http.response.body", "body": STOPPING, "more_body": False})
         except BaseException:
-            # The server stops without waiting any longer, or the answer cannot be sent: nothing may go on generating.
+            # The answer cannot be sent: nothing may go on generating.
             await self._on_leave()
             raise
 

@@ -217,7 +217,7 @@ class Completions:
             deployment=deployment,
             session_id=request.session_id or uuid7(),
             prompt=prompt,
-            params=_sampling(request),
+            params=_sampling(request, engine.recommended),
             choices=request.n or 1,
             store=request.store is not False,
             messages=[message.model_dump(mode="json", exclude_none=True) for message in request.messages],
@@ -267,8 +267,8 @@ def _pending_row(prepared: Prepared, params: SamplingParams, index: int, request
     )
 
 
-def _sampling(request: ChatRequest) -> SamplingParams:
-    temperature = 1.0 if request.temperature is None else request.temperature
+def _sampling(request: ChatRequest, recommended: SamplingParams) -> SamplingParams:
+    temperature = recommended.temperature if request.temperature is None else request.temperature
     limits = [limit for limit in (request.max_tokens, request.max_completion_tokens) if limit is not None]
     stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
     seed = request.seed
@@ -277,7 +277,7 @@ def _sampling(request: ChatRequest) -> SamplingParams:
         seed = random.SystemRandom().getrandbits(53)
     return SamplingParams(
         temperature=temperature,
-        top_p=1.0 if request.top_p is None else request.top_p,
+        top_p=recommended.top_p if request.top_p is None else request.top_p,
         seed=seed,
         max_tokens=min(limits, default=None),
         stop=stop,

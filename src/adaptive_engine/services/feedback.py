@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 
-from adaptive_engine.errors import InvalidRequest, NotFound
+from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
 from adaptive_engine.store import Connection, metrics, scores
 from adaptive_engine.types import Interaction, Metric, Score, now_ms, uuid7
 
@@ -20,6 +20,24 @@ class Scoring:
     reason: str | None = None
     details: str | None = None
     user: str | None = None
+
+
+def register(connection: Connection, metric: Metric) -> Metric:
+    """The metric as it is stored: scripts register what they use each time they run.
+
+    Raises Conflict when the project has another kind of metric of that key.
+    """
+    known = metrics.get_by_key(connection, metric.project_id, metric.key)
+    if known is None:
+        metrics.create(connection, metric)
+        return metric
+    if (known.kind, known.scoring_type) != (metric.kind, metric.scoring_type):
+        raise Conflict(
+            f"Metric '{metric.key}' exists already as {known.kind}, {known.scoring_type}. Choose another key.",
+            code="metric_exists",
+            param="key",
+        )
+    return known
 
 
 def score(connection: Connection, interaction: Interaction, given: Seq[Scoring]) -> list[Score]:

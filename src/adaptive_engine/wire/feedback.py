@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
 
-from adaptive_engine.wire.interactions import Comment, Key
+from adaptive_engine.wire.interactions import Comment, Key, ScoreValue
 
 
 class MetricCreate(BaseModel):
@@ -48,7 +48,7 @@ class FeedbackCreate(BaseModel):
 
     completion_id: UUID
     metric: Annotated[Key, Field(validation_alias=AliasChoices("metric", "feedback_key"))]
-    value: bool | float
+    value: ScoreValue
     user_id: Annotated[str, StringConstraints(max_length=256)] | None = None
     reason: Comment | None = None
     details: Comment | None = None

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StringConstraints
 
 from adaptive_engine.wire.chat import Labels, Message
 from adaptive_engine.wire.chat import Usage as Usage
@@ -19,11 +19,14 @@ Key = Annotated[str, StringConstraints(max_length=128, pattern=rf"^{_VISIBLE}((/
 Comment = Annotated[str, StringConstraints(max_length=10_000)]
 
 
+ScoreValue = StrictBool | StrictInt | StrictFloat
+
+
 class FeedbackInput(BaseModel):
     """A score given together with the interaction it belongs to."""
 
     metric: Key
-    value: bool | float
+    value: ScoreValue
     reason: Comment | None = None
     details: Comment | None = None
 

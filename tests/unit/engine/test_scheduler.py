@@ -179,3 +179,25 @@ def test_random_traffic_leaks_nothing() -> None:
     for one in alive:
         of.remove(one)
     of.check()
+
+
+def test_a_short_prompt_does_not_wait_for_a_long_one() -> None:
+    of = scheduler(blocks=200)
+    long, short = sequence(list(range(600))), sequence(list(range(1000, 1010)))
+    of.add(long)
+    step(of)
+    of.add(short)
+    step(of)
+    assert short.generated == 1
+
+
+def test_a_long_prompt_gets_on_while_short_ones_keep_coming() -> None:
+    of = scheduler(blocks=300, prefill=32, busy=32)
+    long = sequence(list(range(320)))
+    of.add(long)
+    for turn in range(20):
+        of.add(sequence([1000 + turn] * 30))
+        step(of)
+        for other in [one for one in of.running if one.generated]:
+            of.remove(other)
+    assert long.computed >= 20 * 16 or long.generated

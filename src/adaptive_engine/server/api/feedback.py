@@ -13,7 +13,7 @@ from adaptive_engine.server.api.interactions import find, from_ms
 from adaptive_engine.server.context import PrincipalDep, Services, ServicesDep
 from adaptive_engine.server.errors import parse
 from adaptive_engine.server.openai.chat import require_json
-from adaptive_engine.services.feedback import Scoring, score
+from adaptive_engine.services.feedback import Scoring, register, score
 from adaptive_engine.store import metrics
 from adaptive_engine.types import Metric, MetricKind, Project, ScoringType, now_ms, uuid7
 from adaptive_engine.wire import feedback as wire
@@ -26,7 +26,7 @@ _SCORE_BODY = {"required": True, "content": {"application/json": {"schema": wire
 
 @router.post("/metrics", status_code=201, openapi_extra={"requestBody": _METRIC_BODY})
 async def create_metric(request: Request, services: ServicesDep, principal: PrincipalDep) -> wire.Metric:
-    """Register a metric in a project."""
+    """Register a metric in a project. Registering the same one again changes nothing."""
     require_json(request)
     body = parse(wire.MetricCreate, await request.body())
     project = services.routing.project(principal, body.project)
@@ -42,12 +42,11 @@ async def create_metric(request: Request, services: ServicesDep, principal: Prin
         created_at=now_ms(),
     )
 
-    def write() -> None:
+    def write() -> Metric:
         with services.database.write() as connection:
-            metrics.create(connection, metric)
+            return register(connection, metric)
 
-    await asyncio.to_thread(write)
-    return _to_wire(metric, project)
+    return _to_wire(await asyncio.to_thread(write), project)
 
 
 @router.get("/metrics")

@@ -12,10 +12,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from adaptive_engine.engine import Delta
-from adaptive_engine.errors import AdaptiveError, Unavailable, UnsupportedMediaType
+from adaptive_engine.errors import AdaptiveError, UnsupportedMediaType
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
 from adaptive_engine.server.errors import error_response, parse
-from adaptive_engine.server.sse import DONE, ClientLeft, EventStream, event, until_disconnect
+from adaptive_engine.server.sse import DONE, STOPPING_ERROR, ClientLeft, EventStream, event, until_disconnect
 from adaptive_engine.services.completions import Choice, Completion
 from adaptive_engine.types import Usage, uuid7
 from adaptive_engine.wire.chat import ChatRequest, ChatResponse
@@ -37,6 +37,8 @@ async def create_chat_completion(request: Request, services: ServicesDep, princi
     require_json(request)
     body = parse(ChatRequest, await request.body())
     completion = await services.completions.start(principal, body, f"chatcmpl-{uuid7().hex}")
+    # For the log: it is what interactions keep as their request id.
+    request.state.completion = completion.id
     headers = _headers(completion)
     if body.stream:
         include_usage = bool(body.stream_options and body.stream_options.include_usage)
@@ -55,8 +57,7 @@ async def create_chat_completion(request: Request, services: ServicesDep, princi
     except asyncio.CancelledError:
         # The server stops without waiting any longer.
         await completion.cancel()
-        stopping = Unavailable("The server is shutting down; the answer was not finished.", code="shutting_down")
-        return error_response(stopping)
+        return error_response(STOPPING_ERROR)
     return Response(orjson.dumps(_body(completion)), 200, headers, "application/json")
 
 
