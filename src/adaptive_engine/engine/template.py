@@ -31,7 +31,7 @@ _OWN_CHARACTERS = 64 * 1024
 _OWN_CHARACTERS_PER_MESSAGE = 256
 # Longer than any message can be (the server's body limit), short enough to be harmless.
 _MAX_VALUE = 20_000_000
-_MULTIPLYING = frozenset({"center", "expandtabs", "format", "format_map", "ljust", "replace", "rjust", "zfill"})
+_MULTIPLYING = frozenset({"center", "expandtabs", "format", "format_map", "ljust", "rjust", "zfill"})
 
 
 class _TemplateLimit(Exception):
@@ -73,8 +73,11 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return "".join(texts)
 
     def call(self, context: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
-        if getattr(function, "__name__", "") in _MULTIPLYING and isinstance(getattr(function, "__self__", None), str):
-            raise SecurityError(f"str.{function.__name__} is not available")
+        name = getattr(function, "__name__", "")
+        if name == "replace" and isinstance(getattr(function, "__self__", None), str):
+            return _replace(function.__self__, *args, **kwargs)
+        if name in _MULTIPLYING:
+            raise SecurityError(f"{name}() is not available")
         return super().call(context, function, *args, **kwargs)
 
 
@@ -160,7 +163,7 @@ class _Turns(list[dict[str, Any]]):
 
 
 def _replace(text: Any, old: str, new: str, count: int | None = None) -> str:
-    """Jinja's filter, bounded: replacing each character of a text by that text squares it."""
+    """Jinja's filter and Python's method, bounded: replacing each character of a text by that text squares it."""
     whole = str(text)
     times = whole.count(old) if count is None else min(count, whole.count(old))
     if len(whole) + times * len(new) > _MAX_VALUE:

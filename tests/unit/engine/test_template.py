@@ -26,6 +26,7 @@ def test_dialect() -> None:
 
 
 def test_concatenation_and_replacement_work() -> None:
+    assert ChatTemplate("{{ messages[0].content.replace('l', 'L') }}").render(HELLO) == "HeLLo"
     source = "{{ 'a' ~ 1 ~ ['b'] }}{{ 'x' + 'y' }}{{ 1 + 2 }}{{ 'aXa' | replace('X', '-') }}{{ [1] + [2] }}"
     assert ChatTemplate(source).render(HELLO) == "a1['b']xy3a-a[1, 2]"
 
@@ -55,6 +56,8 @@ ATTACKS = {
     "doubling by +": "{% set n = namespace(s='ab') %}{% for i in range(40) %}{% set n.s = n.s + n.s %}{% endfor %}",
     "squaring": "{% set n = namespace(s='aaaaaaaaaa') %}{% for i in range(9) %}"
     "{% set n.s = n.s | replace('a', n.s) %}{% endfor %}",
+    "squaring by method": "{% set n = namespace(s='aaaaaaaaaa') %}{% for i in range(9) %}"
+    "{% set n.s = n.s.replace('a', n.s) %}{% endfor %}",
     "nested messages": "{% for a in messages %}{% for b in messages %}{% for c in messages %}{% for d in messages %}"
     "{% endfor %}{% endfor %}{% endfor %}{% endfor %}",
     "long range": "{% for i in range(10 | int * 100000000) %}{% endfor %}",
