@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import signal
 import subprocess
 import sys
@@ -246,7 +247,7 @@ class TestOpenVINO:
         import_model(openvino_dir, models_dir).verify()
 
     @pytest.mark.parametrize("name", ["config.json", "extra"])
-    @pytest.mark.parametrize("make", ["symlink", "hard link", "fifo", "device"])
+    @pytest.mark.parametrize("make", ["symlink", "hard link", "fifo", "socket"])
     def test_a_source_with_links_or_special_files_is_refused(
         self, openvino_dir: Path, models_dir: Path, tmp_path: Path, name: str, make: str
     ) -> None:
@@ -258,12 +259,10 @@ class TestOpenVINO:
             "symlink": lambda: path.symlink_to(secret),
             "hard link": lambda: path.hardlink_to(secret),
             "fifo": lambda: os.mkfifo(path),
-            "device": lambda: os.mknod(path, 0o20600, os.makedev(1, 3)),
+            # Like a device it is no regular file, and unlike one it can be made without being root.
+            "socket": lambda: os.mknod(path, stat.S_IFSOCK | 0o600),
         }
-        try:
-            makers[make]()
-        except PermissionError:
-            pytest.skip("devices need root")
+        makers[make]()
         with pytest.raises(InvalidModel, match="is a link, a FIFO or a device"):
             import_model(openvino_dir, models_dir)
 
