@@ -41,7 +41,7 @@ def chat(
     model: Annotated[str | None, typer.Option(help="A model of the project. Default: the project decides.")] = None,
     system: Annotated[str | None, typer.Option(help="A system prompt.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0, max=2, help="0 is the most likely answer.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="The longest answer, in tokens.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="The longest answer, in tokens.")] = 1024,
     session: Annotated[
         UUID | None, typer.Option(help="Store the turns under this session. Default: a new one.")
     ] = None,
@@ -73,7 +73,7 @@ class Options:
     model: str | None
     system: str | None
     temperature: float | None
-    max_tokens: int | None
+    max_tokens: int
 
 
 @dataclass
