@@ -5,15 +5,24 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The client of the days when projects were called use cases pins old libraries, so it lives in its own environment.
 USE_CASE_CLIENT := .venvs/use-case-client
+# So does instructor: it is behind on OpenAI's library.
+INSTRUCTOR := .venvs/instructor
+# What the benchmarks compare with.
+PEERS := .venvs/peers
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help install serve test check format bench clean
+.PHONY: help install serve test check format bench bench-serving bench-structured bench-corpus clean
+# One benchmark at a time.
+.NOTPARALLEL:
 help:
 	@echo "make serve    install what is missing, then serve on http://127.0.0.1:9000"
 	@echo "make test     run all tests"
 	@echo "make check    lint and type-check"
 	@echo "make format   format the code"
-	@echo "make bench    measure the engine and the HTTP path on this machine"
+	@echo "make bench    measure everything on this machine: the next three, the last one with CORPUS=DIR only"
+	@echo "  make bench-serving              the engine and the HTTP path"
+	@echo "  make bench-structured           JSON within a schema, beside llama-server"
+	@echo "  make bench-corpus CORPUS=DIR    whether a corpus of schemas is enforced"
 	@echo "make install  create $(VENV) with everything"
 	@echo "make clean    remove the environments"
 
@@ -30,10 +39,20 @@ $(USE_CASE_CLIENT)/.installed: Makefile
 	$(USE_CASE_CLIENT)/bin/python -m pip install --quiet 'adaptive-sdk==0.1.5'
 	touch $@
 
+$(PEERS)/.installed: Makefile
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet 'xllamacpp==2026.10.11549'
+	touch $@
+
+$(INSTRUCTOR)/.installed: Makefile
+	test -x $(INSTRUCTOR)/bin/python || $(PYTHON) -m venv $(INSTRUCTOR)
+	$(INSTRUCTOR)/bin/python -m pip install --quiet 'instructor==1.17.0'
+	touch $@
+
 serve: install
 	$(BIN)/adaptive serve
 
-test: install $(USE_CASE_CLIENT)/.installed
+test: install $(USE_CASE_CLIENT)/.installed $(INSTRUCTOR)/.installed
 	$(BIN)/python -m pytest
 
 check: install
@@ -45,8 +64,17 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install
+bench: bench-serving bench-structured $(if $(CORPUS),bench-corpus)
+
+bench-serving: install
 	$(BIN)/python benchmarks/serving.py
+
+bench-structured: install $(PEERS)/.installed
+	$(BIN)/python benchmarks/structured.py
+
+bench-corpus: install
+	$(if $(CORPUS),,$(error make bench-corpus CORPUS=DIR: a directory as benchmarks/schema_corpus.py describes it))
+	$(BIN)/python benchmarks/schema_corpus.py --server '$(CORPUS)'
 
 clean:
 	rm -rf $(VENV) .venvs

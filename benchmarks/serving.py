@@ -18,11 +18,8 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import re
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -30,13 +27,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from common import KEY, drain, processor, start_server
 
 from adaptive_engine.engine import Engine, EngineOptions, GenerationRequest, SamplingParams
 from adaptive_engine.registry import ModelDirectory, ensure_default_model
 from adaptive_engine.types import ChatMessage
 
 CONCURRENCY = (1, 4, 16, 32)
-KEY = "benchmark-admin-key-0001"
 Run = Callable[[int, int, int], Awaitable[float]]
 """(concurrency, tokens, tag) -> tokens per second"""
 
@@ -112,27 +109,6 @@ def genai(directory: Path, engine: Engine) -> Run:
     return run
 
 
-def start_server(data_dir: Path) -> tuple[subprocess.Popen[str], str, float]:
-    """The process, its URL, and the seconds it took to get ready."""
-    start = time.perf_counter()
-    command = [str(Path(sys.executable).with_name("adaptive")), "serve", "--port", "0", "--data-dir", str(data_dir)]
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "ADAPTIVE_ADMIN_API_KEY": KEY}
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if found := re.search(r"ready at (http://\S+)", line):
-            return process, found[1], time.perf_counter() - start
-    raise RuntimeError("the server did not start")
-
-
-def drain(process: subprocess.Popen[str]) -> None:
-    """Its log must not fill the pipe."""
-    assert process.stderr is not None
-    for _ in process.stderr:
-        pass
-
-
 async def measure(subjects: dict[str, Run], rounds: int, tokens: int) -> dict[str, dict[int, list[float]]]:
     results: dict[str, dict[int, list[float]]] = {name: {c: [] for c in CONCURRENCY} for name in subjects}
     for run in subjects.values():
@@ -160,13 +136,6 @@ def report(results: dict[str, dict[int, list[float]]], facts: dict[str, Any]) ->
                 for c in CONCURRENCY
             ]
             print(f"{f'{top} / {bottom}':24}" + "".join(f"{ratio:8.2f}" for ratio in ratios))
-
-
-def processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor()
 
 
 async def main() -> None:

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from adaptive_engine.sdk import BadRequestError as BadRequestError
     from adaptive_engine.sdk import ConflictError as ConflictError
     from adaptive_engine.sdk import InternalServerError as InternalServerError
+    from adaptive_engine.sdk import LengthFinishReasonError as LengthFinishReasonError
     from adaptive_engine.sdk import NotFoundError as NotFoundError
     from adaptive_engine.sdk import PayloadTooLargeError as PayloadTooLargeError
     from adaptive_engine.sdk import PermissionDeniedError as PermissionDeniedError
     from adaptive_engine.sdk import RateLimitError as RateLimitError
     from adaptive_engine.sdk import RequestTimeoutError as RequestTimeoutError
+    from adaptive_engine.sdk import ResponseParseError as ResponseParseError
     from adaptive_engine.sdk import ServiceUnavailableError as ServiceUnavailableError
     from adaptive_engine.sdk import StreamInterruptedError as StreamInterruptedError
     from adaptive_engine.sdk import UnprocessableEntityError as UnprocessableEntityError
@@ -46,11 +48,13 @@ __all__ = [
     "BadRequestError",
     "ConflictError",
     "InternalServerError",
+    "LengthFinishReasonError",
     "NotFoundError",
     "PayloadTooLargeError",
     "PermissionDeniedError",
     "RateLimitError",
     "RequestTimeoutError",
+    "ResponseParseError",
     "ServiceUnavailableError",
     "StreamInterruptedError",
     "UnprocessableEntityError",

@@ -145,6 +145,15 @@ class EngineFailed(InternalError):
     default_code = "engine_failed"
 
 
+class GrammarLimit(InternalError):
+    """The masks of a schema became too expensive in the middle of an answer, which ends there."""
+
+    default_code = "grammar_limit"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The answer cannot be continued within its schema: {reason} Simplify the schema.")
+
+
 class Unavailable(AdaptiveError):
     """`retry_after` is in seconds; OpenAI's client honours values up to 120."""
 

@@ -106,6 +106,18 @@ class ChatMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """Something a request asked for that its answer does not reflect."""
+
+    code: str
+    message: str
+    param: str
+
+    def as_dict(self) -> dict[str, str]:
+        return {"code": self.code, "message": self.message, "param": self.param}
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0

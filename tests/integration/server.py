@@ -37,6 +37,15 @@ class Server:
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.api_key}"}
 
+    def logs(self, text: str, timeout: float = 10) -> bool:
+        """Whether the log says `text`, now or soon: it is copied by a thread."""
+        deadline = time.monotonic() + timeout
+        while text not in self.log.read_text():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
+
     def stop(self, how: signal.Signals = signal.SIGTERM, timeout: float = 60) -> int:
         """End it and return its exit status."""
         if self.process.poll() is None:

@@ -69,8 +69,10 @@ MISTAKES: dict[str, tuple[Any, int, str, str | None]] = {
     "image for a text model": (
         chat(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": "data:image/png;base64,AA"}]}]),
         400, "modality_unsupported", "messages[0].content[0]"),
-    "strict schema": (chat(response_format={"type": "json_schema", "json_schema": {"strict": True, "schema": {}}}),
-                      400, "unsupported_response_format", "response_format.json_schema.strict"),
+    "schema without an envelope": (chat(response_format={"type": "json_schema"}), 400, "invalid_request",
+                                   "response_format"),
+    "envelope without a schema": (chat(response_format={"type": "json_schema", "json_schema": {"name": "x"}}),
+                                  400, "invalid_request", "response_format.json_schema.schema"),
     "broken JSON": (b'{"model": "default", "mess', 400, "invalid_request", None),
     "empty body": (b"", 400, "invalid_request", None),
     "a list": (b"[]", 400, "invalid_request", None),

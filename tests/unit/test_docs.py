@@ -66,12 +66,13 @@ BELOW = {
     "wire": set(),
     "telemetry": set(),
     "sdk": {"wire", "_version"},
-    "engine": {"errors", "types", "privacy"},
+    "grammar": set(),
+    "engine": {"grammar", "errors", "types", "privacy"},
     "store": {"errors", "types"},
     "registry": {"errors", "types", "privacy"},
-    "services": {"engine", "store", "registry", "wire", "errors", "types", "settings", "telemetry"},
+    "services": {"engine", "grammar", "store", "registry", "wire", "errors", "types", "settings", "telemetry"},
     "server": {
-        *("services", "engine", "store", "registry", "wire", "errors", "types", "settings", "telemetry"),
+        *("services", "engine", "grammar", "store", "registry", "wire", "errors", "types", "settings", "telemetry"),
         "__version__",
     },
 }

@@ -14,6 +14,7 @@ import random
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence as Seq
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,15 @@ from adaptive_engine.engine.stats import EngineStats
 from adaptive_engine.engine.stream import Delta, Timings, TokenStream
 from adaptive_engine.engine.template import ChatTemplate
 from adaptive_engine.engine.tokenizer import Disguise, Tokenizer
-from adaptive_engine.errors import AdaptiveError, ContextLengthExceeded, EngineFailed, InvalidRequest, Overloaded
+from adaptive_engine.errors import (
+    AdaptiveError,
+    ContextLengthExceeded,
+    EngineFailed,
+    GrammarLimit,
+    InvalidRequest,
+    Overloaded,
+)
+from adaptive_engine.grammar.masks import GrammarError, TokenIds, Vocabulary
 from adaptive_engine.types import ChatMessage, FinishReason, Usage
 
 log = logging.getLogger(__name__)
@@ -69,10 +78,11 @@ class Engine:
     `submit` and `render` belong to the asyncio side; everything else happens in the engine's own thread.
     """
 
-    def __init__(self, name: str, runner: Runner, tokenizer: Tokenizer, template: ChatTemplate,
+    def __init__(self, name: str, runner: Runner, tokenizer: Tokenizer, vocabulary: Vocabulary, template: ChatTemplate,
                  max_seq_len: int, options: EngineOptions) -> None:  # fmt: skip
         self.name = name
         self.tokenizer = tokenizer
+        self.vocabulary = vocabulary
         self.options = options
         self.recommended = SamplingParams()
         """How the model's authors would have it sampled, where a request does not say."""
@@ -116,10 +126,11 @@ class Engine:
             )
             config = json.loads((directory / "config.json").read_text("utf-8"))
             tokenizer = Tokenizer.load(directory)
+            vocabulary = Vocabulary.load(directory, size=graph.vocab_size, end_ids=tokenizer.special.end_ids)
             template = _load_template(directory, tokenizer)
             runner = compiling.result()
         limit = options.max_seq_len or int(config["max_position_embeddings"])
-        engine = cls(directory.name, runner, tokenizer, template, limit, options)
+        engine = cls(directory.name, runner, tokenizer, vocabulary, template, limit, options)
         engine.recommended = _recommended(directory)
         engine._thread.start()
         return engine
@@ -140,6 +151,11 @@ class Engine:
         )
         return tuple(disguise.encode(rendered))
 
+    def room(self, prompt: Seq[int]) -> int:
+        """Most tokens that can be generated behind `prompt`."""
+        # The last of them needs no place in the cache.
+        return self.max_seq_len - len(prompt) + 1
+
     def submit(self, request: GenerationRequest) -> TokenStream:
         """Queue a generation and return its stream; must be called on the loop that will read it.
 
@@ -155,8 +171,7 @@ class Engine:
         if len(self._sequences) >= self.options.max_running + self.options.max_waiting:
             raise Overloaded(f"Model '{self.name}' has {len(self._sequences)} requests in its queue. Try again later.")
         stream = TokenStream(self._cancel)
-        # The last token generated needs no place in the cache.
-        room = self.max_seq_len - len(prompt) + 1
+        room = self.room(prompt)
         sequence = Sequence(
             request=request,
             stream=stream,
@@ -230,10 +245,27 @@ class Engine:
             if sequence.stream.phase == "done":
                 continue
             if kind == "add":
-                self._scheduler.add(sequence)
+                self._begin(sequence)
             else:
                 self._drop(sequence)
                 self.stats.cancelled += 1
+
+    def _begin(self, sequence: Sequence) -> None:
+        """Let the sequence wait for its turn, with the tokens that its grammar begins with behind the prompt."""
+        if sequence.request.constraint is None:
+            self._scheduler.add(sequence)
+            return
+        try:
+            forced = sequence.request.constraint.begin(sequence.budget)
+        except GrammarError as exc:
+            self._fail(sequence, GrammarLimit(str(exc)))
+            return
+        self.stats.forced_tokens += len(forced)
+        sequence.unsent, reason = self._extend(sequence, forced)
+        if reason is None:
+            self._scheduler.add(sequence)
+        else:
+            self._finish(sequence, "", reason, time.perf_counter())
 
     def _step(self) -> None:
         self._step_started = start = time.perf_counter()
@@ -244,16 +276,23 @@ class Engine:
                 part.sequence.stream.phase = "prefill"
                 part.sequence.stream.cached_tokens = part.sequence.cached_tokens
         forward = time.perf_counter()
-        logits = self._runner.run(slices)
-        self.stats.forward_seconds += time.perf_counter() - forward
+        self._runner.start(slices)
+        # While the model computes: it needs the cores, but not the interpreter.
         sampled = [part.sequence for part in slices if part.wants_logits]
-        tokens = sample(logits, sampled)
+        try:
+            allowed, broken = self._masks(sampled)
+        finally:
+            logits = self._runner.finish()
+        self.stats.forward_seconds += time.perf_counter() - forward
+        tokens = sample(logits, sampled, allowed)
         for part in slices:
             self._count_prompt(part)
             self._scheduler.advance(part)
         now = time.perf_counter()
-        for sequence, token in zip(sampled, tokens, strict=True):
-            if token is None:
+        for row, (sequence, token) in enumerate(zip(sampled, tokens, strict=True)):
+            if row in broken:
+                self._fail(sequence, GrammarLimit(broken[row]))
+            elif token is None:
                 self._fail(sequence, EngineFailed("The model produced numbers that are not finite."))
             else:
                 self._append(sequence, token, now)
@@ -261,23 +300,58 @@ class Engine:
         self._count()
         self._step_started = None
 
+    def _masks(self, sequences: list[Sequence]) -> tuple[dict[int, TokenIds], dict[int, str]]:
+        """What may follow in those that have a grammar, and why that cannot be said; by place in `sequences`."""
+        start = time.perf_counter()
+        allowed, broken = {}, {}
+        for row, sequence in enumerate(sequences):
+            if sequence.request.constraint is not None:
+                try:
+                    allowed[row] = sequence.request.constraint.allowed()
+                except GrammarError as exc:
+                    broken[row] = str(exc)
+        self.stats.mask_seconds += time.perf_counter() - start
+        return allowed, broken
+
     def _append(self, sequence: Sequence, token: int, now: float) -> None:
-        """Add a sampled token; emit the text that it makes final."""
-        stream = sequence.stream
+        """Add a sampled token and those that its grammar forces behind it; emit the text that they make final."""
         if sequence.first_token_at is None:
             sequence.first_token_at = now
-            stream.phase = "decode"
-        sequence.tokens.append(token)
-        stream.completion_tokens = sequence.generated
-        self.stats.generated_tokens += 1
-        ended = token in self.tokenizer.special.end_ids and not sequence.request.params.ignore_eos
-        text = "" if ended else sequence.text.push(self._token_bytes[token])
-        if ended or sequence.text.stopped:
-            self._finish(sequence, text, "stop", now)
-        elif sequence.generated >= sequence.max_new_tokens:
-            self._finish(sequence, text, "length", now)
-        elif text:
-            self._send(stream, Delta(text))
+            sequence.stream.phase = "decode"
+        tokens = [token]
+        if sequence.request.constraint is not None:
+            try:
+                tokens = sequence.request.constraint.take(token, sequence.budget)
+            except GrammarError as exc:
+                self._fail(sequence, GrammarLimit(str(exc)))
+                return
+        self.stats.forced_tokens += len(tokens) - 1
+        text, reason = self._extend(sequence, tokens)
+        if reason is not None:
+            self._finish(sequence, text, reason, now)
+        elif text or sequence.unsent:
+            self._send(sequence.stream, Delta(sequence.unsent + text))
+            sequence.unsent = ""
+
+    def _extend(self, sequence: Sequence, tokens: list[int]) -> tuple[str, FinishReason | None]:
+        """Add `tokens` to the answer, as far as it goes; the text that they make final, and why it ends there."""
+        constraint = sequence.request.constraint
+        text = ""
+        for token in tokens:
+            sequence.tokens.append(token)
+            sequence.stream.completion_tokens = sequence.generated
+            self.stats.generated_tokens += 1
+            # Behind complete JSON nothing else can come.
+            if token in self.tokenizer.special.end_ids and (constraint or not sequence.request.params.ignore_eos):
+                return text, "stop"
+            text += sequence.text.push(self._token_bytes[token])
+            if sequence.text.stopped:
+                return text, "stop"
+        if constraint is not None and constraint.finished:
+            return text, "stop"
+        if sequence.budget == 0:
+            return text, "stop" if constraint is not None and constraint.closed else "length"
+        return text, None
 
     def _finish(self, sequence: Sequence, text: str, reason: FinishReason, now: float) -> None:
         usage = Usage(sequence.prompt_length, sequence.generated, sequence.cached_tokens)
@@ -289,7 +363,8 @@ class Engine:
         )
         self._drop(sequence)
         self.stats.finished += 1
-        self._send(sequence.stream, Delta(text + sequence.text.flush(), reason, usage, timings))
+        whole = sequence.unsent + text + sequence.text.flush()
+        self._send(sequence.stream, Delta(whole, reason, usage, timings))
 
     def _fail(self, sequence: Sequence, error: AdaptiveError) -> None:
         self._drop(sequence)

@@ -65,6 +65,11 @@ class Graph:
     name: str
     model: Any
 
+    @property
+    def vocab_size(self) -> int:
+        """The number of logits; tokens that the tokenizer does not know may be among them."""
+        return int(self.model.output("logits").partial_shape[-1].get_length())
+
 
 def read_graph(directory: Path) -> Graph:
     """Read the IR of a model directory. Holds the interpreter for half a second, unlike compiling it."""
@@ -77,7 +82,7 @@ def read_graph(directory: Path) -> Graph:
 
 
 class Runner:
-    """A compiled model and its KV cache. Only one thread at a time calls `run`."""
+    """A compiled model and its KV cache. Used by one thread at a time."""
 
     def __init__(self, compiled: Any, request: Any, shape: RunnerShape, num_blocks: int) -> None:
         self.shape = shape
@@ -86,6 +91,7 @@ class Runner:
         """Steps with fewer tokens are padded to this many."""
         self._compiled = compiled
         self._request = request
+        self._count = 0
 
     @classmethod
     def load(cls, graph: Graph, *, kv_tokens: int, precision: Precision = "fast", threads: int = 0) -> Runner:
@@ -108,11 +114,8 @@ class Runner:
             runner.min_rows = runner._invariant_rows()
         return runner
 
-    def run(self, slices: Seq[Slice]) -> NDArray[np.float32]:
-        """Compute the slices; logits `[n, vocab_size]` of those that want them, in order.
-
-        The array is a view that the next call overwrites.
-        """
+    def start(self, slices: Seq[Slice]) -> None:
+        """Begin to compute the slices. Nothing else may be asked of the runner before `finish`."""
         ids: list[int] = []
         positions: list[NDArray[np.int64]] = []
         past: list[int] = []
@@ -132,7 +135,7 @@ class Runner:
             longest = max(longest, part.stop)
             if part.wants_logits:
                 wanted.append(len(ids) - 1)
-        count = len(wanted)
+        self._count = count = len(wanted)
         for _ in range(len(ids), self.min_rows):
             ids.append(0)
             positions.append(np.zeros(1, np.int64))
@@ -141,7 +144,7 @@ class Runner:
             blocks.append(0)
             block_begins.append(len(blocks))
         wanted += [0] * (self.min_rows - count)
-        logits = self._infer(
+        self._set_inputs(
             input_ids=np.array(ids, np.int64),
             position_ids=np.concatenate(positions),
             past_lens=np.array(past, np.int32),
@@ -151,12 +154,18 @@ class Runner:
             max_context_len=np.array(longest, np.int32),
             sampled_tokens_indices=np.array(wanted, np.int64),
         )
-        return logits[:count]
+        self._request.start_async()
 
-    def _infer(self, **inputs: NDArray[Any]) -> NDArray[np.float32]:
+    def finish(self) -> NDArray[np.float32]:
+        """Logits `[n, vocab_size]` of the slices that want them, in order: a view that the next step overwrites."""
+        self._request.wait()
+        return self._logits()[: self._count]
+
+    def _set_inputs(self, **inputs: NDArray[Any]) -> None:
         for name, array in inputs.items():
             self._request.set_tensor(name, ov.Tensor(array))
-        self._request.infer()
+
+    def _logits(self) -> NDArray[np.float32]:
         logits: NDArray[np.float32] = self._request.get_tensor("logits").data
         return logits.reshape(-1, self.shape.vocab_size)
 
@@ -190,7 +199,7 @@ class Runner:
     def _probe(self, rows: int) -> NDArray[np.float32]:
         """Logits of `rows` one-token sequences, the first of them always the same. Overwrites their blocks."""
         counts = np.arange(rows, dtype=np.int64)
-        return self._infer(
+        self._set_inputs(
             input_ids=7 + 13 * counts % 1000,
             position_ids=np.zeros(rows, np.int64),
             past_lens=np.zeros(rows, np.int32),
@@ -200,6 +209,8 @@ class Runner:
             max_context_len=np.array(1, np.int32),
             sampled_tokens_indices=counts,
         )
+        self._request.infer()
+        return self._logits()
 
 
 def _cannot_load(name: str, error: RuntimeError) -> EngineFailed:

@@ -6,7 +6,9 @@ looks at the most likely tokens first and only sorts more when those do not hold
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Sequence as Seq
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +16,18 @@ from numpy.typing import NDArray
 from adaptive_engine.engine.sequence import Sequence
 
 Logits = NDArray[np.float32]
+TokenIds = NDArray[np.intp]
+_ANY: Mapping[int, TokenIds] = MappingProxyType({})
 # Nearly every nucleus fits; measured with 49k tokens, partition + sort of 256 costs a tenth of a full sort.
 _NUCLEUS_GUESS = 256
 _COLUMNS = 256
 
 
-def sample(logits: Logits, sequences: Seq[Sequence]) -> list[int | None]:
+def sample(logits: Logits, sequences: Seq[Sequence], allowed: Mapping[int, TokenIds] = _ANY) -> list[int | None]:
     """One token per row, None for a row that has no finite maximum.
 
-    `logits` is `[rows, vocabulary]`, float32, and is not changed; -inf is a token that cannot be drawn.
+    `logits` is `[rows, vocabulary]`, float32, and is not changed; -inf is a token that cannot be drawn. Rows in
+    `allowed` draw from these token ids only, which must be ascending.
     """
     if not sequences:
         return []
@@ -34,11 +39,28 @@ def sample(logits: Logits, sequences: Seq[Sequence]) -> list[int | None]:
         params = sequence.request.params
         if not sound[row]:
             tokens[row] = None
+        elif row in allowed:
+            tokens[row] = _sample_among(allowed[row], logits[row], sequence)
         elif params.temperature > 0:
             # The draw is taken even when it is not needed, so that a seed gives the same draws at every step.
             draw = sequence.rng.random()
             tokens[row] = _sample_row(logits[row], int(best[row]), params.temperature, params.top_p, draw)
     return tokens
+
+
+def _sample_among(ids: TokenIds, logits: Logits, sequence: Sequence) -> int | None:
+    """Only the allowed logits are looked at: often there are few."""
+    params = sequence.request.params
+    draw = sequence.rng.random() if params.temperature > 0 else 0.0
+    if len(ids) == 1:
+        return int(ids[0])
+    candidates = logits[ids]
+    best = int(candidates.argmax())
+    if not np.isfinite(candidates[best]):
+        return None
+    if params.temperature > 0:
+        return int(ids[_sample_row(candidates, best, params.temperature, params.top_p, draw)])
+    return int(ids[best])
 
 
 def _sample_row(logits: Logits, best: int, temperature: float, top_p: float, draw: float) -> int:

@@ -1,8 +1,9 @@
 """Decides which tokens of which sequences the next step computes.
 
-Running sequences decode first, one token each; then prompts get a budget of tokens, in chunks. So a long prompt never
-stalls running streams for longer than one chunk (Sarathi-Serve, 2024). Half of the budget is the oldest prompt's, which
-therefore always gets on; the other half goes to the shortest ones, so that nobody waits for a long prompt of another.
+Running sequences decode first: one token each, and what a grammar forces behind it. Then prompts get a budget of
+tokens, in chunks, so that a long prompt never stalls running streams for longer than one chunk (Sarathi-Serve, 2024).
+Half of the budget is the oldest prompt's, which therefore always gets on; the other half goes to the shortest ones, so
+that nobody waits for a long prompt of another.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class Scheduler:
         decoding = {part.sequence for part in slices}
         self._admit_waiting()
         prefilling = [sequence for sequence in self.running if sequence not in decoding]
-        budget = self._prefill_tokens_busy if slices else self._prefill_tokens
+        forced = sum(part.stop - part.start - 1 for part in slices)
+        # However much is forced, prompts get on.
+        budget = max(self._prefill_tokens_busy - forced, 1) if slices else self._prefill_tokens
         return slices + _share(budget, prefilling)
 
     def advance(self, part: Slice) -> None:
@@ -80,12 +83,19 @@ class Scheduler:
         self.pool.check()
 
     def _decodes(self) -> list[Slice]:
+        """The sampled token of each sequence whose prompt is computed, and the tokens that its grammar forces behind.
+
+        Sixteen forced tokens cost less than two steps of one. All forced ones of a step together count like a prompt.
+        """
         slices: list[Slice] = []
+        forced = self._prefill_tokens_busy
         for sequence in list(self.running):
-            if sequence.remaining != 1 or sequence not in self.running:
+            if sequence.computed < sequence.prompt_length - 1 or sequence not in self.running:
                 continue
-            if self._reserve(sequence, len(sequence.tokens)):
-                slices.append(Slice(sequence, sequence.computed, len(sequence.tokens)))
+            count = min(sequence.remaining, 1 + forced)
+            if self._reserve(sequence, sequence.computed + count):
+                forced -= count - 1
+                slices.append(Slice(sequence, sequence.computed, sequence.computed + count))
         # Making room may have preempted a sequence that already had its slice.
         return [part for part in slices if part.sequence.blocks]
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.kv_cache import BlockName
 from adaptive_engine.engine.stream import TokenStream
+
+if TYPE_CHECKING:
+    from adaptive_engine.grammar.constraint import Constraint
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class GenerationRequest:
     params: SamplingParams = SamplingParams()
     cache_salt: bytes = b""
     """Requests share cached prefixes only when their salts are equal; at most 64 bytes."""
+    constraint: Constraint | None = None
+    """The grammar that the answer has to match, at its start and for this generation alone; None is free text."""
 
 
 @dataclass(eq=False, slots=True)
@@ -44,7 +50,7 @@ class Sequence:
     Ranges of `tokens`, in order:
 
         [0, computed)         keys and values are in `blocks`
-        [computed, len)       to be computed; one token while decoding
+        [computed, len)       to be computed; while decoding the sampled token and those that its grammar forces
         [0, prompt_length)    the prompt; what follows was generated
     """
 
@@ -63,6 +69,8 @@ class Sequence:
     """Names of the computed full blocks."""
     cached_tokens: int = 0
     """Prompt tokens found in the cache at first admission."""
+    unsent: str = ""
+    """Text of the tokens that its grammar forced before the first sampled one."""
     preemptions: int = 0
     submitted_at: float = field(default_factory=time.perf_counter)
     admitted_at: float | None = None
@@ -76,6 +84,11 @@ class Sequence:
     def remaining(self) -> int:
         """Tokens whose keys and values are still to be computed."""
         return len(self.tokens) - self.computed
+
+    @property
+    def budget(self) -> int:
+        """Tokens that may still be generated."""
+        return self.max_new_tokens - self.generated
 
 
 @dataclass(slots=True)

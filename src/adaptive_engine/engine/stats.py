@@ -18,9 +18,13 @@ class EngineStats:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     generated_tokens: int = 0
+    forced_tokens: int = 0
+    """Those of the generated ones that a grammar left no choice about."""
     finished: int = 0
     cancelled: int = 0
     failed: int = 0
     preemptions: int = 0
     forward_seconds: float = 0.0
     """Time inside the model, to compare with the time around it."""
+    mask_seconds: float = 0.0
+    """Time for token masks, part of it while the model computes."""

@@ -1,22 +1,24 @@
 """Every failure of the SDK, as one family of exceptions. The names are those of OpenAI's library.
 
 AdaptiveSDKError
-└── APIError
-    ├── APIConnectionError               no answer came back
-    │   └── APITimeoutError              not within `timeout_secs`
-    ├── StreamInterruptedError           a stream ended before it was complete
-    └── APIStatusError                   the server answered with a failure
-        ├── BadRequestError          400
-        ├── AuthenticationError      401
-        ├── PermissionDeniedError    403
-        ├── NotFoundError            404
-        ├── RequestTimeoutError      408  the request body took too long
-        ├── ConflictError            409
-        ├── PayloadTooLargeError     413
-        ├── UnprocessableEntityError 422
-        ├── RateLimitError           429
-        ├── InternalServerError      500 and above, except
-        └── ServiceUnavailableError  503  busy, starting, or draining
+├── APIError
+│   ├── APIConnectionError               no answer came back
+│   │   └── APITimeoutError              not within `timeout_secs`
+│   ├── StreamInterruptedError           a stream ended before it was complete
+│   └── APIStatusError                   the server answered with a failure
+│       ├── BadRequestError          400
+│       ├── AuthenticationError      401
+│       ├── PermissionDeniedError    403
+│       ├── NotFoundError            404
+│       ├── RequestTimeoutError      408  the request body took too long
+│       ├── ConflictError            409
+│       ├── PayloadTooLargeError     413
+│       ├── UnprocessableEntityError 422
+│       ├── RateLimitError           429
+│       ├── InternalServerError      500 and above, except
+│       └── ServiceUnavailableError  503  busy, starting, or draining
+└── ResponseParseError                   the answer came, but is not what `parse` was to make of it
+    └── LengthFinishReasonError          because `max_tokens` cut it off
 
 Wrong arguments are a plain ValueError, raised before anything is sent.
 """
@@ -24,7 +26,10 @@ Wrong arguments are a plain ValueError, raised before anything is sent.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from adaptive_engine.wire.chat import ChatResponse
 
 
 class AdaptiveSDKError(Exception):
@@ -120,6 +125,28 @@ class InternalServerError(APIStatusError):
 
 class ServiceUnavailableError(APIStatusError):
     pass
+
+
+class ResponseParseError(AdaptiveSDKError):
+    """An answer, complete and paid for, that is not an instance of the class that it was to be.
+
+    Either the server could not enforce the schema (it says so in `response.warnings`), or the class checks what no
+    schema can say; the cause is Pydantic's error. `content` is the answer's text, `index` the number of the choice.
+    `response` is everything that came; None after a stream, whose chunks the caller has seen.
+    """
+
+    def __init__(
+        self, message: str, *, content: str = "", index: int = 0, response: ChatResponse | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.content = content
+        self.index = index
+        self.response = response
+
+
+class LengthFinishReasonError(ResponseParseError):
+    """`max_tokens`, or the model's context, ended the answer before its JSON was complete."""
 
 
 _BY_STATUS: dict[int, type[APIStatusError]] = {

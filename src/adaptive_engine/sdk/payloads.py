@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
 from adaptive_engine.sdk.errors import APIError, StreamInterruptedError, from_event
+from adaptive_engine.sdk.schemas import ResponseFormatInput
 from adaptive_engine.sdk.settings import Timeout
 from adaptive_engine.wire.chat import ChatChunk
 
@@ -20,8 +21,6 @@ T = TypeVar("T", bound=BaseModel)
 
 MessageInput = Mapping[str, Any] | BaseModel
 """`{"role": ..., "content": ...}`, or a message of an earlier response."""
-ResponseFormatInput = type[BaseModel] | Mapping[str, Any]
-"""A Pydantic class, or the wire's own `{"type": "json_schema", "json_schema": {"name", "schema"}}`."""
 TimeInput = datetime | str | int
 """A datetime (local time when it has no zone), RFC 3339 text, or milliseconds since the Unix epoch."""
 
@@ -51,13 +50,12 @@ class InteractionFilters(TypedDict, total=False):
     user: str | UUID
 
 
-class ChatOptions(TypedDict, total=False):
-    """The keyword arguments of `chat.create` besides `stream`; that method documents them."""
+class ParseOptions(TypedDict, total=False):
+    """The keyword arguments of `chat.parse` besides `response_format`; `chat.create` documents them."""
 
     model: str | None
     project: str | None
     use_case: str | None
-    stream_include_usage: bool | None
     stop: str | Sequence[str] | None
     max_tokens: int | None
     temperature: float | None
@@ -68,7 +66,8 @@ class ChatOptions(TypedDict, total=False):
     user: str | UUID | None
     labels: Mapping[str, str] | None
     store: bool | None
-    response_format: ResponseFormatInput | None
+    strict: bool | None
+    complete: bool | None
     ab_campaign: str | None
     max_ttft_ms: int | None
     system_prompt_args: Mapping[str, Any] | None
@@ -76,6 +75,13 @@ class ChatOptions(TypedDict, total=False):
     extra_body: Mapping[str, Any] | None
     extra_headers: Mapping[str, str] | None
     timeout_secs: Timeout
+
+
+class ChatOptions(ParseOptions, total=False):
+    """The keyword arguments of `chat.create` besides `stream`; that method documents them."""
+
+    stream_include_usage: bool | None
+    response_format: ResponseFormatInput | None
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:
@@ -142,16 +148,6 @@ def messages_body(messages: Sequence[MessageInput]) -> list[Any]:
     return [_without_none(message) if isinstance(message, BaseModel) else message for message in messages]
 
 
-def response_format_body(response_format: ResponseFormatInput | None) -> Mapping[str, Any] | None:
-    """A Pydantic class becomes its JSON schema; objects take no keys but the declared ones, as the class would."""
-    if not isinstance(response_format, type):
-        return response_format
-    if not issubclass(response_format, BaseModel):
-        raise ValueError(f"response_format is {response_format!r}; give a Pydantic model class or a dict")
-    schema = _closed(response_format.model_json_schema())
-    return {"type": "json_schema", "json_schema": {"name": response_format.__name__, "schema": schema}}
-
-
 def feedback_body(feedback: Mapping[str, Any]) -> dict[str, Any]:
     """A score inside `interactions.create`; `feedback_key` is what `log_metric` calls the wire's `metric`."""
     body = dict(feedback)
@@ -206,19 +202,3 @@ def time_text(value: TimeInput | None) -> str | None:
 
 def _without_none(message: BaseModel) -> dict[str, Any]:
     return message.model_dump(mode="json", exclude_none=True)
-
-
-# What these keywords hold are values, not schemas.
-_VALUE_KEYWORDS = frozenset({"default", "const", "enum", "examples"})
-
-
-def _closed(node: Any) -> Any:
-    """The schema with `additionalProperties: false` on each object that declares properties and does not say."""
-    if isinstance(node, list):
-        return [_closed(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    closed = {key: value if key in _VALUE_KEYWORDS else _closed(value) for key, value in node.items()}
-    if closed.get("type") == "object" and isinstance(closed.get("properties"), dict):
-        closed.setdefault("additionalProperties", False)
-    return closed

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from adaptive_engine import __version__
 from adaptive_engine.server import errors, health
-from adaptive_engine.server.api import feedback, interactions
+from adaptive_engine.server.api import feedback, interactions, structured
 from adaptive_engine.server.context import Services
 from adaptive_engine.server.middleware import Authentication, BodyLimit, PathSpelling, RequestContext
 from adaptive_engine.server.openai import chat, models
@@ -37,6 +37,7 @@ def create_app(services: Services) -> ASGIApp:
         (models.router, "models"),
         (interactions.router, "interactions"),
         (feedback.router, "feedback"),
+        (structured.router, "structured output"),
     ):
         app.include_router(router, prefix=API_PREFIX, tags=[tag], dependencies=[Security(_BEARER)])
     settings = services.settings.server

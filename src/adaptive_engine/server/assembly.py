@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import structlog
 
 from adaptive_engine.errors import InvalidRequest
+from adaptive_engine.grammar.schemas import Schemas
 from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.server.lifespan import Services
 from adaptive_engine.services import models
@@ -15,6 +16,7 @@ from adaptive_engine.services.completions import Completions
 from adaptive_engine.services.engines import Engines
 from adaptive_engine.services.keys import KeyRing, load_pepper
 from adaptive_engine.services.routing import Routing
+from adaptive_engine.services.structured import StructuredOutput
 from adaptive_engine.settings import Settings
 from adaptive_engine.store import Database, Recorder, deployments, interactions
 
@@ -34,12 +36,15 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
         routing = Routing(database)
         recorder = Recorder(database)
         recorder.start()
+        schemas = Schemas()
         try:
-            completions = Completions(routing, engines, recorder)
-            yield Services(settings, database, recorder, keys, routing, engines, completions), new_key
+            structured = StructuredOutput(schemas)
+            completions = Completions(routing, engines, structured, recorder)
+            yield Services(settings, database, recorder, keys, routing, engines, structured, completions), new_key
         finally:
             # The loop that read their streams has ended, and with it every request: nothing is left to record.
             engines.close()
+            schemas.close()
             recorder.close()
     finally:
         database.close()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from adaptive_engine.services.completions import Completions
     from adaptive_engine.services.keys import KeyRing
     from adaptive_engine.services.routing import Routing
+    from adaptive_engine.services.structured import StructuredOutput
     from adaptive_engine.store import Database, Recorder
 
 
@@ -37,6 +38,7 @@ class Services:
     keys: KeyRing
     routing: Routing
     engines: Engines
+    structured: StructuredOutput
     completions: Completions
 
 

@@ -18,12 +18,14 @@ from adaptive_engine.engine import Delta, Engine, GenerationRequest, SamplingPar
 from adaptive_engine.errors import AdaptiveError, InternalError, InvalidRequest
 from adaptive_engine.services.engines import Engines
 from adaptive_engine.services.routing import Routing
+from adaptive_engine.services.structured import AnswerFormat, StructuredOutput, require_room
 from adaptive_engine.store.recorder import Recorder
 from adaptive_engine.types import (
     ChatMessage,
     Deployment,
     Interaction,
     InteractionState,
+    Notice,
     Principal,
     Usage,
     now_ms,
@@ -44,7 +46,6 @@ _MAX_UNKNOWN = 20
 
 # Accepted for compatibility, not acted on yet: named in `warnings` when set to something that would have an effect.
 _NOT_ENFORCED = {
-    "response_format": "The schema is not enforced by this version; the answer is free text.",
     "ab_campaign": "A/B tests are not available in this version; the default routing was used.",
     "max_ttft_ms": "The time limit for the first token is not enforced by this version.",
     "system_prompt_args": "This deployment has no system prompt template; the arguments were not used.",
@@ -53,18 +54,6 @@ _NOT_ENFORCED = {
     "tools": "Tools are not available in this version.",
     "constrained_decoding": "Use response_format; constrained_decoding has no effect.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Something the request asked for that the answer does not reflect."""
-
-    code: str
-    message: str
-    param: str
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"code": self.code, "message": self.message, "param": self.param}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +69,9 @@ class Prepared:
     messages: list[dict[str, Any]]
     labels: dict[str, str]
     user: str | None
+    format: AnswerFormat
+    response_format: dict[str, Any] | None
+    """As the client sent it, for the record."""
     warnings: tuple[Notice, ...]
 
 
@@ -93,6 +85,9 @@ class Choice:
         self.message_id = f"msg-{row.id.hex}"
         self.pieces: list[str] = []
         self.recorded = False
+        self.schema_valid: bool | None = None
+        """What a validator said about the finished answer; None where the masks leave no doubt."""
+        self.notices: list[Notice] = []
 
     @property
     def text(self) -> str:
@@ -157,6 +152,8 @@ class Completion:
 
     async def _take(self, choice: Choice, delta: Delta) -> Delta:
         choice.pieces.append(delta.text)
+        if delta.finish_reason == "stop":
+            self._check(choice)
         if delta.finish_reason is not None and delta.usage is not None and delta.timings is not None:
             timings = {name: round(value, 3) for name, value in dataclasses.asdict(delta.timings).items()}
             choice.row = choice.ended(
@@ -169,6 +166,13 @@ class Completion:
                 await self._recorder.finish([choice.row])
             choice.recorded = True
         return delta
+
+    def _check(self, choice: Choice) -> None:
+        choice.schema_valid, violation = self.prepared.format.verdict(choice.text)
+        if violation is not None:
+            notice = Notice("schema_violated", violation, f"choices[{choice.index}].message.content")
+            choice.row = dataclasses.replace(choice.row, warnings=[*choice.row.warnings, notice.as_dict()])
+            choice.notices.append(notice)
 
     async def _abandon(self, state: InteractionState, error: dict[str, Any] | None) -> None:
         open_choices = [choice for choice in self.choices if not choice.recorded]
@@ -185,9 +189,10 @@ class Completion:
 class Completions:
     """Starts completions. One per server."""
 
-    def __init__(self, routing: Routing, engines: Engines, recorder: Recorder) -> None:
+    def __init__(self, routing: Routing, engines: Engines, structured: StructuredOutput, recorder: Recorder) -> None:
         self._routing = routing
         self._engines = engines
+        self._structured = structured
         self._recorder = recorder
 
     async def start(self, principal: Principal, request: ChatRequest, request_id: str) -> Completion:
@@ -213,17 +218,28 @@ class Completions:
             prompt = engine.render(turns)
         else:
             prompt = await asyncio.to_thread(engine.render, turns)
+        wanted = await self._structured.prepare(request.response_format, deployment, engine)
+        params = _sampling(request, engine.recommended)
+        room = engine.room(prompt)
+        require_room(wanted, min(params.max_tokens or room, room))
+        warnings = [*wanted.notices, *_warnings(request)]
+        if params.stop and wanted.masked:
+            # Cut at a stop sequence, JSON would no longer parse, though its finish_reason would promise that it does.
+            params = dataclasses.replace(params, stop=())
+            warnings.append(Notice("not_applied", "Stop sequences do not cut structured output.", "stop"))
         return Prepared(
             deployment=deployment,
             session_id=request.session_id or uuid7(),
             prompt=prompt,
-            params=_sampling(request, engine.recommended),
+            params=params,
             choices=request.n or 1,
             store=request.store is not False,
             messages=[message.model_dump(mode="json", exclude_none=True) for message in request.messages],
             labels={**(request.metadata or {}), **(request.labels or {})},
             user=request.user,
-            warnings=tuple(_warnings(request)),
+            format=wanted,
+            response_format=_response_format(request),
+            warnings=tuple(warnings),
         )
 
     def _admit(self, prepared: Prepared, engine: Engine, request_id: str) -> list[Choice]:
@@ -234,7 +250,12 @@ class Completions:
             for index in range(prepared.choices):
                 params = _for_choice(prepared.params, index)
                 stream = engine.submit(
-                    GenerationRequest(prepared.prompt, params, cache_salt=prepared.deployment.project.id.bytes)
+                    GenerationRequest(
+                        prepared.prompt,
+                        params,
+                        cache_salt=prepared.deployment.project.id.bytes,
+                        constraint=prepared.format.constraint(),
+                    )
                 )
                 choices.append(Choice(index, stream, _pending_row(prepared, params, index, request_id, digest)))
         except AdaptiveError:
@@ -260,7 +281,7 @@ def _pending_row(prepared: Prepared, params: SamplingParams, index: int, request
         choice_index=index,
         user=prepared.user,
         labels=prepared.labels,
-        parameters={name: value for name, value in dataclasses.asdict(params).items() if value not in _UNSET},
+        parameters=_parameters(params, prepared.response_format),
         usage=Usage(prompt_tokens=len(prepared.prompt)),
         warnings=[notice.as_dict() for notice in prepared.warnings],
         prompt_hash=digest,
@@ -285,6 +306,17 @@ def _sampling(request: ChatRequest, recommended: SamplingParams) -> SamplingPara
     )
 
 
+def _parameters(params: SamplingParams, response_format: dict[str, Any] | None) -> dict[str, Any]:
+    """What is stored, so that the answer can be reproduced."""
+    given = {name: value for name, value in dataclasses.asdict(params).items() if value not in _UNSET}
+    return given if response_format is None else {**given, "response_format": response_format}
+
+
+def _response_format(request: ChatRequest) -> dict[str, Any] | None:
+    wanted = request.response_format
+    return None if wanted is None else wanted.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
 def _for_choice(params: SamplingParams, index: int) -> SamplingParams:
     """Choices of one request differ by their seed."""
     if index == 0 or params.seed is None:
@@ -306,18 +338,8 @@ def _refuse_images(request: ChatRequest, deployment: Deployment) -> None:
 
 def _warnings(request: ChatRequest) -> list[Notice]:
     found = []
-    wanted = request.response_format
-    if wanted is not None and wanted.type != "text":
-        if (wanted.json_schema or {}).get("strict") is True:
-            raise InvalidRequest(
-                "A strict response_format cannot be enforced by this version. "
-                "Leave `strict` out to get an unconstrained answer with a warning.",
-                code="unsupported_response_format",
-                param="response_format.json_schema.strict",
-            )
-        found.append(Notice("not_enforced", _NOT_ENFORCED["response_format"], "response_format"))
     for name, message in _NOT_ENFORCED.items():
-        if name != "response_format" and _would_matter(getattr(request, name)):
+        if _would_matter(getattr(request, name)):
             found.append(Notice("not_enforced", message, name))
     unknown = sorted(_unknown_fields(request))
     for path in unknown[:_MAX_UNKNOWN]:
@@ -338,6 +360,10 @@ def _unknown_fields(request: ChatRequest) -> set[str]:
     places += [("messages[].", message.model_extra) for message in request.messages]
     if request.stream_options is not None:
         places.append(("stream_options.", request.stream_options.model_extra))
+    if request.response_format is not None:
+        places.append(("response_format.", request.response_format.model_extra))
+        if request.response_format.json_schema is not None:
+            places.append(("response_format.json_schema.", request.response_format.json_schema.model_extra))
     return {
         f"{place}{name[:64]}"
         for place, extra in places

@@ -81,6 +81,13 @@ class Routing:
         snapshot = self._current()
         return [d for p in self.projects(principal) for d in snapshot.deployments.get(p.id, {}).values()]
 
+    def first_default(self, principal: Principal) -> Deployment:
+        """A default model that the caller may use, for questions that any model can answer. Raises NotFound."""
+        for deployment in self.deployments(principal):
+            if deployment.is_default:
+                return deployment
+        raise NotFound("No project of this key has a default model. Name a model.", code="no_default_model")
+
     def _hint(self, principal: Principal, wanted: str) -> str:
         """What the caller may have meant, among what the caller may see."""
         for deployment in self.deployments(principal):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 MAX_MESSAGES = 4096
 MAX_LABELS = 64
@@ -70,13 +70,33 @@ class StreamOptions(BaseModel):
     include_usage: bool | None = None
 
 
+class JsonSchemaFormat(BaseModel):
+    """The envelope of a JSON schema; OpenAI's, plus `complete`."""
+
+    model_config = ConfigDict(extra="allow", strict=True, protected_namespaces=())
+
+    name: Annotated[str, StringConstraints(max_length=256)] | None = None
+    description: str | None = None
+    schema_: Annotated[dict[str, Any] | bool, Field(alias="schema")]
+    strict: bool | None = None
+    """Refuse the request when anything of the schema cannot be enforced, rather than warn."""
+    complete: bool | None = None
+    """Close the JSON before `max_tokens` runs out."""
+
+
 class ResponseFormat(BaseModel):
     """`text`, `json_object`, or `json_schema` with its envelope."""
 
     model_config = ConfigDict(extra="allow")
 
     type: Literal["text", "json_object", "json_schema"]
-    json_schema: dict[str, Any] | None = None
+    json_schema: JsonSchemaFormat | None = None
+
+    @model_validator(mode="after")
+    def _schema_is_there(self) -> ResponseFormat:
+        if self.type == "json_schema" and self.json_schema is None:
+            raise ValueError('`json_schema` is required: {"name": ..., "schema": {...}}')
+        return self
 
 
 class ChatRequest(BaseModel):
@@ -153,6 +173,8 @@ class Choice(BaseModel):
     finish_reason: str | None = None
     completion_id: UUID
     model: str
+    schema_valid: bool | None = None
+    """Whether the finished answer is valid, where masks could not enforce all of its schema."""
 
 
 class ChatResponse(BaseModel):
@@ -178,6 +200,7 @@ class ChunkChoice(BaseModel):
     finish_reason: str | None = None
     completion_id: UUID
     model: str | None = None
+    schema_valid: bool | None = None
 
 
 class ChatChunk(BaseModel):

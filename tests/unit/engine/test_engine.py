@@ -194,7 +194,7 @@ async def test_a_failing_step_fails_its_requests_and_not_the_next(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(engine._runner, "run", lambda slices: 1 / 0)
+        broken.setattr(engine._runner, "start", lambda slices: 1 / 0)
         streams = [engine.submit(request(engine, question)) for question in QUESTIONS[:3]]
         for stream in streams:
             with pytest.raises(EngineFailed):

@@ -148,17 +148,20 @@ def error_body(message: str, **fields: str | None) -> dict[str, Any]:
     return {"error": {"message": message, "type": None, "param": None, "code": None, **fields}}
 
 
-def answer(text: str = "Hello.") -> Reply:
-    choice = {
-        "index": 0,
-        "message": {"id": "m", "role": "assistant", "content": text},
-        "finish_reason": "stop",
-        "completion_id": COMPLETION,
-        "model": "smollm2",
-    }
-    return Reply(
-        {"id": "c", "created": 1, "model": "smollm2", "session_id": SESSION, "choices": [choice], "usage": USAGE}
-    )
+def answer(*texts: str, finish_reason: str = "stop", **fields: Any) -> Reply:
+    """A choice for each text; `fields` are further ones of the body."""
+    choices = [
+        {
+            "index": index,
+            "message": {"id": "m", "role": "assistant", "content": text},
+            "finish_reason": finish_reason,
+            "completion_id": COMPLETION,
+            "model": "smollm2",
+        }
+        for index, text in enumerate(texts or ["Hello."])
+    ]
+    body = {"id": "c", "created": 1, "model": "smollm2", "session_id": SESSION, "choices": choices, "usage": USAGE}
+    return Reply({**body, **fields})
 
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import enum
 import inspect
 import json
 from pathlib import Path
@@ -8,11 +7,10 @@ from typing import Any, get_type_hints
 from uuid import UUID, uuid4
 
 import pytest
-from pydantic import BaseModel, ConfigDict
 
 from adaptive_engine.sdk import APIError
 from adaptive_engine.sdk._async.chat import AsyncChat
-from adaptive_engine.sdk.payloads import ChatOptions
+from adaptive_engine.sdk.payloads import ChatOptions, ParseOptions
 from adaptive_engine.wire.chat import ChatRequest, ChatResponse, Message
 from unit.sdk.both import result
 from unit.sdk.scripted import COMPLETION, SESSION, Reply, ScriptedServer, answer
@@ -110,44 +108,6 @@ async def test_messages_may_be_typed(server: ScriptedServer, client) -> None:
     assert server.last.body["messages"][1] == {"id": "m", "role": "assistant", "content": "Hello."}
 
 
-class Colour(enum.StrEnum):
-    RED = "red"
-
-
-class Point(BaseModel):
-    x: int
-    colour: Colour = Colour.RED
-    children: list[Point] = []
-    notes: dict[str, str] = {}
-
-
-class Loose(BaseModel):
-    model_config = ConfigDict(extra="allow")
-    x: int
-
-
-async def test_pydantic_class_becomes_a_schema(server: ScriptedServer, client) -> None:
-    await result(client.chat.create(HELLO, response_format=Point))
-    sent = server.last.body["response_format"]
-    assert (sent["type"], sent["json_schema"]["name"]) == ("json_schema", "Point")
-    schema = sent["json_schema"]["schema"]
-    point = schema["$defs"]["Point"]
-    assert point["required"] == ["x"]
-    assert point["additionalProperties"] is False
-    assert point["properties"]["notes"]["additionalProperties"] == {"type": "string"}
-
-
-async def test_extra_keys_are_closed_only_where_the_class_does_not_ask_for_them(server, client) -> None:
-    await result(client.chat.create(HELLO, response_format=Loose))
-    assert server.last.body["response_format"]["json_schema"]["schema"]["additionalProperties"] is True
-
-
-async def test_other_classes_are_refused(server: ScriptedServer, client) -> None:
-    with pytest.raises(ValueError, match="response_format"):
-        await result(client.chat.create(HELLO, response_format=int))
-    assert server.received == []
-
-
 @pytest.mark.parametrize("content", [b"<html>hi</html>", b"{}", b""])
 async def test_foreign_answer_is_an_error(server: ScriptedServer, client, content: bytes) -> None:
     server.replies(Reply(content=content, headers={"x-request-id": "r1"}))
@@ -160,3 +120,4 @@ async def test_foreign_answer_is_an_error(server: ScriptedServer, client, conten
 def test_options_of_the_overloads_are_those_of_the_method() -> None:
     arguments = inspect.signature(AsyncChat.create).parameters.keys() - {"self", "messages", "stream"}
     assert arguments == get_type_hints(ChatOptions).keys()
+    assert arguments - {"response_format", "stream_include_usage"} == get_type_hints(ParseOptions).keys()

@@ -80,6 +80,13 @@ def test_errors_survive_pickling() -> None:
     assert (str(copy), copy.status_code, copy.code, copy.request_id) == (str(error), 404, "c", "r1")
 
 
+def test_errors_about_parsing_survive_pickling() -> None:
+    error = errors.LengthFinishReasonError("cut", content="{", index=1)
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is errors.LengthFinishReasonError
+    assert (str(copy), copy.content, copy.index, copy.response) == ("cut", "{", 1, None)
+
+
 @pytest.mark.parametrize(
     "error",
     [

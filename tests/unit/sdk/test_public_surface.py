@@ -50,7 +50,7 @@ def test_both_clients_offer_the_same() -> None:
     blocking, asynchronous = sdk.Adaptive(api_key="key"), sdk.AsyncAdaptive(api_key="key")
     assert surface(blocking) == surface(asynchronous)
     assert surface(blocking) == {
-        "chat": {"create"},
+        "chat": {"create", "parse"},
         "interactions": {"create", "get", "list"},
         "feedback": {"register_key", "log_metric", "get_key", "list_keys"},
         "models": {"list"},

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import httpx2
+from pydantic import TypeAdapter
 
 from adaptive_engine.sdk.errors import APITimeoutError, StreamInterruptedError
+from adaptive_engine.sdk.parsing import Transcript
 from adaptive_engine.sdk.payloads import decode_chunk
 from adaptive_engine.wire.chat import ChatChunk
+
+T = TypeVar("T")
 
 
 class AsyncChatStream:
@@ -30,6 +34,7 @@ class AsyncChatStream:
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
         self._chunks = _read(response, self.request_id)
+        self._transcript = Transcript()
         self._closed = False
 
     @property
@@ -44,7 +49,19 @@ class AsyncChatStream:
     async def __anext__(self) -> ChatChunk:
         if self._closed:
             raise StopAsyncIteration
-        return await anext(self._chunks)
+        chunk = await anext(self._chunks)
+        self._transcript.add(chunk)
+        return chunk
+
+    async def parse(self, kind: type[T] | TypeAdapter[T], index: int = 0) -> T | None:
+        """Read what is left of the stream, then give choice `index` as a `kind`: the class that was `response_format`.
+
+        Its chunks, pieces of JSON, need not parse. Raises what the iteration raises, StreamInterruptedError for a
+        stream that was closed early, and ResponseParseError or LengthFinishReasonError as `chat.parse` does.
+        """
+        async for _ in self:
+            pass
+        return self._transcript.parsed(kind, index, self.request_id)
 
     async def __aenter__(self) -> Self:
         return self

@@ -4,29 +4,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Literal, TypeVar, Unpack, overload
 from uuid import UUID
+
+from pydantic import TypeAdapter
 
 from adaptive_engine.sdk._sync.stream import ChatStream
 from adaptive_engine.sdk.http import Call
+from adaptive_engine.sdk.parsing import ParsedChatResponse, parsed_response
 from adaptive_engine.sdk.payloads import (
     ChatOptions,
     MessageInput,
-    ResponseFormatInput,
+    ParseOptions,
     decode,
     encode,
     messages_body,
     model_name,
     optional_text,
-    response_format_body,
     unexpected_answer,
     uuid_text,
 )
+from adaptive_engine.sdk.schemas import ResponseFormatInput, response_format_body, type_adapter
 from adaptive_engine.sdk.settings import NOT_GIVEN, Timeout, choose_project
 from adaptive_engine.wire.chat import ChatResponse
 
 if TYPE_CHECKING:
     from adaptive_engine.sdk._sync.client import Adaptive
+
+T = TypeVar("T")
 
 
 class Chat:
@@ -74,6 +79,8 @@ class Chat:
         labels: Mapping[str, str] | None = None,
         store: bool | None = None,
         response_format: ResponseFormatInput | None = None,
+        strict: bool | None = None,
+        complete: bool | None = None,
         ab_campaign: str | None = None,
         max_ttft_ms: int | None = None,
         system_prompt_args: Mapping[str, object] | None = None,
@@ -92,9 +99,14 @@ class Chat:
         conversation; a cached prompt is shared with any request of the project that begins alike. `labels` are stored
         with the interaction, `store=False` stores nothing.
 
-        Sent, but without effect until the server supports them; it says so in the answer's `warnings`:
-        `response_format` (a Pydantic class or the wire's dict; refused when `strict`), `ab_campaign`, `max_ttft_ms`
-        and `system_prompt_args`.
+        `response_format` makes the answer JSON of that shape: a Pydantic class, another type that Pydantic knows
+        (`list[Item]`, a dataclass; unions as `TypeAdapter(Item | None)`), or the wire's dict. The answer's `content` is
+        text that always parses, except where `finish_reason` is "length": it may then stop in the middle.
+        `complete=True` has the server close the JSON before `max_tokens` runs out. What cannot be enforced is named in
+        the answer's `warnings`; with `strict=True` it is a BadRequestError. `parse` also makes the object.
+
+        Sent, but without effect until the server supports them; it says so in the answer's `warnings`: `ab_campaign`,
+        `max_ttft_ms` and `system_prompt_args`.
 
         `extra_body` adds or replaces fields of the request, `extra_headers` its headers. `timeout_secs` overrides the
         client's (None: no limit).
@@ -118,7 +130,7 @@ class Chat:
             "user": optional_text(user),
             "labels": labels,
             "store": store,
-            "response_format": response_format_body(response_format),
+            "response_format": response_format_body(response_format, strict=strict, complete=complete),
             "ab_campaign": ab_campaign,
             "max_ttft_ms": max_ttft_ms,
             "system_prompt_args": system_prompt_args,
@@ -133,6 +145,34 @@ class Chat:
             stream=stream,
         )
         return self._stream(call) if stream else decode(ChatResponse, self._client._send(call))
+
+    def parse(
+        self,
+        messages: Sequence[MessageInput],
+        *,
+        response_format: type[T] | TypeAdapter[T],
+        **options: Unpack[ParseOptions],
+    ) -> ParsedChatResponse[T]:
+        """Generate an answer as an instance of `response_format`, which is in each choice's `message.parsed`.
+
+            answer = client.chat.parse(messages, response_format=Invoice)
+            print(answer.choices[0].message.parsed.total)
+
+        Takes the arguments of `create`, but no streams and no dict as `response_format`. `parsed` is None only for an
+        answer without any text.
+
+        Raises LengthFinishReasonError when `max_tokens` cut an answer off (`complete=True` avoids that), and
+        ResponseParseError when one is not valid for the class: a schema cannot say all that a class checks. Both carry
+        the whole response; of `n` answers, one that fails is enough. Else it raises what `create` raises.
+        """
+        # What nothing can be parsed as is refused before anything is sent.
+        type_adapter(response_format)
+        # Here and not in `create`, so that a warning about `use_case` points to the caller.
+        options["project"] = choose_project(
+            options.get("project"), options.pop("use_case", None), self._client.default_project
+        )
+        response = self.create(messages, stream=False, response_format=response_format, **options)
+        return parsed_response(response, response_format)
 
     def _stream(self, call: Call) -> ChatStream:
         response = self._client._send(call)

@@ -6,13 +6,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import httpx2
+from pydantic import TypeAdapter
 
 from adaptive_engine.sdk.errors import APITimeoutError, StreamInterruptedError
+from adaptive_engine.sdk.parsing import Transcript
 from adaptive_engine.sdk.payloads import decode_chunk
 from adaptive_engine.wire.chat import ChatChunk
+
+T = TypeVar("T")
 
 
 class ChatStream:
@@ -31,6 +35,7 @@ class ChatStream:
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
         self._chunks = _read(response, self.request_id)
+        self._transcript = Transcript()
         self._closed = False
 
     @property
@@ -45,7 +50,19 @@ class ChatStream:
     def __next__(self) -> ChatChunk:
         if self._closed:
             raise StopIteration
-        return next(self._chunks)
+        chunk = next(self._chunks)
+        self._transcript.add(chunk)
+        return chunk
+
+    def parse(self, kind: type[T] | TypeAdapter[T], index: int = 0) -> T | None:
+        """Read what is left of the stream, then give choice `index` as a `kind`: the class that was `response_format`.
+
+        Its chunks, pieces of JSON, need not parse. Raises what the iteration raises, StreamInterruptedError for a
+        stream that was closed early, and ResponseParseError or LengthFinishReasonError as `chat.parse` does.
+        """
+        for _ in self:
+            pass
+        return self._transcript.parsed(kind, index, self.request_id)
 
     def __enter__(self) -> Self:
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import orjson
@@ -17,7 +17,7 @@ from adaptive_engine.server.context import PrincipalDep, ServicesDep
 from adaptive_engine.server.errors import error_response, parse
 from adaptive_engine.server.sse import DONE, STOPPING_ERROR, ClientLeft, EventStream, event, until_disconnect
 from adaptive_engine.services.completions import Choice, Completion
-from adaptive_engine.types import Usage, uuid7
+from adaptive_engine.types import Notice, Usage, uuid7
 from adaptive_engine.wire.chat import ChatRequest, ChatResponse
 from adaptive_engine.wire.errors import ErrorBody
 
@@ -110,14 +110,20 @@ def _body(completion: Completion) -> dict[str, Any]:
                 "finish_reason": choice.row.finish_reason,
                 "completion_id": str(choice.row.id),
                 "model": model,
+                **_verdict(choice),
             }
             for choice in completion.choices
         ],
         "usage": _usage(completion.usage),
     }
-    if completion.prepared.warnings:
-        body["warnings"] = [notice.as_dict() for notice in completion.prepared.warnings]
+    warnings = [*completion.prepared.warnings, *(notice for choice in completion.choices for notice in choice.notices)]
+    if warnings:
+        body["warnings"] = [notice.as_dict() for notice in warnings]
     return body
+
+
+def _verdict(choice: Choice) -> dict[str, bool]:
+    return {} if choice.schema_valid is None else {"schema_valid": choice.schema_valid}
 
 
 class _Framer:
@@ -148,18 +154,25 @@ class _Framer:
         )
 
     def text(self, choice: Choice, delta: Delta) -> bytes:
-        reason = b"null" if delta.finish_reason is None else orjson.dumps(delta.finish_reason)
-        head = self._choices[choice.index]
-        return b'%b%b},"finish_reason":%b}],"usage":null}\n\n' % (head, orjson.dumps(delta.text), reason)
+        head, content = self._choices[choice.index], orjson.dumps(delta.text)
+        if delta.finish_reason is None:
+            return b'%b%b},"finish_reason":null}],"usage":null}\n\n' % (head, content)
+        end = orjson.dumps({"finish_reason": delta.finish_reason, **_verdict(choice)})[1:-1]
+        return b'%b%b},%b}],"usage":null%b}\n\n' % (head, content, end, _warnings(choice.notices))
 
     def first(self, choice: Choice) -> bytes:
         """The chunk that names the role, before any text; it carries the warnings."""
-        warnings = [notice.as_dict() for notice in self._completion.prepared.warnings]
-        tail = b',"warnings":' + orjson.dumps(warnings) if warnings else b""
+        tail = _warnings(self._completion.prepared.warnings)
         return b'%b""},"finish_reason":null}],"usage":null%b}\n\n' % (self._choices[choice.index], tail)
 
     def usage(self) -> bytes:
         return b'%b,"choices":[],"usage":%b}\n\n' % (self._head, orjson.dumps(_usage(self._completion.usage)))
+
+
+def _warnings(notices: Iterable[Notice]) -> bytes:
+    """The `warnings` of a chunk with its comma, or nothing."""
+    warnings = [notice.as_dict() for notice in notices]
+    return b',"warnings":' + orjson.dumps(warnings) if warnings else b""
 
 
 async def _frames(completion: Completion, include_usage: bool) -> AsyncIterator[bytes]:

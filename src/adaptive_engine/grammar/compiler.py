@@ -1,0 +1,93 @@
+"""From a client's schema to a grammar for a model, within limits of time and memory.
+
+A child process looks at the schema first: whatever that costs, it costs the child. What is compiled here, for the
+model's tokens and without holding the interpreter, is known to be cheap by then.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property, lru_cache
+from typing import Any
+
+from adaptive_engine.grammar.checker import Checked, Checkers
+from adaptive_engine.grammar.closing import Preference, find_completion
+from adaptive_engine.grammar.constraint import Constraint
+from adaptive_engine.grammar.masks import Grammar, GrammarError, Vocabulary
+from adaptive_engine.grammar.schema.limits import DEFAULT, SchemaLimits
+from adaptive_engine.grammar.schema.report import Normalised, SchemaRefused
+from adaptive_engine.grammar.validator import Validator
+from adaptive_engine.grammar.worker import probe
+
+# No answer that takes more tokens is looked for when an answer is to be closed in time.
+_LONGEST_COMPLETION = 4096
+
+
+class CompiledSchema:
+    """A schema that was checked, and compiled for one vocabulary."""
+
+    def __init__(self, schema: Any, checked: Checked, grammar: Grammar | None) -> None:
+        self.normalised: Normalised = checked.normalised
+        self.unexpressed = checked.unexpressed
+        """Why nothing of the schema can be enforced, if that is so."""
+        self.grammar = grammar
+        """None exactly if there is `unexpressed`."""
+        self.validator = Validator(schema)
+        """For finished answers."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether the grammar enforces all of the schema."""
+        return self.grammar is not None and self.normalised.exact
+
+    @cached_property
+    def completion(self) -> list[int] | None:
+        """A short answer, so that its length is an upper bound of what is needed; None when none was found.
+
+        Takes up to some tenths of a second.
+        """
+        if self.grammar is None:
+            return None
+        return find_completion(self.grammar.start(), _preference(self.grammar.vocabulary), _LONGEST_COMPLETION)
+
+    def constraint(self, *, closed: bool = False) -> Constraint:
+        """For one generation. With `closed` the answer is complete before its budget ends; there is a `completion`."""
+        assert self.grammar is not None
+        constraint = Constraint(self.grammar)
+        if closed:
+            assert self.completion is not None
+            constraint.keep_closable(self.completion, _preference(self.grammar.vocabulary))
+        return constraint
+
+
+def compile_schema(text: str, schema: Any, vocabulary: Vocabulary, checkers: Checkers) -> CompiledSchema:
+    """Check and compile; blocks for milliseconds. `text` is the JSON of `schema`. Raises SchemaRefused, CheckerBusy."""
+    checked = checkers.check(text)
+    if checked.unexpressed is not None:
+        return CompiledSchema(schema, checked, None)
+    try:
+        grammar = Grammar.compile(checked.normalised.schema, vocabulary)
+        # Limits on masks are met earlier with a model's tokens than with bytes.
+        probe(grammar)
+    except GrammarError as exc:
+        reason = f"Its masks take too long for this model: {' '.join(str(exc).split())[:200]}"
+        raise SchemaRefused("schema_too_complex", "", reason) from exc
+    return CompiledSchema(schema, checked, grammar)
+
+
+def schema_text(schema: Any, limits: SchemaLimits = DEFAULT) -> str:
+    """Compact JSON of a schema. Raises SchemaRefused for one that is too large or too deep to look at."""
+    try:
+        text = json.dumps(schema, separators=(",", ":"))
+    except RecursionError:
+        raise SchemaRefused("schema_too_complex", "", f"It is nested deeper than {limits.depth} levels.") from None
+    if len(text) > limits.size:
+        raise SchemaRefused(
+            "schema_too_complex", "", f"It has {len(text):,} bytes of JSON; at most {limits.size:,} are taken."
+        )
+    return text
+
+
+@lru_cache(maxsize=8)
+def _preference(vocabulary: Vocabulary) -> Preference:
+    return Preference(vocabulary)

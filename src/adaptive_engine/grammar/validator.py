@@ -1,0 +1,46 @@
+"""Checks a finished answer against the client's schema, for what the masks did not enforce."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema_rs
+
+# Linear in the text; what needs look-around is tried with backtracking, of which there is an end.
+_PATTERNS = (
+    jsonschema_rs.RegexOptions(size_limit=1 << 20, dfa_size_limit=1 << 22),
+    jsonschema_rs.FancyRegexOptions(backtrack_limit=100_000, size_limit=1 << 20, dfa_size_limit=1 << 22),
+)
+
+
+class Validator:
+    """The client's schema as it was sent, with its formats asserted."""
+
+    def __init__(self, schema: Any) -> None:
+        self._validator: jsonschema_rs.Validator | None = None
+        self._problem = ""
+        for patterns in _PATTERNS:
+            try:
+                self._validator = jsonschema_rs.validator_for(
+                    schema, validate_formats=True, pattern_options=patterns, offline=True
+                )
+            except (ValueError, jsonschema_rs.ReferencingError) as exc:
+                self._problem = str(exc)[:300]
+            else:
+                break
+
+    def violation(self, text: str) -> str | None:
+        """Where and why `text`, a complete answer, breaks the schema; None when it does not."""
+        if self._validator is None:
+            return f"The answer could not be checked: {self._problem}"
+        try:
+            instance = json.loads(text)
+        except ValueError:
+            return "The answer is not JSON."
+        try:
+            self._validator.validate(instance)
+        except jsonschema_rs.ValidationError as exc:
+            place = "".join(f"/{part}" for part in exc.instance_path)
+            return f"{place or 'The answer'}: {exc.message[:300]}"
+        return None

@@ -1,0 +1,158 @@
+"""The child process that looks at schemas first: `python -m adaptive_engine.grammar.worker CPU_SECONDS BYTES`.
+
+Nobody vouches for a client's schema, and a small one can take a compiler minutes and gigabytes. So it is checked,
+rewritten and compiled here, within limits that cost this process its life and the server nothing.
+
+One line of JSON in, one out: `{"schema": ...}` is answered with `{"checked": ...}` or `{"refused": ...}`. A process
+that exceeds CPU_SECONDS for one line is ended by the signal SIGVTALRM.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import random
+import resource
+import signal
+import sys
+from typing import Any
+
+from adaptive_engine.grammar.masks import Grammar, GrammarError, Vocabulary
+from adaptive_engine.grammar.schema.lint import lint
+from adaptive_engine.grammar.schema.normalise import normalise
+from adaptive_engine.grammar.schema.report import Code, SchemaRefused
+
+# Below the server: its streams come first when there are not enough cores.
+_NICE = 5
+_PROBE_STEPS = 24
+
+# Beginnings of llguidance's messages; what is in neither list is something it cannot express.
+_CONTRADICTIONS = ("Unsatisfiable schema", "NoExtensionBias")
+_TOO_COMPLEX = (
+    "schema too large",
+    "Schema intersection stack level exceeded",
+    "initial lexer configuration",
+    "fuel exhausted",
+    "recursion limit exceeded",
+    "Parser Error",
+    "lexer error",
+    "too many",
+)
+
+
+def check(schema: Any, vocabulary: Vocabulary) -> dict[str, Any]:
+    """What became of `schema`: `schema`, `notes` and `enforced` of a Normalised, and `unexpressed`, why it cannot be
+    compiled at all, or None. Raises SchemaRefused.
+    """
+    lint(schema)
+    normalised = normalise(schema)
+    unexpressed = None
+    try:
+        probe(Grammar.compile(normalised.schema, vocabulary))
+    except GrammarError as exc:
+        code = _code(str(exc))
+        pointer = locate(normalised.schema, vocabulary)
+        if code is not None:
+            raise SchemaRefused(code, pointer, _readable(str(exc))) from exc
+        unexpressed = f"{_readable(str(exc))} (at {pointer or 'the root'})"
+    return {**dataclasses.asdict(normalised), "unexpressed": unexpressed}
+
+
+def probe(grammar: Grammar, steps: int = _PROBE_STEPS) -> None:
+    """Walk into the grammar at random: some schemas compile and fail at the first mask or the second.
+
+    Raises GrammarError.
+    """
+    choose = random.Random(0)
+    matcher = grammar.start()
+    for _ in range(steps):
+        matcher.take_forced(1000)
+        if matcher.finished:
+            return
+        allowed = matcher.allowed()
+        matcher.accept(int(allowed[choose.randrange(len(allowed))]))
+
+
+def locate(schema: dict[str, Any], vocabulary: Vocabulary) -> str:
+    """JSON pointer of the smallest part of `schema` that cannot be compiled by itself."""
+    pointer, part = "", schema
+    definitions: dict[str, Any] = {key: schema[key] for key in ("$schema", "$defs", "definitions") if key in schema}
+    while True:
+        for path, child in _children(part):
+            if not _compiles({**definitions, "allOf": [child]}, vocabulary):
+                pointer, part = pointer + path, child
+                break
+        else:
+            return pointer
+
+
+def _children(schema: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for key, value in schema.items():
+        if key in ("$defs", "definitions", "const", "enum", "default", "examples"):
+            continue
+        name = key.replace("~", "~0").replace("/", "~1")
+        if isinstance(value, dict):
+            if key in ("properties", "patternProperties"):
+                found += [
+                    (f"/{name}/{k.replace('~', '~0').replace('/', '~1')}", v)
+                    for k, v in value.items()
+                    if isinstance(v, dict)
+                ]
+            else:
+                found.append((f"/{name}", value))
+        elif isinstance(value, list):
+            found += [(f"/{name}/{at}", v) for at, v in enumerate(value) if isinstance(v, dict)]
+    return found
+
+
+def _compiles(schema: dict[str, Any], vocabulary: Vocabulary) -> bool:
+    try:
+        probe(Grammar.compile(schema, vocabulary), steps=2)
+    except GrammarError:
+        return False
+    return True
+
+
+def _code(message: str) -> Code | None:
+    if message.startswith(_CONTRADICTIONS):
+        return "unsatisfiable_schema"
+    if message.startswith(_TOO_COMPLEX):
+        return "schema_too_complex"
+    return None
+
+
+def _readable(message: str) -> str:
+    """The message in one line, without what only the compiler's authors understand."""
+    if message.startswith("NoExtensionBias"):
+        return "No text can match the schema."
+    return " ".join(message.split())[:300]
+
+
+def answer(line: str, vocabulary: Vocabulary) -> dict[str, Any]:
+    try:
+        return {"checked": check(json.loads(line)["schema"], vocabulary)}
+    except SchemaRefused as exc:
+        return {"refused": {"code": exc.code, "pointer": exc.pointer, "reason": exc.reason}}
+
+
+def main(arguments: list[str]) -> None:
+    cpu_seconds, most_bytes = float(arguments[0]), int(arguments[1])
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_DATA, (most_bytes, most_bytes))
+    os.nice(_NICE)
+    vocabulary = Vocabulary.of_bytes()
+    for line in sys.stdin:
+        signal.setitimer(signal.ITIMER_VIRTUAL, cpu_seconds)
+        reply = json.dumps(answer(line, vocabulary))
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        sys.stdout.write(reply + "\n")
+        sys.stdout.flush()
+        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > most_bytes // 2:
+            # Memory is rarely given back to the system; a fresh process is.
+            return
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,183 @@
+"""`response_format` of a request: what the answer has to match, and what of that can be promised."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from adaptive_engine.errors import InvalidRequest, Overloaded
+from adaptive_engine.grammar.checker import CheckerBusy
+from adaptive_engine.grammar.compiler import CompiledSchema
+from adaptive_engine.grammar.inspection import Inspection
+from adaptive_engine.grammar.schema.report import SchemaRefused
+from adaptive_engine.grammar.schemas import Schemas
+from adaptive_engine.types import Deployment, Notice
+from adaptive_engine.wire.chat import ResponseFormat
+from adaptive_engine.wire.structured import KeywordNote, Refusal, SchemaReport, ShortestAnswer
+
+if TYPE_CHECKING:
+    from adaptive_engine.engine import Engine
+    from adaptive_engine.grammar.constraint import Constraint
+
+log = structlog.get_logger(__name__)
+
+_SCHEMA = "response_format.json_schema.schema"
+# Unenforced keywords that are named one by one in an answer's warnings.
+_MAX_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFormat:
+    """What an answer has to match; free text unless `compiled`."""
+
+    compiled: CompiledSchema | None = None
+    closed: bool = False
+    """The answer is complete before its tokens run out."""
+    notices: tuple[Notice, ...] = ()
+
+    @property
+    def masked(self) -> bool:
+        return self.compiled is not None and self.compiled.grammar is not None
+
+    def constraint(self) -> Constraint | None:
+        """For one generation."""
+        return self.compiled.constraint(closed=self.closed) if self.compiled and self.masked else None
+
+    def verdict(self, answer: str) -> tuple[bool | None, str | None]:
+        """Whether a complete answer is valid, and if not, what it breaks. None where the masks leave no doubt.
+
+        Answers are looked at all the same: it takes microseconds, and a mask that is wrong must not go unnoticed.
+        """
+        if self.compiled is None:
+            return None, None
+        violation = self.compiled.validator.violation(answer)
+        if violation is None:
+            return (None if self.compiled.exact else True), None
+        if self.compiled.exact:
+            log.error("an answer breaks a schema that masks enforce", violation=violation)
+        return False, violation
+
+
+class StructuredOutput:
+    """Prepares answer formats. One per server."""
+
+    def __init__(self, schemas: Schemas) -> None:
+        self._schemas = schemas
+
+    async def inspect(self, schema: Any, engine: Engine) -> SchemaReport:
+        """What would become of `schema`. Raises Overloaded."""
+        try:
+            return report(await self._schemas.inspect(schema, engine.vocabulary))
+        except CheckerBusy as exc:
+            raise _busy() from exc
+
+    async def prepare(self, wanted: ResponseFormat | None, deployment: Deployment, engine: Engine) -> AnswerFormat:
+        """Raises InvalidRequest for a schema that cannot be used, Overloaded when there was no time to find out."""
+        if wanted is None or wanted.type == "text":
+            return AnswerFormat()
+        envelope = wanted.json_schema if wanted.type == "json_schema" else None
+        schema: Any = envelope.schema_ if envelope else {"type": "object"}
+        try:
+            compiled = await self._schemas.compile(schema, engine.vocabulary, deployment.project.id.bytes)
+        except SchemaRefused as exc:
+            raise refused(exc) from exc
+        except CheckerBusy as exc:
+            raise _busy() from exc
+        notices = _notices(compiled)
+        if notices and envelope is not None and envelope.strict:
+            raise _strict(notices)
+        if notices:
+            log.warning(
+                "a schema is not enforced" if compiled.unexpressed else "schema keywords are not enforced",
+                project=deployment.project.key,
+                reasons=[notice.message for notice in notices],
+            )
+        closed = bool(envelope and envelope.complete)
+        if closed:
+            await _check_closable(compiled)
+        return AnswerFormat(compiled, closed, notices)
+
+
+def require_room(wanted: AnswerFormat, budget: int) -> None:
+    """Raises InvalidRequest when an answer that has to be complete does not fit into `budget` tokens."""
+    shortest = wanted.compiled.completion if wanted.closed and wanted.compiled else None
+    if shortest is not None and len(shortest) > budget:
+        raise InvalidRequest(
+            f"With `complete`, an answer that matches the schema takes {len(shortest)} tokens, as far as was found; "
+            f"there are {budget}. Raise max_tokens, or make less of the schema required.",
+            code="max_tokens_too_small",
+            param="max_tokens",
+        )
+
+
+def report(found: Inspection) -> SchemaReport:
+    """An inspection in the words of the wire."""
+    by_kind: dict[str, list[KeywordNote]] = {"rewritten": [], "narrowed": [], "unenforced": []}
+    for note in found.notes:
+        by_kind[note.kind].append(KeywordNote(pointer=note.pointer, keyword=note.keyword, reason=note.reason))
+    refusal, shortest = found.refusal, None
+    if found.shortest is not None and found.shortest_tokens is not None and found.forced_share is not None:
+        shortest = ShortestAnswer(
+            text=found.shortest, tokens=found.shortest_tokens, forced_share=round(found.forced_share, 3)
+        )
+    return SchemaReport(
+        verdict=found.verdict,
+        enforced=list(found.enforced),
+        **by_kind,
+        refused=refusal and Refusal(code=refusal.code, pointer=refusal.pointer, reason=refusal.reason),
+        not_enforced=found.unexpressed,
+        compile_ms=round(found.compile_ms, 1),
+        shortest_answer=shortest,
+    )
+
+
+def refused(exc: SchemaRefused) -> InvalidRequest:
+    place = f" (at {exc.pointer})" if exc.pointer else ""
+    return InvalidRequest(f"{exc.reason}{place}", code=exc.code, param=_param(exc.pointer))
+
+
+async def _check_closable(compiled: CompiledSchema) -> None:
+    shortest = await asyncio.to_thread(lambda: compiled.completion)
+    if shortest is None:
+        raise InvalidRequest(
+            "No way to complete an answer was found for this schema, so `complete` cannot be promised. "
+            "Simplify its required patterns, or leave `complete` out.",
+            code="schema_not_closable",
+            param="response_format.json_schema.complete",
+        )
+
+
+def _notices(compiled: CompiledSchema) -> tuple[Notice, ...]:
+    if compiled.unexpressed is not None:
+        message = f"The schema is not enforced, the answer is free text: {compiled.unexpressed}"
+        return (Notice("schema_not_enforced", message, _SCHEMA),)
+    dropped = [note for note in compiled.normalised.notes if note.kind == "unenforced"]
+    notices = [
+        Notice("schema_keyword_not_enforced", f"{note.keyword}: {note.reason}", _param(note.pointer))
+        for note in dropped[:_MAX_NAMED]
+    ]
+    if len(dropped) > _MAX_NAMED:
+        more = f"{len(dropped) - _MAX_NAMED} more keywords of the schema are not enforced."
+        notices.append(Notice("schema_keyword_not_enforced", more, _SCHEMA))
+    return tuple(notices)
+
+
+def _strict(notices: tuple[Notice, ...]) -> InvalidRequest:
+    reasons = " ".join(f"{notice.message} (at {notice.param.partition('#')[2] or '/'})" for notice in notices[:3])
+    return InvalidRequest(
+        f"The schema is strict, and not all of it can be enforced. {reasons} "
+        "Remove these keywords, or `strict` to have the finished answer checked instead.",
+        code="invalid_schema",
+        param=notices[0].param,
+    )
+
+
+def _busy() -> Overloaded:
+    return Overloaded("The server had no time to check the schema. Try again later.")
+
+
+def _param(pointer: str) -> str:
+    return f"{_SCHEMA}#{pointer}" if pointer else _SCHEMA
