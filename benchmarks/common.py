@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -60,6 +61,11 @@ def running_server(data_dir: Path, env: Mapping[str, str] | None = None) -> Iter
     finally:
         stop(process)
         log.join()
+
+
+def end_in_order() -> None:
+    """SIGTERM ends this process like Ctrl-C: the servers that it started end first."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def percentile(values: list[float], share: float) -> float:

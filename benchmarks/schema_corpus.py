@@ -39,7 +39,7 @@ from typing import Any
 
 import httpx2
 import jsonschema_rs
-from common import KEY, percentile, processor, running_server
+from common import KEY, end_in_order, percentile, processor, running_server
 
 from adaptive_engine.grammar.checker import Checkers
 from adaptive_engine.grammar.compiler import CompiledSchema, compile_schema, schema_text
@@ -452,6 +452,7 @@ def main() -> None:
     arguments.add_argument("--limit", type=int, help="about so many schemas of each file")
     arguments.add_argument("--repeat", type=int, default=1, help="answers to each schema")
     options = arguments.parse_args()
+    end_in_order()
     sound = True
     with tempfile.TemporaryDirectory() as folder:
         model = ensure_default_model(Path(folder) / "models")

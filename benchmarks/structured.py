@@ -35,7 +35,7 @@ from typing import Any, Protocol
 
 import httpx2
 import jsonschema_rs
-from common import KEY, processor, running_server, stop
+from common import KEY, end_in_order, processor, running_server, stop
 
 from adaptive_engine.engine import Engine, EngineOptions, GenerationRequest, SamplingParams
 from adaptive_engine.grammar.checker import Checkers
@@ -415,6 +415,7 @@ def main() -> None:
     arguments.add_argument("--no-peer", action="store_true", help="leave llama-server out")
     arguments.add_argument("--peer-python", type=Path, default=PEER_PYTHON, help="of an environment with xllamacpp")
     options = arguments.parse_args()
+    end_in_order()
     if not options.no_peer and not options.peer_python.exists():
         sys.exit(f"{options.peer_python} is missing: `make bench-structured` installs it, --no-peer goes without.")
     names = options.schema or list(TASKS)

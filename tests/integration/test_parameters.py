@@ -197,10 +197,10 @@ def test_s31_the_user_is_recorded_as_sent(server: Server, user: str) -> None:
 
 
 def test_s32_parameters_that_only_openai_has(server: Server) -> None:
-    answer = chat(server, max_tokens=None, max_completion_tokens=3, seed=1, frequency_penalty=0.5, logprobs=True)
+    answer = chat(server, max_tokens=None, max_completion_tokens=3, seed=1, frequency_penalty=0.5, logit_bias={"5": 1})
     assert answer["usage"]["completion_tokens"] == 3
     # What had no effect is said; what had one, or asks for nothing, is not.
-    assert {warning["param"] for warning in answer["warnings"]} == {"frequency_penalty", "logprobs"}
+    assert {warning["param"] for warning in answer["warnings"]} == {"frequency_penalty", "logit_bias"}
 
 
 def test_s32_null_is_the_same_as_not_given(server: Server) -> None:

@@ -13,7 +13,7 @@ import requests
 from integration.server import Server
 from integration.wire import ask, chat, chunks, interaction, post, stream, streamed_text, text
 
-WILD: dict[str, Any] = {"temperature": 1.5, "seed": 11, "max_tokens": 48}
+WILD: dict[str, Any] = {"temperature": 1.5, "seed": 11, "max_tokens": 32}
 PROMPT = [{"role": "user", "content": "Write whatever you like, but never write JSON."}]
 
 
@@ -21,7 +21,7 @@ def envelope(schema: Any, **fields: Any) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, **fields}}
 
 
-def answers(server: Server, schema: Any, n: int = 4, **fields: Any) -> list[Any]:
+def answers(server: Server, schema: Any, n: int = 3, **fields: Any) -> list[Any]:
     """Parsed answers of several seeds, each of which has to be complete and valid."""
     wanted = {**WILD, "messages": PROMPT, "response_format": envelope(schema, complete=True), "n": n, **fields}
     body = chat(server, **wanted)
@@ -97,7 +97,7 @@ def test_s60_s64_s68_to_s96_every_answer_is_valid(server: Server, case: Case) ->
 
 
 def test_s62_json_object_is_any_object(server: Server) -> None:
-    body = chat(server, **{**WILD, "max_tokens": 200}, n=4, response_format={"type": "json_object"})
+    body = chat(server, **{**WILD, "max_tokens": 60}, n=3, response_format={"type": "json_object"})
     finished = [choice for choice in body["choices"] if choice["finish_reason"] == "stop"]
     for choice in body["choices"]:
         assert choice["message"]["content"].startswith("{")
@@ -112,7 +112,7 @@ def test_s61_s66_s67_without_complete_what_ends_with_stop_parses(server: Server)
         "required": ["mood", "words"],
         "additionalProperties": False,
     }
-    body = chat(server, **WILD, n=8, messages=PROMPT, response_format=envelope(schema))
+    body = chat(server, **WILD, n=4, messages=PROMPT, response_format=envelope(schema))
     assert "warnings" not in body
     for choice in body["choices"]:
         content = choice["message"]["content"]
@@ -150,7 +150,7 @@ TREE = {
 
 
 def test_s97_s101_recursive_schemas_recurse(server: Server) -> None:
-    for value in answers(server, TREE, n=8):
+    for value in answers(server, TREE, n=4):
         assert "children" in value
 
 
@@ -172,10 +172,10 @@ def test_s98_a_schema_that_cannot_be_compiled_is_dropped_with_a_warning(server: 
 
 
 def test_a_keyword_that_cannot_be_enforced_is_dropped_alone(server: Server) -> None:
-    schema = {"type": "string", "maxLength": 9, "not": {"format": "phone"}}
-    body = chat(server, **WILD, response_format=envelope(schema))
-    assert len(json.loads(text(body))) <= 9
-    assert [warning["param"] for warning in body["warnings"]] == ["response_format.json_schema.schema#/not"]
+    schema = {"type": "array", "items": {"type": "boolean"}, "maxItems": 30, "contains": {"const": True}}
+    body = chat(server, **WILD, response_format=envelope(schema, complete=True))
+    assert all(isinstance(item, bool) for item in json.loads(text(body)))
+    assert body["warnings"][0]["param"] == "response_format.json_schema.schema#/contains"
 
 
 def test_s99_max_tokens_cuts_the_json(server: Server) -> None:
@@ -198,7 +198,7 @@ def test_s51_a_stream_of_partial_json(server: Server) -> None:
     assert parts[-1]["usage"]["completion_tokens"] <= WILD["max_tokens"]
 
 
-@pytest.mark.parametrize("max_tokens", [20, 24, 33, 64])
+@pytest.mark.parametrize("max_tokens", [20, 24, 40])
 def test_complete_closes_the_json_in_time(server: Server, max_tokens: int) -> None:
     schema = {
         "type": "object",
@@ -214,7 +214,7 @@ def test_complete_closes_the_json_in_time(server: Server, max_tokens: int) -> No
         "required": ["name", "tags"],
         "additionalProperties": False,
     }
-    answers(server, schema, n=8, max_tokens=max_tokens)
+    answers(server, schema, n=4, max_tokens=max_tokens)
 
 
 def test_complete_needs_room(server: Server) -> None:
@@ -249,7 +249,7 @@ def test_what_is_not_enforced_is_validated(server: Server) -> None:
         "maxItems": 9,
         "uniqueItems": True,
     }
-    body = chat(server, **WILD, n=8, response_format=envelope(schema))
+    body = chat(server, **WILD, n=4, response_format=envelope(schema))
     verdicts = []
     for choice in body["choices"]:
         assert choice["finish_reason"] == "stop"
@@ -326,7 +326,7 @@ def test_a_declared_key_has_no_second_spelling(server: Server) -> None:
     schema = {"type": "object", "properties": {"a": {"const": 1}}, "required": ["a"], "maxProperties": 3}
     for content in (
         choice["message"]["content"]
-        for choice in chat(server, **WILD, n=8, response_format=envelope(schema, complete=True))["choices"]
+        for choice in chat(server, **WILD, n=4, response_format=envelope(schema, complete=True))["choices"]
     ):
         assert "\\u" not in content
 

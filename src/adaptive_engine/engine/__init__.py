@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from adaptive_engine.engine.logprobs import TokenLogprob
 from adaptive_engine.engine.sequence import GenerationRequest, SamplingParams
 from adaptive_engine.engine.stats import EngineStats
 from adaptive_engine.engine.stream import Delta, Timings, TokenStream
@@ -27,6 +28,7 @@ __all__ = [
     "GenerationRequest",
     "SamplingParams",
     "Timings",
+    "TokenLogprob",
     "TokenStream",
     "read_graph",
 ]

@@ -18,10 +18,14 @@ from collections.abc import Sequence as Seq
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.kv_cache import BlockPool, block_names
+from adaptive_engine.engine.logprobs import forced_logprob, token_logprob
 from adaptive_engine.engine.runner import SCRATCH_BLOCKS, Graph, Precision, Runner, read_graph
 from adaptive_engine.engine.sampler import sample
 from adaptive_engine.engine.scheduler import Scheduler
@@ -70,6 +74,13 @@ class EngineOptions:
 class EngineHealth:
     alive: bool
     reason: str = ""
+
+
+class Choice(NamedTuple):
+    """What a token was drawn from: logits `[vocabulary]`, and the ids that its grammar allows, ascending."""
+
+    logits: NDArray[np.float32]
+    allowed: TokenIds | None
 
 
 class Engine:
@@ -261,11 +272,11 @@ class Engine:
             self._fail(sequence, GrammarLimit(str(exc)))
             return
         self.stats.forced_tokens += len(forced)
-        sequence.unsent, reason = self._extend(sequence, forced)
+        reason = self._extend(sequence, forced)
         if reason is None:
             self._scheduler.add(sequence)
         else:
-            self._finish(sequence, "", reason, time.perf_counter())
+            self._finish(sequence, reason, time.perf_counter())
 
     def _step(self) -> None:
         self._step_started = start = time.perf_counter()
@@ -295,7 +306,7 @@ class Engine:
             elif token is None:
                 self._fail(sequence, EngineFailed("The model produced numbers that are not finite."))
             else:
-                self._append(sequence, token, now)
+                self._append(sequence, token, now, Choice(logits[row], allowed.get(row)))
         self.stats.steps += 1
         self._count()
         self._step_started = None
@@ -313,8 +324,8 @@ class Engine:
         self.stats.mask_seconds += time.perf_counter() - start
         return allowed, broken
 
-    def _append(self, sequence: Sequence, token: int, now: float) -> None:
-        """Add a sampled token and those that its grammar forces behind it; emit the text that they make final."""
+    def _append(self, sequence: Sequence, token: int, now: float, choice: Choice) -> None:
+        """Add a token sampled from `choice` and those that its grammar forces; emit the text that they make final."""
         if sequence.first_token_at is None:
             sequence.first_token_at = now
             sequence.stream.phase = "decode"
@@ -326,34 +337,43 @@ class Engine:
                 self._fail(sequence, GrammarLimit(str(exc)))
                 return
         self.stats.forced_tokens += len(tokens) - 1
-        text, reason = self._extend(sequence, tokens)
+        reason = self._extend(sequence, tokens, choice)
         if reason is not None:
-            self._finish(sequence, text, reason, now)
-        elif text or sequence.unsent:
-            self._send(sequence.stream, Delta(sequence.unsent + text))
-            sequence.unsent = ""
+            self._finish(sequence, reason, now)
+        elif sequence.unsent or sequence.unsent_logprobs:
+            self._send(sequence.stream, Delta(sequence.unsent, logprobs=tuple(sequence.unsent_logprobs)))
+            sequence.unsent, sequence.unsent_logprobs = "", []
 
-    def _extend(self, sequence: Sequence, tokens: list[int]) -> tuple[str, FinishReason | None]:
-        """Add `tokens` to the answer, as far as it goes; the text that they make final, and why it ends there."""
-        constraint = sequence.request.constraint
-        text = ""
+    def _extend(self, sequence: Sequence, tokens: list[int], choice: Choice | None = None) -> FinishReason | None:
+        """Add `tokens` to the answer, as far as it goes, and say why it ends there if it does.
+
+        The first of them was drawn from `choice`, if that is given; the others were forced.
+        """
+        constraint, params = sequence.request.constraint, sequence.request.params
         for token in tokens:
             sequence.tokens.append(token)
             sequence.stream.completion_tokens = sequence.generated
             self.stats.generated_tokens += 1
             # Behind complete JSON nothing else can come.
-            if token in self.tokenizer.special.end_ids and (constraint or not sequence.request.params.ignore_eos):
-                return text, "stop"
-            text += sequence.text.push(self._token_bytes[token])
+            if token in self.tokenizer.special.end_ids and (constraint or not params.ignore_eos):
+                return "stop"
+            if params.logprobs is not None:
+                sequence.unsent_logprobs.append(
+                    token_logprob(choice.logits, choice.allowed, token, params.logprobs, self._token_bytes)
+                    if choice is not None
+                    else forced_logprob(token, params.logprobs, self._token_bytes)
+                )
+                choice = None
+            sequence.unsent += sequence.text.push(self._token_bytes[token])
             if sequence.text.stopped:
-                return text, "stop"
+                return "stop"
         if constraint is not None and constraint.finished:
-            return text, "stop"
+            return "stop"
         if sequence.budget == 0:
-            return text, "stop" if constraint is not None and constraint.closed else "length"
-        return text, None
+            return "stop" if constraint is not None and constraint.closed else "length"
+        return None
 
-    def _finish(self, sequence: Sequence, text: str, reason: FinishReason, now: float) -> None:
+    def _finish(self, sequence: Sequence, reason: FinishReason, now: float) -> None:
         usage = Usage(sequence.prompt_length, sequence.generated, sequence.cached_tokens)
         since = sequence.submitted_at
         timings = Timings(
@@ -363,8 +383,8 @@ class Engine:
         )
         self._drop(sequence)
         self.stats.finished += 1
-        whole = sequence.unsent + text + sequence.text.flush()
-        self._send(sequence.stream, Delta(whole, reason, usage, timings))
+        text = sequence.unsent + sequence.text.flush()
+        self._send(sequence.stream, Delta(text, reason, usage, timings, tuple(sequence.unsent_logprobs)))
 
     def _fail(self, sequence: Sequence, error: AdaptiveError) -> None:
         self._drop(sequence)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.kv_cache import BlockName
+from adaptive_engine.engine.logprobs import TokenLogprob
 from adaptive_engine.engine.stream import TokenStream
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class SamplingParams:
     """None generates until the model ends or the context is full."""
     stop: tuple[str, ...] = ()
     ignore_eos: bool = False
+    logprobs: int | None = None
+    """How many alternatives to report for each token, with log probabilities; None reports nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,8 @@ class Sequence:
     cached_tokens: int = 0
     """Prompt tokens found in the cache at first admission."""
     unsent: str = ""
-    """Text of the tokens that its grammar forced before the first sampled one."""
+    """Text that is final and not sent yet."""
+    unsent_logprobs: list[TokenLogprob] = field(default_factory=list)
     preemptions: int = 0
     submitted_at: float = field(default_factory=time.perf_counter)
     admitted_at: float | None = None

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from adaptive_engine.engine.logprobs import TokenLogprob
 from adaptive_engine.types import FinishReason, Usage
 
 
@@ -28,6 +29,8 @@ class Delta:
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     timings: Timings | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """Of the tokens since the last delta, when asked for. Their text may come later, or never behind a stop string."""
 
 
 class TokenStream:
@@ -78,7 +81,8 @@ class TokenStream:
     def deliver(self, delta: Delta) -> None:
         """Called on the loop."""
         if self._waiting is not None:
-            delta = Delta(self._waiting.text + delta.text, delta.finish_reason, delta.usage, delta.timings)
+            text, logprobs = self._waiting.text + delta.text, self._waiting.logprobs + delta.logprobs
+            delta = Delta(text, delta.finish_reason, delta.usage, delta.timings, logprobs)
         self._waiting = delta
         self._wake()
 

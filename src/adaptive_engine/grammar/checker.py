@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import queue
 import select
@@ -15,9 +16,13 @@ from typing import Any
 
 from adaptive_engine.grammar.schema.report import Normalised, Note, SchemaRefused
 
+log = logging.getLogger(__name__)
+
+_COMMAND = [sys.executable, "-m", "adaptive_engine.grammar.worker"]
+
 
 class CheckerBusy(Exception):
-    """The machine had no time for the check; that is no verdict on the schema."""
+    """The check did not come to its end, for want of time or a process; that is no verdict on the schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +63,12 @@ class Checkers:
         except queue.Empty:
             raise CheckerBusy from None
         try:
-            child = child or _Child(self._limits)
+            if child is None or not child.alive:
+                child = _Child(self._limits)
             reply = child.ask(schema, deadline)
+            if reply["last"]:
+                child.end()
+                child = None
         except BaseException:
             if child is not None:
                 child.end()
@@ -87,21 +96,27 @@ class Checkers:
 class _Child:
     def __init__(self, limits: CheckLimits) -> None:
         self._limits = limits
-        command = [sys.executable, "-m", "adaptive_engine.grammar.worker"]
         self._process = subprocess.Popen(
-            [*command, str(limits.cpu_seconds), str(limits.memory_bytes)],
+            [*_COMMAND, str(limits.cpu_seconds), str(limits.memory_bytes)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # Ctrl-C in a terminal is the server's business; closing its input ends the child.
             start_new_session=True,
         )
 
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
     def ask(self, schema: str, deadline: float) -> dict[str, Any]:
         """One question and its answer. Whatever it raises, the child cannot be asked again."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(b'{"schema":' + schema.encode() + b"}\n")
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write(b'{"schema":' + schema.encode() + b"}\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._died() from None
         answer = b""
         while not answer.endswith(b"\n"):
             readable, _, _ = select.select([self._process.stdout], [], [], max(deadline - time.monotonic(), 0))
@@ -122,9 +137,10 @@ class _Child:
         status = self._process.wait()
         if status == -signal.SIGVTALRM:
             reason = f"It takes more than {self._limits.cpu_seconds:g} s to compile"
-        elif status < 0:
+        elif status == -signal.SIGABRT:
             # Compilers written in Rust abort when they get no memory.
             reason = f"It takes more than {self._limits.memory_bytes >> 20} MiB to compile"
         else:
-            return RuntimeError(f"The schema checker ended with status {status}.")
+            log.error("a schema checker ended with status %d", status)
+            return CheckerBusy()
         return SchemaRefused("schema_too_complex", "", f"{reason}. Make it smaller or simpler.")

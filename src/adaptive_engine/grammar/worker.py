@@ -3,8 +3,8 @@
 Nobody vouches for a client's schema, and a small one can take a compiler minutes and gigabytes. So it is checked,
 rewritten and compiled here, within limits that cost this process its life and the server nothing.
 
-One line of JSON in, one out: `{"schema": ...}` is answered with `{"checked": ...}` or `{"refused": ...}`. A process
-that exceeds CPU_SECONDS for one line is ended by the signal SIGVTALRM.
+One line of JSON in, one out: `{"schema": ...}` is answered with `{"checked": ...}` or `{"refused": ...}`; `last` in it
+says that the process ends now. One that exceeds CPU_SECONDS for a line is ended by the signal SIGVTALRM.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import random
 import resource
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from adaptive_engine.grammar.masks import Grammar, GrammarError, Vocabulary
@@ -145,13 +146,22 @@ def main(arguments: list[str]) -> None:
     vocabulary = Vocabulary.of_bytes()
     for line in sys.stdin:
         signal.setitimer(signal.ITIMER_VIRTUAL, cpu_seconds)
-        reply = json.dumps(answer(line, vocabulary))
+        reply = answer(line, vocabulary)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        sys.stdout.write(reply + "\n")
+        # Memory is rarely given back to the system; a fresh process is better.
+        last = _resident_bytes() > most_bytes // 4
+        sys.stdout.write(json.dumps({**reply, "last": last}) + "\n")
         sys.stdout.flush()
-        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > most_bytes // 2:
-            # Memory is rarely given back to the system; a fresh process is.
+        if last:
             return
+
+
+def _resident_bytes() -> int:
+    """Not getrusage's maximum: that begins with the parent's."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        return 0  # Not Linux: the limit itself holds all the same.
 
 
 if __name__ == "__main__":

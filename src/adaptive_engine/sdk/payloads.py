@@ -62,6 +62,8 @@ class ParseOptions(TypedDict, total=False):
     top_p: float | None
     seed: int | None
     n: int | None
+    logprobs: bool | None
+    top_logprobs: int | None
     session_id: str | UUID | None
     user: str | UUID | None
     labels: Mapping[str, str] | None

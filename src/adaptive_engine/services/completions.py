@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 
-from adaptive_engine.engine import Delta, Engine, GenerationRequest, SamplingParams, TokenStream
+from adaptive_engine.engine import Delta, Engine, GenerationRequest, SamplingParams, TokenLogprob, TokenStream
 from adaptive_engine.errors import AdaptiveError, InternalError, InvalidRequest
 from adaptive_engine.services.engines import Engines
 from adaptive_engine.services.routing import Routing
@@ -88,6 +88,7 @@ class Choice:
         self.schema_valid: bool | None = None
         """What a validator said about the finished answer; None where the masks leave no doubt."""
         self.notices: list[Notice] = []
+        self.logprobs: list[TokenLogprob] = []
 
     @property
     def text(self) -> str:
@@ -152,6 +153,7 @@ class Completion:
 
     async def _take(self, choice: Choice, delta: Delta) -> Delta:
         choice.pieces.append(delta.text)
+        choice.logprobs += delta.logprobs
         if delta.finish_reason == "stop":
             self._check(choice)
         if delta.finish_reason is not None and delta.usage is not None and delta.timings is not None:
@@ -303,6 +305,7 @@ def _sampling(request: ChatRequest, recommended: SamplingParams) -> SamplingPara
         max_tokens=min(limits, default=None),
         stop=stop,
         ignore_eos=bool(request.ignore_eos),
+        logprobs=(request.top_logprobs or 0) if request.logprobs else None,
     )
 
 

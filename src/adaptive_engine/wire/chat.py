@@ -16,6 +16,7 @@ MAX_LABELS = 64
 MAX_STOP = 16
 MAX_CHOICES = 16
 MAX_TOKENS = 2**31 - 1
+MAX_TOP_LOGPROBS = 20
 
 LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 LabelValue = Annotated[str, StringConstraints(max_length=1024)]
@@ -117,6 +118,8 @@ class ChatRequest(BaseModel):
     stop: str | list[str] | None = None
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
     ignore_eos: bool | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
     session_id: UUID | None = None
     user: Annotated[str, StringConstraints(max_length=256)] | None = None
     labels: Labels | None = None
@@ -141,6 +144,12 @@ class ChatRequest(BaseModel):
             raise ValueError("each stop sequence has 1 to 256 characters")
         return stop
 
+    @model_validator(mode="after")
+    def _top_logprobs_needs_logprobs(self) -> ChatRequest:
+        if self.top_logprobs and not self.logprobs:
+            raise ValueError("`top_logprobs` needs `logprobs`: true")
+        return self
+
 
 class PromptTokensDetails(BaseModel):
     cached_tokens: int = 0
@@ -161,6 +170,24 @@ class Warning(BaseModel):  # noqa: A001 - the wire's word
     param: str | None = None
 
 
+class TopLogprob(BaseModel):
+    """`token` may show replacement characters where `bytes` are a part of one."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class TokenLogprob(TopLogprob):
+    """A token of the answer: how likely it was among those its schema allowed, before temperature and top_p."""
+
+    top_logprobs: list[TopLogprob]
+
+
+class Logprobs(BaseModel):
+    content: list[TokenLogprob]
+
+
 class ChoiceMessage(BaseModel):
     id: str
     role: str
@@ -173,6 +200,7 @@ class Choice(BaseModel):
     finish_reason: str | None = None
     completion_id: UUID
     model: str
+    logprobs: Logprobs | None = None
     schema_valid: bool | None = None
     """Whether the finished answer is valid, where masks could not enforce all of its schema."""
 
@@ -200,6 +228,7 @@ class ChunkChoice(BaseModel):
     finish_reason: str | None = None
     completion_id: UUID
     model: str | None = None
+    logprobs: Logprobs | None = None
     schema_valid: bool | None = None
 
 

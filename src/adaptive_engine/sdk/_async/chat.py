@@ -73,6 +73,8 @@ class AsyncChat:
         top_p: float | None = None,
         seed: int | None = None,
         n: int | None = None,
+        logprobs: bool | None = None,
+        top_logprobs: int | None = None,
         session_id: str | UUID | None = None,
         user: str | UUID | None = None,
         labels: Mapping[str, str] | None = None,
@@ -94,7 +96,8 @@ class AsyncChat:
         the client's default (`use_case` is its older name). `stream=True` returns an AsyncChatStream of chunks;
         `stream_include_usage` asks for a last chunk with token counts. `stop` ends the answer before any of these
         texts, `max_tokens` (at least 1) cuts it, `ignore_eos` goes on until then. `temperature` 0 to 2, `top_p` above 0
-        to 1 and `seed` steer sampling; `n` is how many answers are wanted. `session_id`, a UUID, groups the turns of a
+        to 1 and `seed` steer sampling; `n` is how many answers are wanted. `logprobs` asks how likely each token was,
+        `top_logprobs` (0 to 20) for the likeliest in its place. `session_id`, a UUID, groups the turns of a
         conversation; a cached prompt is shared with any request of the project that begins alike. `labels` are stored
         with the interaction, `store=False` stores nothing.
 
@@ -125,6 +128,8 @@ class AsyncChat:
             "top_p": top_p,
             "seed": seed,
             "n": n,
+            "logprobs": logprobs,
+            "top_logprobs": top_logprobs,
             "session_id": uuid_text("session_id", session_id),
             "user": optional_text(user),
             "labels": labels,

@@ -11,7 +11,7 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from adaptive_engine.engine import Delta
+from adaptive_engine.engine import Delta, TokenLogprob
 from adaptive_engine.errors import AdaptiveError, UnsupportedMediaType
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
 from adaptive_engine.server.errors import error_response, parse
@@ -111,6 +111,7 @@ def _body(completion: Completion) -> dict[str, Any]:
                 "completion_id": str(choice.row.id),
                 "model": model,
                 **_verdict(choice),
+                **({"logprobs": _logprobs(choice.logprobs)} if completion.prepared.params.logprobs is not None else {}),
             }
             for choice in completion.choices
         ],
@@ -120,6 +121,22 @@ def _body(completion: Completion) -> dict[str, Any]:
     if warnings:
         body["warnings"] = [notice.as_dict() for notice in warnings]
     return body
+
+
+def _logprobs(tokens: Iterable[TokenLogprob]) -> dict[str, Any]:
+    return {
+        "content": [
+            {
+                **_logprob(token.token, token.logprob),
+                "top_logprobs": [_logprob(text, logprob) for text, logprob in token.top],
+            }
+            for token in tokens
+        ]
+    }
+
+
+def _logprob(text: bytes, logprob: float) -> dict[str, Any]:
+    return {"token": text.decode("utf-8", "replace"), "logprob": logprob, "bytes": list(text)}
 
 
 def _verdict(choice: Choice) -> dict[str, bool]:
@@ -155,10 +172,18 @@ class _Framer:
 
     def text(self, choice: Choice, delta: Delta) -> bytes:
         head, content = self._choices[choice.index], orjson.dumps(delta.text)
-        if delta.finish_reason is None:
+        if delta.finish_reason is None and not delta.logprobs:
             return b'%b%b},"finish_reason":null}],"usage":null}\n\n' % (head, content)
-        end = orjson.dumps({"finish_reason": delta.finish_reason, **_verdict(choice)})[1:-1]
-        return b'%b%b},%b}],"usage":null%b}\n\n' % (head, content, end, _warnings(choice.notices))
+        more: dict[str, Any] = {"logprobs": _logprobs(delta.logprobs)} if delta.logprobs else {}
+        if delta.finish_reason is not None:
+            more |= _verdict(choice)
+        end = orjson.dumps({"finish_reason": delta.finish_reason, **more})[1:-1]
+        return b'%b%b},%b}],"usage":null%b}\n\n' % (
+            head,
+            content,
+            end,
+            _warnings(choice.notices if delta.finish_reason else ()),
+        )
 
     def first(self, choice: Choice) -> bytes:
         """The chunk that names the role, before any text; it carries the warnings."""
