@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from decimal import Decimal
 from typing import Any
 
 import jsonschema_rs
@@ -12,6 +14,12 @@ _PATTERNS = (
     jsonschema_rs.RegexOptions(size_limit=1 << 20, dfa_size_limit=1 << 22),
     jsonschema_rs.FancyRegexOptions(backtrack_limit=100_000, size_limit=1 << 20, dfa_size_limit=1 << 22),
 )
+
+
+def _exact_if_large(text: str) -> float | Decimal:
+    """1e999 is a number, though not as a float."""
+    value = float(text)
+    return value if math.isfinite(value) else Decimal(text)
 
 
 class Validator:
@@ -35,7 +43,7 @@ class Validator:
         if self._validator is None:
             return f"The answer could not be checked: {self._problem}"
         try:
-            instance = json.loads(text)
+            instance = json.loads(text, parse_float=_exact_if_large)
         except ValueError:
             return "The answer is not JSON."
         try:

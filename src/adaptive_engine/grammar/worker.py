@@ -16,10 +16,12 @@ import random
 import resource
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from adaptive_engine.grammar.masks import Grammar, GrammarError, Vocabulary
+from adaptive_engine.grammar.schema.document import children
 from adaptive_engine.grammar.schema.lint import lint
 from adaptive_engine.grammar.schema.normalise import normalise
 from adaptive_engine.grammar.schema.report import Code, SchemaRefused
@@ -27,6 +29,8 @@ from adaptive_engine.grammar.schema.report import Code, SchemaRefused
 # Below the server: its streams come first when there are not enough cores.
 _NICE = 5
 _PROBE_STEPS = 24
+# Finding the place of a problem must not cost so much that the problem itself is not told.
+_LOCATE_SECONDS = 0.1
 
 # Beginnings of llguidance's messages; what is in neither list is something it cannot express.
 _CONTRADICTIONS = ("Unsatisfiable schema", "NoExtensionBias")
@@ -53,9 +57,12 @@ def check(schema: Any, vocabulary: Vocabulary) -> dict[str, Any]:
         probe(Grammar.compile(normalised.schema, vocabulary))
     except GrammarError as exc:
         code = _code(str(exc))
-        pointer = locate(normalised.schema, vocabulary)
+        pointer = locate(schema, vocabulary)
         if code is not None:
-            raise SchemaRefused(code, pointer, _readable(str(exc))) from exc
+            reason = _readable(str(exc))
+            if code == "schema_too_complex":
+                reason = f"It is too complex for the engine ({reason}). Make it smaller or simpler."
+            raise SchemaRefused(code, pointer, reason) from exc
         unexpressed = f"{_readable(str(exc))} (at {pointer or 'the root'})"
     return {**dataclasses.asdict(normalised), "unexpressed": unexpressed}
 
@@ -75,12 +82,17 @@ def probe(grammar: Grammar, steps: int = _PROBE_STEPS) -> None:
         matcher.accept(int(allowed[choose.randrange(len(allowed))]))
 
 
-def locate(schema: dict[str, Any], vocabulary: Vocabulary) -> str:
-    """JSON pointer of the smallest part of `schema` that cannot be compiled by itself."""
+def locate(schema: Any, vocabulary: Vocabulary) -> str:
+    """JSON pointer of the smallest part of a client's schema that cannot be compiled by itself; "" is all of it."""
+    stop = time.process_time() + _LOCATE_SECONDS
     pointer, part = "", schema
-    definitions: dict[str, Any] = {key: schema[key] for key in ("$schema", "$defs", "definitions") if key in schema}
+    definitions = {key: schema[key] for key in ("$schema", "$defs", "definitions") if key in schema}
     while True:
-        for path, child in _children(part):
+        for path, child in children(part):
+            if time.process_time() > stop:
+                return pointer
+            if path.startswith(("/$defs", "/definitions")) or not isinstance(child, dict):
+                continue
             if not _compiles({**definitions, "allOf": [child]}, vocabulary):
                 pointer, part = pointer + path, child
                 break
@@ -88,30 +100,10 @@ def locate(schema: dict[str, Any], vocabulary: Vocabulary) -> str:
             return pointer
 
 
-def _children(schema: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    found = []
-    for key, value in schema.items():
-        if key in ("$defs", "definitions", "const", "enum", "default", "examples"):
-            continue
-        name = key.replace("~", "~0").replace("/", "~1")
-        if isinstance(value, dict):
-            if key in ("properties", "patternProperties"):
-                found += [
-                    (f"/{name}/{k.replace('~', '~0').replace('/', '~1')}", v)
-                    for k, v in value.items()
-                    if isinstance(v, dict)
-                ]
-            else:
-                found.append((f"/{name}", value))
-        elif isinstance(value, list):
-            found += [(f"/{name}/{at}", v) for at, v in enumerate(value) if isinstance(v, dict)]
-    return found
-
-
 def _compiles(schema: dict[str, Any], vocabulary: Vocabulary) -> bool:
     try:
-        probe(Grammar.compile(schema, vocabulary), steps=2)
-    except GrammarError:
+        probe(Grammar.compile(normalise(schema).schema, vocabulary), steps=2)
+    except (GrammarError, SchemaRefused):
         return False
     return True
 

@@ -113,6 +113,7 @@ def test_a_validator_names_the_place() -> None:
     validator = Validator({"type": "object", "properties": {"ids": {"type": "array", "uniqueItems": True}}})
     assert validator.violation('{"ids":[1,2]}') is None
     assert (validator.violation('{"ids":[1,1]}') or "").startswith("/ids: ")
+    assert Validator({"type": "number"}).violation("-27.4E29285") is None
     assert validator.violation('{"ids":') == "The answer is not JSON."
 
 
