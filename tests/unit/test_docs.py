@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import re
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from adaptive_engine.cli.app import COMMANDS
+from adaptive_engine.grammar.schema.limits import SchemaLimits
 from adaptive_engine.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +38,12 @@ def test_every_setting_is_documented_with_its_default() -> None:
         if isinstance(default, int | float | str):
             shown = f"{default:g}" if isinstance(default, float) else str(default)
             assert table[name].strip("`").lower() == shown.lower(), name
+
+
+def test_the_limits_of_schemas_are_documented() -> None:
+    text = (ROOT / "docs/structured_output.md").read_text()
+    table = {name: int(value) for name, value in re.findall(r"^\| `(\w+)` \| (\d+) \|", text, re.MULTILINE)}
+    assert table == dataclasses.asdict(SchemaLimits())
 
 
 def test_every_command_is_in_the_readme() -> None:

@@ -7,6 +7,7 @@ model's tokens and without holding the interpreter, is known to be cheap by then
 from __future__ import annotations
 
 import json
+import time
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -26,12 +27,14 @@ _LONGEST_COMPLETION = 4096
 class CompiledSchema:
     """A schema that was checked, and compiled for one vocabulary."""
 
-    def __init__(self, schema: Any, checked: Checked, grammar: Grammar | None) -> None:
+    def __init__(self, schema: Any, checked: Checked, grammar: Grammar | None, seconds: float = 0.0) -> None:
         self.normalised: Normalised = checked.normalised
         self.unexpressed = checked.unexpressed
         """Why nothing of the schema can be enforced, if that is so."""
         self.grammar = grammar
         """None exactly if there is `unexpressed`."""
+        self.seconds = checked.seconds + seconds
+        """What checking and compiling took."""
         self.validator = Validator(schema)
         """For finished answers."""
 
@@ -65,6 +68,7 @@ def compile_schema(text: str, schema: Any, vocabulary: Vocabulary, checkers: Che
     checked = checkers.check(text)
     if checked.unexpressed is not None:
         return CompiledSchema(schema, checked, None)
+    start = time.perf_counter()
     try:
         grammar = Grammar.compile(checked.normalised.schema, vocabulary)
         # Limits on masks are met earlier with a model's tokens than with bytes.
@@ -72,7 +76,7 @@ def compile_schema(text: str, schema: Any, vocabulary: Vocabulary, checkers: Che
     except GrammarError as exc:
         reason = f"Its masks take too long for this model: {' '.join(str(exc).split())[:200]}"
         raise SchemaRefused("schema_too_complex", "", reason) from exc
-    return CompiledSchema(schema, checked, grammar)
+    return CompiledSchema(schema, checked, grammar, time.perf_counter() - start)
 
 
 def schema_text(schema: Any, limits: SchemaLimits = DEFAULT) -> str:
