@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from adaptive_engine.sdk._async.feedback import AsyncFeedback
     from adaptive_engine.sdk._async.interactions import AsyncInteractions
     from adaptive_engine.sdk._async.models import AsyncModels
+    from adaptive_engine.sdk._async.structured import AsyncStructured
 
 
 class AsyncAdaptive:
@@ -78,6 +79,12 @@ class AsyncAdaptive:
         from adaptive_engine.sdk._async.models import AsyncModels
 
         return AsyncModels(self)
+
+    @cached_property
+    def structured(self) -> AsyncStructured:
+        from adaptive_engine.sdk._async.structured import AsyncStructured
+
+        return AsyncStructured(self)
 
     @property
     def base_url(self) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from adaptive_engine.sdk._sync.feedback import Feedback
     from adaptive_engine.sdk._sync.interactions import Interactions
     from adaptive_engine.sdk._sync.models import Models
+    from adaptive_engine.sdk._sync.structured import Structured
 
 
 class Adaptive:
@@ -79,6 +80,12 @@ class Adaptive:
         from adaptive_engine.sdk._sync.models import Models
 
         return Models(self)
+
+    @cached_property
+    def structured(self) -> Structured:
+        from adaptive_engine.sdk._sync.structured import Structured
+
+        return Structured(self)
 
     @property
     def base_url(self) -> str:
