@@ -44,6 +44,8 @@ class Checked:
     normalised: Normalised
     unexpressed: str | None
     """Why nothing of it can be compiled, if that is so."""
+    examples: tuple[str, ...]
+    """Strings that match the patterns of the schema."""
     seconds: float
     """What the check took."""
 
@@ -83,7 +85,7 @@ class Checkers:
         checked = reply["checked"]
         notes = tuple(Note(**note) for note in checked["notes"])
         normalised = Normalised(checked["schema"], notes, tuple(checked["enforced"]))
-        return Checked(normalised, checked["unexpressed"], reply["seconds"])
+        return Checked(normalised, checked["unexpressed"], tuple(checked["examples"]), reply["seconds"])
 
     def close(self) -> None:
         """End the child processes. Waits for those that are busy, which is not long."""

@@ -7,7 +7,9 @@ are closed, optional keys left out, arrays ended) and only loose for patterns, w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -17,7 +19,6 @@ from adaptive_engine.grammar.masks import GrammarError, Matcher, TokenIds, Vocab
 
 # How much of the tree is searched when the obvious way does not lead to an end.
 _BEAM = 12
-_BEAM_CANDIDATES = 24
 _MOST_TOKENS = 4096
 # Tokens tried in a search, 0.1 to 0.4 ms each; the smaller number while a whole batch waits for it.
 _MOST_NODES = 2000
@@ -33,9 +34,17 @@ class Preference:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.token_bytes = vocabulary.token_bytes
+        self.examples: list[bytes] = []
+        """JSON strings that match patterns of the schema, without the opening quote."""
         # By token id; lower is tried first. The same token closes a string or opens one, depending on where it comes.
         self._rank_outside = np.array([_rank(text, inside=False) for text in self.token_bytes])
         self._rank_inside = np.array([_rank(text, inside=True) for text in self.token_bytes])
+
+    def with_examples(self, strings: Iterable[str]) -> Preference:
+        """The same, which tries `strings` where a string has to match a pattern."""
+        other = copy(self)
+        other.examples = [json.dumps(text, ensure_ascii=False)[1:].encode() for text in strings]
+        return other
 
     @cached_property
     def _first_byte(self) -> TokenIds:
@@ -50,8 +59,11 @@ class Preference:
         rank = self._rank_inside if inside else self._rank_outside
         return int(allowed[rank[allowed].argmin()])
 
-    def varied(self, allowed: TokenIds, inside: bool) -> list[int]:
+    def varied(self, allowed: TokenIds, inside: bool, most: int) -> list[int]:
         """The best, and the shortest token for each first byte: whatever way there is, one of them begins it."""
+        ascii_only = allowed[self._first_byte[allowed] < 0x80]
+        # Other characters take several bytes, and hardly any text needs them.
+        allowed = ascii_only if len(ascii_only) else allowed
         order = np.lexsort((self._length[allowed], self._first_byte[allowed]))
         ids = allowed[order]
         _, first = np.unique(self._first_byte[ids], return_index=True)
@@ -59,7 +71,7 @@ class Preference:
         counts = np.diff(np.append(first, len(ids)))
         shortest = [int(ids[i]) for i in first[np.argsort(counts, kind="stable")]]
         best = self.best(allowed, inside)
-        return [best, *(token for token in shortest if token != best)][:_BEAM_CANDIDATES]
+        return [best, *(token for token in shortest if token != best)][:most]
 
     def ends_value(self, token: int, inside: bool) -> bool:
         """Whether `token` ends a string or number, or is no part of one."""
@@ -150,7 +162,9 @@ def complete(matcher: Matcher, preference: Preference, limit: int, *, inside: bo
         content += 1
         if content > _LONG_VALUE:
             before, tokens, inside = value
-            found = _search(before, preference, limit - len(tokens), inside, nodes, value_only=True)
+            found = _example(before, preference, inside) or _search(
+                before, preference, limit - len(tokens), inside, nodes, value_only=True
+            )
             if found is None:
                 return None
             tokens, inside, state = tokens + found.tokens, found.inside, found.state
@@ -173,6 +187,18 @@ class _Path:
     """Steps after which the same tokens were allowed as before: most likely none of them led anywhere."""
 
 
+def _example(matcher: Matcher, preference: Preference, inside: bool) -> _Path | None:
+    """To the end of a string by way of one that is known to match a pattern."""
+    for text in preference.examples:
+        tokens = matcher.vocabulary.encode(text if inside else b'"' + text)
+        if matcher.may_follow(tokens):
+            state = matcher.copy()
+            for token in tokens:
+                state.accept(token)
+            return _Path(tokens, False, state)
+    return None
+
+
 def _search(
     matcher: Matcher, preference: Preference, limit: int, inside: bool, nodes: int, *, value_only: bool
 ) -> _Path | None:
@@ -184,7 +210,7 @@ def _search(
     while beam and nodes > 0:
         found: dict[bytes, _Path] = {}
         for path in beam:
-            for token in preference.varied(path.state.allowed(), path.inside):
+            for token in preference.varied(path.state.allowed(), path.inside, most=max(nodes // 8, 16)):
                 nodes -= 1
                 state = path.state.copy()
                 try:
@@ -195,7 +221,7 @@ def _search(
                     following = _Path([*path.tokens, *taken], preference.inside_after(taken, path.inside), state)
                     if state.accepting or (value_only and preference.ends_value(token, path.inside)):
                         return following
-                    mask = state.allowed().tobytes()
+                    mask = state.mask()
                 except GrammarError:
                     continue
                 following = replace(following, mask=mask, idle=path.idle + (mask == path.mask))

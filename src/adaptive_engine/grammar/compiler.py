@@ -33,6 +33,7 @@ class CompiledSchema:
         """Why nothing of the schema can be enforced, if that is so."""
         self.grammar = grammar
         """None exactly if there is `unexpressed`."""
+        self._examples = checked.examples
         self.seconds = checked.seconds + seconds
         """What checking and compiling took."""
         self.validator = Validator(schema)
@@ -51,7 +52,12 @@ class CompiledSchema:
         """
         if self.grammar is None:
             return None
-        return find_completion(self.grammar.start(), _preference(self.grammar.vocabulary), _LONGEST_COMPLETION)
+        return find_completion(self.grammar.start(), self._preference, _LONGEST_COMPLETION)
+
+    @cached_property
+    def _preference(self) -> Preference:
+        assert self.grammar is not None
+        return _preference(self.grammar.vocabulary).with_examples(self._examples)
 
     def constraint(self, *, closed: bool = False) -> Constraint:
         """For one generation. With `closed` the answer is complete before its budget ends; there is a `completion`."""
@@ -59,7 +65,7 @@ class CompiledSchema:
         constraint = Constraint(self.grammar)
         if closed:
             assert self.completion is not None
-            constraint.keep_closable(self.completion, _preference(self.grammar.vocabulary))
+            constraint.keep_closable(self.completion, self._preference)
         return constraint
 
 

@@ -144,10 +144,14 @@ class Matcher:
         self._check()
         return tokens
 
+    def mask(self) -> bytes:
+        """The tokens that may come next, a bit each: for comparing states."""
+        self._fill()
+        return self._mask.tobytes()
+
     def allowed(self) -> TokenIds:
         """Ids of the tokens that may come next, ascending; end tokens are among them when the text is complete."""
-        self._state.unsafe_compute_mask_ptr(self._mask.ctypes.data, self._mask.nbytes)
-        self._check()
+        self._fill()
         bits = np.unpackbits(self._mask.view(np.uint8), count=self.vocabulary.size, bitorder="little")
         # Searching booleans is ten times as fast as searching the same bytes.
         ids = np.flatnonzero(bits.view(np.bool_))
@@ -155,10 +159,17 @@ class Matcher:
             raise GrammarError("No token can follow.")
         return ids
 
+    def may_follow(self, tokens: list[int]) -> bool:
+        """Whether all of `tokens` may come next. Changes nothing."""
+        return int(self._state.validate_tokens(tokens)) == len(tokens)
+
     def completed_by(self, tokens: list[int]) -> bool:
         """Whether `tokens` may follow and make the text complete. Changes nothing."""
-        end = self.vocabulary.end_ids[0]
-        return int(self._state.validate_tokens([*tokens, end])) == len(tokens) + 1
+        return self.may_follow([*tokens, self.vocabulary.end_ids[0]])
+
+    def _fill(self) -> None:
+        self._state.unsafe_compute_mask_ptr(self._mask.ctypes.data, self._mask.nbytes)
+        self._check()
 
     def _check(self) -> None:
         if self._state.is_error():

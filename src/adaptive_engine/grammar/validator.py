@@ -16,10 +16,15 @@ _PATTERNS = (
 )
 
 
-def _exact_if_large(text: str) -> float | Decimal:
-    """1e999 is a number, though not as a float."""
+def _real(text: str) -> float | Decimal:
+    """1e999 is a number, though not as a float. No bound lies beyond floats, so how large it is does not matter."""
     value = float(text)
-    return value if math.isfinite(value) else Decimal(text)
+    return value if math.isfinite(value) else Decimal("1e400").copy_sign(Decimal(value))
+
+
+def _integer(text: str) -> int | float | Decimal:
+    # Python refuses to read integers of more than 4300 digits.
+    return int(text) if len(text) < 400 else _real(text)
 
 
 class Validator:
@@ -43,7 +48,7 @@ class Validator:
         if self._validator is None:
             return f"The answer could not be checked: {self._problem}"
         try:
-            instance = json.loads(text, parse_float=_exact_if_large)
+            instance = json.loads(text, parse_float=_real, parse_int=_integer)
         except ValueError:
             return "The answer is not JSON."
         try:
@@ -51,4 +56,6 @@ class Validator:
         except jsonschema_rs.ValidationError as exc:
             place = "".join(f"/{part}" for part in exc.instance_path)
             return f"{place or 'The answer'}: {exc.message[:300]}"
+        except ValueError as exc:
+            return f"The answer could not be checked: {str(exc)[:300]}"
         return None

@@ -18,11 +18,14 @@ import resource
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from adaptive_engine.grammar.masks import Grammar, GrammarError, Vocabulary
-from adaptive_engine.grammar.schema.document import children
+from adaptive_engine.grammar.schema import automata, patterns
+from adaptive_engine.grammar.schema.document import Document, children
+from adaptive_engine.grammar.schema.ecma import PatternInvalid, PatternUnsupported
 from adaptive_engine.grammar.schema.lint import lint
 from adaptive_engine.grammar.schema.normalise import normalise
 from adaptive_engine.grammar.schema.report import Code, SchemaRefused
@@ -32,6 +35,8 @@ _NICE = 10
 _PROBE_STEPS = 24
 # Finding the place of a problem must not cost so much that the problem itself is not told.
 _LOCATE_SECONDS = 0.1
+_EXAMPLE_STEPS = 150_000
+_LONGEST_EXAMPLE = 500
 
 # Beginnings of llguidance's messages; what is in neither list is something it cannot express.
 _CONTRADICTIONS = ("Unsatisfiable schema", "NoExtensionBias")
@@ -48,8 +53,8 @@ _TOO_COMPLEX = (
 
 
 def check(schema: Any, vocabulary: Vocabulary) -> dict[str, Any]:
-    """What became of `schema`: `schema`, `notes` and `enforced` of a Normalised, and `unexpressed`, why it cannot be
-    compiled at all, or None. Raises SchemaRefused.
+    """What became of `schema`: `schema`, `notes` and `enforced` of a Normalised; `unexpressed`, why it cannot be
+    compiled at all, or None; and `examples` of its patterns. Raises SchemaRefused.
     """
     lint(schema)
     normalised = normalise(schema)
@@ -65,7 +70,23 @@ def check(schema: Any, vocabulary: Vocabulary) -> dict[str, Any]:
                 reason = f"It is too complex for the engine ({reason}). Make it smaller or simpler."
             raise SchemaRefused(code, pointer, reason) from exc
         unexpressed = f"{_readable(str(exc))} (at {pointer or 'the root'})"
-    return {**dataclasses.asdict(normalised), "unexpressed": unexpressed}
+    return {**dataclasses.asdict(normalised), "unexpressed": unexpressed, "examples": examples(schema)}
+
+
+def examples(schema: Any) -> list[str]:
+    """Strings that match the patterns in `schema`: they help to find out how an answer can be completed."""
+    found: dict[str, None] = {}
+    token = automata.effort.set(automata.Effort(_EXAMPLE_STEPS))
+    try:
+        for _, node in Document.of(schema).nodes:
+            if isinstance(node.get("pattern"), str):
+                with suppress(PatternInvalid, PatternUnsupported):
+                    text = patterns.example(node["pattern"], int(node.get("minLength", 0)), node.get("maxLength"))
+                    if text is not None and len(text) < _LONGEST_EXAMPLE:
+                        found[text] = None
+    finally:
+        automata.effort.reset(token)
+    return list(found)
 
 
 def probe(grammar: Grammar, steps: int = _PROBE_STEPS) -> None:

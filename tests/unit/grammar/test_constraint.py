@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from typing import Any
 
 import jsonschema_rs
@@ -80,6 +81,23 @@ def test_an_answer_is_closed_within_its_budget(schema: Any, spare: int) -> None:
         text, complete = generate(schema, len(shortest) + spare, seed, close=True)
         assert complete
         jsonschema_rs.validate(schema, json.loads(text))
+
+
+def test_a_required_pattern_is_closed_with_an_example_of_it() -> None:
+    grammar = Grammar.compile({"type": "string", "pattern": "ab+c.*xyz"}, BYTES)
+    assert find_completion(grammar.start(), PREFERENCE, 100) is None
+    knowing = PREFERENCE.with_examples(["zzz", "abcxyz"])
+    completion = find_completion(grammar.start(), knowing, 100)
+    assert completion == BYTES.encode(b'"abcxyz"')
+    for seed in range(5):
+        constraint = Constraint(grammar)
+        constraint.keep_closable(completion, knowing)
+        choose, tokens = random.Random(seed), constraint.begin(30)
+        while not constraint.finished:
+            allowed = constraint.allowed()
+            tokens += constraint.take(int(allowed[choose.randrange(len(allowed))]), 30 - len(tokens))
+        assert len(tokens) <= 30
+        assert re.search("ab+c.*xyz", json.loads(BYTES.decode(tokens)), re.DOTALL)
 
 
 def test_forced_tokens_come_with_the_sampled_one() -> None:

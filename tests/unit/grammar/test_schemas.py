@@ -113,7 +113,9 @@ def test_a_validator_names_the_place() -> None:
     validator = Validator({"type": "object", "properties": {"ids": {"type": "array", "uniqueItems": True}}})
     assert validator.violation('{"ids":[1,2]}') is None
     assert (validator.violation('{"ids":[1,1]}') or "").startswith("/ids: ")
-    assert Validator({"type": "number"}).violation("-27.4E29285") is None
+    for number in ("-27.4E29285", "1E99999999999999999999", "1" + "0" * 5000, "0.1e-99999999999"):
+        assert Validator({"type": "number"}).violation(number) is None
+        assert Validator({"type": "number", "minimum": 2, "maximum": 3}).violation(number) is not None
     assert validator.violation('{"ids":') == "The answer is not JSON."
 
 

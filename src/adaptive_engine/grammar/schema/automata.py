@@ -63,6 +63,29 @@ class Dfa:
     def complement(self) -> Dfa:
         return Dfa(self.alphabet, self.moves, frozenset(range(len(self.moves))) - self.accepting)
 
+    def shortest(self) -> str | None:
+        """A string that is accepted, of as few characters as possible; None when there is none."""
+        characters = [self._plain_character(symbol) for symbol in range(len(self.alphabet))]
+        # Letters and digits before control characters.
+        symbols = sorted(range(len(characters)), key=lambda symbol: (characters[symbol] < 0x20, symbol))
+        reached: dict[int, str] = {0: ""}
+        for state in (queue := [0]):  # Grows meanwhile.
+            if state in self.accepting:
+                return reached[state]
+            _spend(len(self.alphabet))
+            for symbol in symbols:
+                following = self.moves[state][symbol]
+                if following not in reached:
+                    reached[following] = reached[state] + chr(characters[symbol])
+                    queue.append(following)
+        return None
+
+    def _plain_character(self, symbol: int) -> int:
+        """One of the characters of `symbol`, a letter or digit where there is one."""
+        low = self.alphabet[symbol]
+        high = self.alphabet[symbol + 1] if symbol + 1 < len(self.alphabet) else low + 1
+        return next((code for code in (0x61, 0x41, 0x30, max(low, 0x20)) if low <= code < high), low)
+
     def accepts(self, text: str) -> bool:
         state = 0
         for char in text:

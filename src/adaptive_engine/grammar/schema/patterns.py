@@ -140,6 +140,16 @@ def matches(pattern: str, text: str) -> bool:
     return _language(pattern)[0].accepts(text)
 
 
+def example(pattern: str, least: int, most: int | None) -> str | None:
+    """A short string of at least `least` and at most `most` characters that matches; None when there is none.
+
+    Raises `PatternUnsupported` where that cannot be told.
+    """
+    if least == 0 and most is None:
+        return _language(pattern)[0].shortest()
+    return _common(pattern, length(least, most)).shortest()
+
+
 def length(least: int, most: int | None) -> str:
     return f"^{ecma.rust(ecma.Repeat(ecma.ANY, least, most))}$"
 

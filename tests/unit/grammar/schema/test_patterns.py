@@ -80,3 +80,25 @@ def test_an_enum_of_many_strings_can_be_excluded() -> None:
     grammar = Grammar({"type": "string", "pattern": patterns.none_of(words)})
     assert not any(grammar.takes(compact(word)) for word in words[:20])
     assert all(grammar.takes(compact(word + "x")) and grammar.takes(compact(word[:-1] + "_")) for word in words[:20])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "least", "most", "expected"),
+    [
+        ("ab+c", 0, None, "abc"),
+        ("ab+c", 5, 5, 5),
+        (r"^[A-Z]{2,5}-\d{4}$", 0, None, "AA-0000"),
+        (r"foo.*bar", 0, None, "foobar"),
+        (r"^(?=.*\d)[a-z\d]{3}$", 0, None, 3),
+        ("^abc$", 5, None, None),
+    ],
+)
+def test_an_example_of_a_pattern(pattern: str, least: int, most: int | None, expected: str | int | None) -> None:
+    found = patterns.example(pattern, least, most)
+    if isinstance(expected, int):
+        assert found is not None
+        assert len(found) == expected
+        assert patterns.matches(pattern, found)
+        assert found.isprintable()
+    else:
+        assert found == expected
