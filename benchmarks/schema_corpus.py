@@ -46,6 +46,7 @@ from adaptive_engine.grammar.compiler import CompiledSchema, compile_schema, sch
 from adaptive_engine.grammar.constraint import Constraint
 from adaptive_engine.grammar.masks import GrammarError, Vocabulary
 from adaptive_engine.grammar.schema.report import SchemaRefused
+from adaptive_engine.grammar.validator import Validator
 from adaptive_engine.registry import ensure_default_model
 
 CONCURRENCY = 8
@@ -94,7 +95,7 @@ def check_masks(directory: Path, model: Path, limit: int | None) -> bool:
     found = Masks()
     try:
         # The first one starts a process.
-        compile_schema("{}", {}, vocabulary, checkers)
+        compile_schema("{}", vocabulary, checkers)
         for name in ("keywords", "realworld"):
             for row in rows(directory / f"{name}.jsonl", limit):
                 check_row(row, vocabulary, checkers, found)
@@ -107,7 +108,7 @@ def check_masks(directory: Path, model: Path, limit: int | None) -> bool:
 def check_row(row: dict[str, Any], vocabulary: Vocabulary, checkers: Checkers, found: Masks) -> None:
     start = time.perf_counter()
     try:
-        compiled = compile_schema(schema_text(row["schema"]), row["schema"], vocabulary, checkers)
+        compiled = compile_schema(schema_text(row["schema"]), vocabulary, checkers)
     except SchemaRefused as exc:
         what = f"{row['id']}: {exc.code} {exc}"
         if row["valid"] and row.get("compiles", True):
@@ -159,7 +160,7 @@ def check_invalid(row: dict[str, Any], compiled: CompiledSchema, text: str, foun
 
 
 def violation(compiled: CompiledSchema, text: str) -> str | None:
-    return compiled.validator.violation(text) if compiled.validator else None
+    return Validator(json.loads(compiled.text)).violation(text)
 
 
 def possible(compiled: CompiledSchema, text: str, mask_ms: list[float]) -> tuple[bool, str]:

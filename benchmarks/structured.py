@@ -312,7 +312,7 @@ async def inside(engine: Engine, names: list[str], rounds: int) -> dict[tuple[st
     try:
         for name in names:
             task = TASKS[name]
-            compiled = compile_schema(schema_text(task.schema), task.schema, engine.vocabulary, checkers)
+            compiled = compile_schema(schema_text(task.schema), engine.vocabulary, checkers)
 
             async def one(tag: int, task: Task = task, compiled: CompiledSchema = compiled) -> None:
                 prompt = engine.render([ChatMessage("user", task.prompt(tag))])

@@ -379,3 +379,24 @@ def test_validate_reports_what_would_be_refused(server: Server) -> None:
 def test_validate_names_what_is_wrong_with_its_own_request(server: Server, body: Any) -> None:
     response = post(server, "/structured/validate", body)
     assert (response.status_code, response.json()["error"]["type"]) == (400, "invalid_request_error")
+
+
+def test_an_answer_that_takes_for_ever_to_validate_holds_up_nobody(server: Server) -> None:
+    definitions: dict[str, Any] = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(60)}
+    schema = {
+        "type": "string",
+        "maxLength": 3,
+        "not": {"$ref": "#/$defs/d0"},
+        "format": "phone",
+        "$defs": {**definitions, "d60": {"type": "integer"}},
+    }
+    body = chat(server, **WILD, response_format=envelope(schema))
+    assert len(json.loads(text(body))) <= 3
+    assert body["warnings"][-1]["code"] == "schema_not_checked"
+    assert "schema_valid" not in body["choices"][0]
+
+
+def test_a_prompt_that_is_too_long_says_so_with_complete_too(server: Server) -> None:
+    messages = [{"role": "user", "content": "word " * 9000}]
+    response = ask(server, messages=messages, response_format=envelope({"type": "string"}, complete=True))
+    assert response.json()["error"]["code"] == "context_length_exceeded"

@@ -23,6 +23,7 @@ _VERDICTS = {
     "not_enforced": "Nothing of it can be enforced: answers are free text, with a warning.",
     "refused": "Requests with this schema are refused.",
 }
+_ENVELOPE = {"name", "description", "schema", "strict", "complete"}
 _EXIT = {"enforced": 0, "partly_enforced": 1, "not_enforced": 1, "refused": 2}
 
 
@@ -57,13 +58,16 @@ def check(
 
 
 def _inspect(schema: Any, vocabulary: Vocabulary) -> SchemaReport:
-    from adaptive_engine.grammar.checker import Checkers
+    from adaptive_engine.errors import Overloaded
+    from adaptive_engine.grammar.checker import CheckerBusy, Checkers
     from adaptive_engine.grammar.inspection import inspect
     from adaptive_engine.services.structured import report
 
     checkers = Checkers()
     try:
         return report(inspect(schema, vocabulary, checkers))
+    except CheckerBusy as exc:
+        raise Overloaded("The machine had no time to check the schema. Try again.") from exc
     finally:
         checkers.close()
 
@@ -115,10 +119,11 @@ def _read(file: str) -> Any:
 
 
 def _schema_of(content: Any) -> Any:
-    """The schema itself, or the one in a response_format."""
+    """The schema itself, or the one in a response_format or in its envelope."""
     if isinstance(content, dict) and content.get("type") in ("json_schema", "json_object"):
-        envelope = content.get("json_schema")
-        return envelope["schema"] if isinstance(envelope, dict) and "schema" in envelope else {"type": "object"}
+        content = content.get("json_schema", {"schema": {"type": "object"}})
+    if isinstance(content, dict) and "schema" in content and not content.keys() - _ENVELOPE:
+        return content["schema"]
     return content
 
 

@@ -162,6 +162,11 @@ class Engine:
         )
         return tuple(disguise.encode(rendered))
 
+    def require_fits(self, prompt: Seq[int]) -> None:
+        """Raises ContextLengthExceeded."""
+        if len(prompt) > self.max_seq_len:
+            raise ContextLengthExceeded(len(prompt), self.max_seq_len, self.name)
+
     def room(self, prompt: Seq[int]) -> int:
         """Most tokens that can be generated behind `prompt`."""
         # The last of them needs no place in the cache.
@@ -175,8 +180,7 @@ class Engine:
         prompt = request.prompt
         if not prompt:
             raise InvalidRequest("The prompt is empty.", param="messages")
-        if len(prompt) > self.max_seq_len:
-            raise ContextLengthExceeded(len(prompt), self.max_seq_len, self.name)
+        self.require_fits(prompt)
         if self._closing or not self._thread.is_alive():
             raise EngineFailed(f"The engine of model '{self.name}' has stopped.")
         if len(self._sequences) >= self.options.max_running + self.options.max_waiting:

@@ -25,6 +25,10 @@ class CheckerBusy(Exception):
     """The check did not come to its end, for want of time or a process; that is no verdict on the schema."""
 
 
+class CannotValidate(Exception):
+    """Whether an answer is valid cannot be said; the text says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class CheckLimits:
     """What the check of one schema may cost."""
@@ -58,28 +62,12 @@ class Checkers:
         self._idle: queue.LifoQueue[_Child | None] = queue.LifoQueue()
         for _ in range(self._limits.checkers):
             self._idle.put(None)
+        self._children: set[_Child] = set()
+        self._closed = False
 
     def check(self, schema: str) -> Checked:
         """Check a schema in JSON. Raises SchemaRefused or CheckerBusy."""
-        deadline = time.monotonic() + self._limits.wall_seconds
-        try:
-            child = self._idle.get(timeout=self._limits.wall_seconds)
-        except queue.Empty:
-            raise CheckerBusy from None
-        try:
-            if child is None or not child.alive:
-                child = _Child(self._limits)
-            reply = child.ask(schema, deadline)
-            if reply["last"]:
-                child.end()
-                child = None
-        except BaseException:
-            if child is not None:
-                child.end()
-            child = None
-            raise
-        finally:
-            self._idle.put(child)
+        reply = self._ask(b'{"schema":%b}\n' % schema.encode())
         if refused := reply.get("refused"):
             raise SchemaRefused(**refused)
         checked = reply["checked"]
@@ -87,19 +75,67 @@ class Checkers:
         normalised = Normalised(checked["schema"], notes, tuple(checked["enforced"]))
         return Checked(normalised, checked["unexpressed"], tuple(checked["examples"]), reply["seconds"])
 
+    def violation(self, schema: str, answer: str) -> str | None:
+        """Where and why a finished answer breaks `schema`, None when it does not.
+
+        Raises SchemaRefused when that takes too much to find out, CheckerBusy, or CannotValidate.
+        """
+        reply = self._ask(b'{"schema":%b,"answer":%b}\n' % (schema.encode(), json.dumps(answer).encode()))
+        if reason := reply.get("unknown"):
+            raise CannotValidate(reason)
+        violation: str | None = reply["violation"]
+        return violation
+
     def close(self) -> None:
-        """End the child processes. Waits for those that are busy, which is not long."""
-        for _ in range(self._limits.checkers):
-            child = self._idle.get()
-            if child is not None:
-                child.end()
-        for _ in range(self._limits.checkers):
-            self._idle.put(None)
+        """End all child processes; who waits for one gets CheckerBusy."""
+        self._closed = True
+        for child in list(self._children):
+            child.kill()
+
+    def _ask(self, question: bytes) -> dict[str, Any]:
+        deadline = time.monotonic() + self._limits.wall_seconds
+        try:
+            child = self._idle.get(timeout=self._limits.wall_seconds)
+        except queue.Empty:
+            raise CheckerBusy from None
+        try:
+            if child is None or not child.alive:
+                self._end(child)
+                child = self._start()
+            reply = child.ask(question, deadline)
+            if reply["last"]:
+                self._end(child)
+                child = None
+        except BaseException:
+            self._end(child)
+            child = None
+            raise
+        else:
+            return reply
+        finally:
+            self._idle.put(child)
+
+    def _start(self) -> _Child:
+        if self._closed:
+            raise CheckerBusy
+        try:
+            child = _Child(self._limits)
+        except OSError as exc:
+            log.error("a schema checker cannot be started: %s", exc)
+            raise CheckerBusy from exc
+        self._children.add(child)
+        return child
+
+    def _end(self, child: _Child | None) -> None:
+        if child is not None:
+            self._children.discard(child)
+            child.end()
 
 
 class _Child:
     def __init__(self, limits: CheckLimits) -> None:
         self._limits = limits
+        self._killed = False
         self._process = subprocess.Popen(
             [*_COMMAND, str(limits.cpu_seconds), str(limits.memory_bytes)],
             stdin=subprocess.PIPE,
@@ -107,33 +143,49 @@ class _Child:
             # Ctrl-C in a terminal is the server's business; closing its input ends the child.
             start_new_session=True,
         )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._stdin, self._stdout = self._process.stdin.fileno(), self._process.stdout.fileno()
+        # A child that does not read must not hold up who writes.
+        os.set_blocking(self._stdin, False)
 
     @property
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def ask(self, schema: str, deadline: float) -> dict[str, Any]:
-        """One question and its answer. Whatever it raises, the child cannot be asked again."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
-            self._process.stdin.write(b'{"schema":' + schema.encode() + b"}\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            raise self._died() from None
-        answer = b""
+    def ask(self, question: bytes, deadline: float) -> dict[str, Any]:
+        """One line and its answer. Whatever it raises, the child cannot be asked again."""
+        poll = select.poll()
+        poll.register(self._stdin, select.POLLOUT)
+        poll.register(self._stdout, select.POLLIN)
+        left, answer = memoryview(question), b""
         while not answer.endswith(b"\n"):
-            readable, _, _ = select.select([self._process.stdout], [], [], max(deadline - time.monotonic(), 0))
-            if not readable:
+            ready = poll.poll(1000 * max(deadline - time.monotonic(), 0))
+            if not ready:
                 raise CheckerBusy
-            piece = os.read(self._process.stdout.fileno(), 1 << 16)
-            if not piece:
-                raise self._died()
-            answer += piece
+            for descriptor, _ in ready:
+                try:
+                    if descriptor == self._stdout:
+                        piece = os.read(self._stdout, 1 << 16)
+                        if not piece:
+                            raise self._died()
+                        answer += piece
+                    else:
+                        left = left[os.write(self._stdin, left) :]
+                        if not left:
+                            poll.unregister(self._stdin)
+                except BrokenPipeError:
+                    raise self._died() from None
         reply: dict[str, Any] = json.loads(answer)
         return reply
 
+    def kill(self) -> None:
+        """From another thread than the one that asks."""
+        self._killed = True
+        self._process.kill()
+
     def end(self) -> None:
+        """Kill it and free what it had."""
         self._process.kill()
         self._process.communicate()
 
@@ -144,7 +196,10 @@ class _Child:
         elif status == -signal.SIGABRT:
             # Compilers written in Rust abort when they get no memory.
             reason = f"It takes more than {self._limits.memory_bytes >> 20} MiB to compile"
+        elif status in (-signal.SIGSEGV, -signal.SIGBUS):
+            reason = "It leads the compiler too deep"
         else:
-            log.error("a schema checker ended with status %d", status)
+            if not self._killed:
+                log.error("a schema checker ended with status %d", status)
             return CheckerBusy()
         return SchemaRefused("schema_too_complex", "", f"{reason}. Make it smaller or simpler.")

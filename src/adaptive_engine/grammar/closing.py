@@ -23,6 +23,9 @@ _MOST_TOKENS = 4096
 # Tokens tried in a search, 0.1 to 0.4 ms each; the smaller number while a whole batch waits for it.
 _MOST_NODES = 2000
 _MOST_NODES_RUNNING = 32
+# Tokens that are walked, and looked at again, while a whole batch waits: some milliseconds.
+_MOST_STEPS_RUNNING = 96
+_MOST_REPEATED = 1500
 # A string or number that does not end within so many tokens needs a search.
 _LONG_VALUE = 32
 
@@ -126,9 +129,14 @@ def shorten(
     if completion[: len(taken)] == taken:
         rest = completion[len(taken) :]
         return rest if len(rest) <= limit else None
+    repeated = 0
     for rest in _parts(matcher.vocabulary, completion, taken):
         if len(rest) <= limit and matcher.completed_by(rest):
             return rest
+        repeated += len(rest)
+        if repeated > _MOST_REPEATED:
+            return None
+    limit = min(limit, _MOST_STEPS_RUNNING)
     return complete(matcher, preference, limit, inside=inside, nodes=_MOST_NODES_RUNNING)
 
 

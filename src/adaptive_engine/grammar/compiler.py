@@ -17,7 +17,6 @@ from adaptive_engine.grammar.constraint import Constraint
 from adaptive_engine.grammar.masks import Grammar, GrammarError, Vocabulary
 from adaptive_engine.grammar.schema.limits import DEFAULT, SchemaLimits
 from adaptive_engine.grammar.schema.report import Normalised, SchemaRefused
-from adaptive_engine.grammar.validator import Validator
 from adaptive_engine.grammar.worker import probe
 
 # No answer that takes more tokens is looked for when an answer is to be closed in time.
@@ -27,7 +26,9 @@ _LONGEST_COMPLETION = 4096
 class CompiledSchema:
     """A schema that was checked, and compiled for one vocabulary."""
 
-    def __init__(self, schema: Any, checked: Checked, grammar: Grammar | None, seconds: float = 0.0) -> None:
+    def __init__(self, text: str, checked: Checked, grammar: Grammar | None, seconds: float = 0.0) -> None:
+        self.text = text
+        """The client's schema as JSON."""
         self.normalised: Normalised = checked.normalised
         self.unexpressed = checked.unexpressed
         """Why nothing of the schema can be enforced, if that is so."""
@@ -36,8 +37,6 @@ class CompiledSchema:
         self._examples = checked.examples
         self.seconds = checked.seconds + seconds
         """What checking and compiling took."""
-        self.validator = Validator(schema)
-        """For finished answers."""
 
     @property
     def exact(self) -> bool:
@@ -52,7 +51,10 @@ class CompiledSchema:
         """
         if self.grammar is None:
             return None
-        return find_completion(self.grammar.start(), self._preference, _LONGEST_COMPLETION)
+        try:
+            return find_completion(self.grammar.start(), self._preference, _LONGEST_COMPLETION)
+        except GrammarError:
+            return None
 
     @cached_property
     def _preference(self) -> Preference:
@@ -69,11 +71,11 @@ class CompiledSchema:
         return constraint
 
 
-def compile_schema(text: str, schema: Any, vocabulary: Vocabulary, checkers: Checkers) -> CompiledSchema:
-    """Check and compile; blocks for milliseconds. `text` is the JSON of `schema`. Raises SchemaRefused, CheckerBusy."""
+def compile_schema(text: str, vocabulary: Vocabulary, checkers: Checkers) -> CompiledSchema:
+    """Check and compile; blocks for milliseconds. `text` is a schema in JSON. Raises SchemaRefused, CheckerBusy."""
     checked = checkers.check(text)
     if checked.unexpressed is not None:
-        return CompiledSchema(schema, checked, None)
+        return CompiledSchema(text, checked, None)
     start = time.perf_counter()
     try:
         grammar = Grammar.compile(checked.normalised.schema, vocabulary)
@@ -82,7 +84,7 @@ def compile_schema(text: str, schema: Any, vocabulary: Vocabulary, checkers: Che
     except GrammarError as exc:
         reason = f"Its masks take too long for this model: {' '.join(str(exc).split())[:200]}"
         raise SchemaRefused("schema_too_complex", "", reason) from exc
-    return CompiledSchema(schema, checked, grammar, time.perf_counter() - start)
+    return CompiledSchema(text, checked, grammar, time.perf_counter() - start)
 
 
 def schema_text(schema: Any, limits: SchemaLimits = DEFAULT) -> str:

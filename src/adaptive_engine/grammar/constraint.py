@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adaptive_engine.grammar.closing import Preference, shorten
-from adaptive_engine.grammar.masks import Grammar, TokenIds
+from adaptive_engine.grammar.masks import Grammar, GrammarError, TokenIds
 
 
 class Constraint:
@@ -62,7 +62,11 @@ class Constraint:
         self._matcher.accept(token)
         taken = [token, *self._forced(budget - 1)]
         inside = self._preference.inside_after(taken, self._inside)
-        rest = shorten(self._matcher, self._preference, completion, taken, budget - len(taken), inside=inside)
+        try:
+            rest = shorten(self._matcher, self._preference, completion, taken, budget - len(taken), inside=inside)
+        except GrammarError:
+            # A limit was met where the answer may never come: there is still the known way.
+            rest = None
         if rest is None:
             taken, rest = completion[:1] or [before.vocabulary.end_ids[0]], completion[1:]
             self._matcher = before

@@ -38,7 +38,7 @@ class Inspection:
 def inspect(schema: Any, vocabulary: Vocabulary, checkers: Checkers) -> Inspection:
     """Blocks for milliseconds, for some tenths of a second at most. Raises CheckerBusy."""
     try:
-        compiled = compile_schema(schema_text(schema), schema, vocabulary, checkers)
+        compiled = compile_schema(schema_text(schema), vocabulary, checkers)
     except SchemaRefused as exc:
         return Inspection("refused", refusal=exc)
     compile_ms = 1000 * compiled.seconds

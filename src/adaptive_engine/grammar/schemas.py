@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
-from adaptive_engine.grammar.checker import Checkers, CheckLimits
+from adaptive_engine.grammar.checker import CheckerBusy, Checkers, CheckLimits
 from adaptive_engine.grammar.compiler import CompiledSchema, compile_schema, schema_text
 from adaptive_engine.grammar.inspection import Inspection, inspect
 from adaptive_engine.grammar.masks import Vocabulary
 from adaptive_engine.grammar.schema.limits import DEFAULT, SchemaLimits
 from adaptive_engine.grammar.schema.report import SchemaRefused
 
-# Bytes of JSON of the schemas that are kept compiled. A compiled one takes some twenty times its JSON.
-_CACHE_BYTES = 8 << 20
-_CACHE_ENTRIES = 512
+# An estimate of what compiled schemas may take together: each some twenty times its JSON, and its automata.
+_CACHE_BYTES = 128 << 20
+_BYTES_PER_CHARACTER = 20
+_BYTES_PER_PATTERN = 100_000
+# Schemas and answers that may wait for a checker. More would wait too long.
+_MOST_PENDING = 32
+
+Result = TypeVar("Result")
 
 
 class Schemas:
@@ -30,6 +37,8 @@ class Schemas:
         self._threads = ThreadPoolExecutor(check_limits.checkers, thread_name_prefix="compile-schema")
         self._cache: OrderedDict[bytes, tuple[int, asyncio.Future[CompiledSchema]]] = OrderedDict()
         self._cached_bytes = 0
+        self._pending = 0
+        self._wall_seconds = check_limits.wall_seconds
 
     async def compile(self, schema: Any, vocabulary: Vocabulary, owner: bytes) -> CompiledSchema:
         """Raises SchemaRefused, or CheckerBusy when the machine had no time for it.
@@ -40,40 +49,70 @@ class Schemas:
         key = hashlib.blake2b(text.encode(), key=owner, salt=_salt(vocabulary)).digest()
         cached = self._cache.get(key)
         if cached is None:
-            loop = asyncio.get_running_loop()
-            compiling = loop.run_in_executor(self._threads, self._compile, text, schema, vocabulary)
+            compiling = self._submit(compile_schema, text, vocabulary, self._checkers)
             compiling.add_done_callback(lambda done: self._keep_verdicts_only(key, done))
-            cached = (len(text), compiling)
+            cached = (_weight(text), compiling)
             self._cache[key] = cached
-            self._cached_bytes += len(text)
+            self._cached_bytes += cached[0]
             self._evict()
         self._cache.move_to_end(key)
         # Whoever waits may leave; others may wait for the same.
         return await asyncio.shield(cached[1])
 
+    async def violation(self, compiled: CompiledSchema, answer: str) -> str | None:
+        """Where and why a finished answer breaks its schema, None when it does not.
+
+        Raises CannotValidate, CheckerBusy, or SchemaRefused when it takes too much to find out.
+        """
+        return await self._submit(self._checkers.violation, compiled.text, answer)
+
     async def inspect(self, schema: Any, vocabulary: Vocabulary) -> Inspection:
         """Says what `compile` would do. Raises CheckerBusy."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, inspect, schema, vocabulary, self._checkers)
+        return await self._submit(inspect, schema, vocabulary, self._checkers)
+
+    async def completion(self, compiled: CompiledSchema) -> list[int] | None:
+        """`compiled.completion`, searched where it holds up nobody."""
+        return await self._submit(lambda: compiled.completion)
 
     def close(self) -> None:
-        self._threads.shutdown()
+        """Whoever still waits gets CheckerBusy, or is cancelled."""
         self._checkers.close()
+        self._threads.shutdown(cancel_futures=True)
 
-    def _compile(self, text: str, schema: Any, vocabulary: Vocabulary) -> CompiledSchema:
-        return compile_schema(text, schema, vocabulary, self._checkers)
+    def _submit(self, work: Callable[..., Result], *arguments: Any) -> asyncio.Future[Result]:
+        """Run `work` in a thread, unless too many wait already, or its turn comes too late."""
+        if self._pending >= _MOST_PENDING:
+            raise CheckerBusy
+        late = time.monotonic() + self._wall_seconds
+
+        def in_time() -> Result:
+            if time.monotonic() > late:
+                raise CheckerBusy
+            return work(*arguments)
+
+        self._pending += 1
+        submitted = asyncio.get_running_loop().run_in_executor(self._threads, in_time)
+        submitted.add_done_callback(self._done)
+        return submitted
+
+    def _done(self, _: asyncio.Future[Any]) -> None:
+        self._pending -= 1
 
     def _keep_verdicts_only(self, key: bytes, done: asyncio.Future[CompiledSchema]) -> None:
         """Failures that say nothing about the schema are not remembered."""
         if not done.cancelled() and isinstance(done.exception(), SchemaRefused | None):
             return
-        size, _ = self._cache.pop(key, (0, done))
-        self._cached_bytes -= size
+        if key in self._cache and self._cache[key][1] is done:
+            self._cached_bytes -= self._cache.pop(key)[0]
 
     def _evict(self) -> None:
-        while len(self._cache) > 1 and (self._cached_bytes > _CACHE_BYTES or len(self._cache) > _CACHE_ENTRIES):
+        while len(self._cache) > 1 and self._cached_bytes > _CACHE_BYTES:
             _, (size, _) = self._cache.popitem(last=False)
             self._cached_bytes -= size
+
+
+def _weight(text: str) -> int:
+    return _BYTES_PER_CHARACTER * len(text) + _BYTES_PER_PATTERN * text.count('"pattern')
 
 
 def _salt(vocabulary: Vocabulary) -> bytes:

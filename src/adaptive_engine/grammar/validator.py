@@ -31,22 +31,25 @@ class Validator:
     """The client's schema as it was sent, with its formats asserted."""
 
     def __init__(self, schema: Any) -> None:
-        self._validator: jsonschema_rs.Validator | None = None
-        self._problem = ""
+        """Raises ValueError for a schema that it cannot use."""
+        problem: Exception | None = None
         for patterns in _PATTERNS:
             try:
                 self._validator = jsonschema_rs.validator_for(
                     schema, validate_formats=True, pattern_options=patterns, offline=True
                 )
             except (ValueError, jsonschema_rs.ReferencingError) as exc:
-                self._problem = str(exc)[:300]
+                problem = exc
             else:
-                break
+                return
+        raise ValueError(str(problem))
 
     def violation(self, text: str) -> str | None:
-        """Where and why `text`, a complete answer, breaks the schema; None when it does not."""
-        if self._validator is None:
-            return f"The answer could not be checked: {self._problem}"
+        """Where and why `text`, a complete answer, breaks the schema; None when it does not.
+
+        Raises ValueError or RecursionError when that cannot be said. May take for ever: references can make a small
+        schema mean an exponentially large one.
+        """
         try:
             instance = json.loads(text, parse_float=_real, parse_int=_integer)
         except ValueError:
@@ -56,6 +59,4 @@ class Validator:
         except jsonschema_rs.ValidationError as exc:
             place = "".join(f"/{part}" for part in exc.instance_path)
             return f"{place or 'The answer'}: {exc.message[:300]}"
-        except ValueError as exc:
-            return f"The answer could not be checked: {str(exc)[:300]}"
         return None

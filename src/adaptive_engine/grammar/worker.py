@@ -3,9 +3,9 @@
 Nobody vouches for a client's schema, and a small one can take a compiler minutes and gigabytes. So it is checked,
 rewritten and compiled here, within limits that cost this process its life and the server nothing.
 
-One line of JSON in, one out: `{"schema": ...}` is answered with `{"checked": ...}` or `{"refused": ...}`, with the
-`seconds` it took; `last` says that the process ends now. One that exceeds CPU_SECONDS for a line is ended by the signal
-SIGVTALRM.
+One line of JSON in, one out: `{"schema": ...}` is answered with `{"checked": ...}` or `{"refused": ...}`, and
+`{"schema": ..., "answer": ...}` with `{"violation": ...}` or `{"unknown": ...}`. `seconds` in it is what that took;
+`last` says that the process ends now. One that exceeds CPU_SECONDS for a line is ended by the signal SIGVTALRM.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import random
 import resource
 import signal
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -29,9 +30,12 @@ from adaptive_engine.grammar.schema.ecma import PatternInvalid, PatternUnsupport
 from adaptive_engine.grammar.schema.lint import lint
 from adaptive_engine.grammar.schema.normalise import normalise
 from adaptive_engine.grammar.schema.report import Code, SchemaRefused
+from adaptive_engine.grammar.validator import Validator
 
 # Below the server: its streams come first when there are not enough cores.
 _NICE = 10
+# Half of the smallest stack that threads of a server have, on any Linux with glibc.
+_STACK_BYTES = 1 << 20
 _PROBE_STEPS = 24
 # Finding the place of a problem must not cost so much that the problem itself is not told.
 _LOCATE_SECONDS = 0.1
@@ -146,10 +150,30 @@ def _readable(message: str) -> str:
 
 
 def answer(line: str, vocabulary: Vocabulary) -> dict[str, Any]:
+    question = json.loads(line)
+    if "answer" in question:
+        return validate(question["schema"], question["answer"])
     try:
-        return {"checked": check(json.loads(line)["schema"], vocabulary)}
+        return {"checked": check(question["schema"], vocabulary)}
     except SchemaRefused as exc:
-        return {"refused": {"code": exc.code, "pointer": exc.pointer, "reason": exc.reason}}
+        refused = {"code": exc.code, "pointer": exc.pointer, "reason": exc.reason}
+    except (MemoryError, RecursionError):
+        refused = {
+            "code": "schema_too_complex",
+            "pointer": "",
+            "reason": "It is too large or too deep. Make it simpler.",
+        }
+    return {"refused": refused}
+
+
+def validate(schema: Any, text: str) -> dict[str, Any]:
+    """`violation`, which is None for a valid answer; or `unknown`, why that cannot be said."""
+    try:
+        return {"violation": Validator(schema).violation(text)}
+    except (MemoryError, RecursionError):
+        return {"unknown": "The answer is nested too deeply to be checked."}
+    except ValueError as exc:
+        return {"unknown": f"The answer cannot be checked: {str(exc)[:300]}"}
 
 
 def main(arguments: list[str]) -> None:
@@ -157,6 +181,14 @@ def main(arguments: list[str]) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_DATA, (most_bytes, most_bytes))
     os.nice(_NICE)
+    # What is too deep for this stack must not be too deep for a thread of the server.
+    threading.stack_size(_STACK_BYTES)
+    worker = threading.Thread(target=_serve, args=(cpu_seconds, most_bytes))
+    worker.start()
+    worker.join()
+
+
+def _serve(cpu_seconds: float, most_bytes: int) -> None:
     vocabulary = Vocabulary.of_bytes()
     for line in sys.stdin:
         signal.setitimer(signal.ITIMER_VIRTUAL, cpu_seconds)

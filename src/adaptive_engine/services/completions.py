@@ -109,11 +109,19 @@ class Choice:
 class Completion:
     """A running completion. Read `deltas` to the end, or `cancel`; both leave nothing running and everything stored."""
 
-    def __init__(self, prepared: Prepared, choices: list[Choice], recorder: Recorder, request_id: str) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        choices: list[Choice],
+        structured: StructuredOutput,
+        recorder: Recorder,
+        request_id: str,
+    ) -> None:
         self.id = request_id
         self.created = now_ms() // 1000
         self.prepared = prepared
         self.choices = choices
+        self._structured = structured
         self._recorder = recorder
 
     @property
@@ -155,7 +163,7 @@ class Completion:
         choice.pieces.append(delta.text)
         choice.logprobs += delta.logprobs
         if delta.finish_reason == "stop":
-            self._check(choice)
+            await self._check(choice)
         if delta.finish_reason is not None and delta.usage is not None and delta.timings is not None:
             timings = {name: round(value, 3) for name, value in dataclasses.asdict(delta.timings).items()}
             choice.row = choice.ended(
@@ -169,10 +177,10 @@ class Completion:
             choice.recorded = True
         return delta
 
-    def _check(self, choice: Choice) -> None:
-        choice.schema_valid, violation = self.prepared.format.verdict(choice.text)
-        if violation is not None:
-            notice = Notice("schema_violated", violation, f"choices[{choice.index}].message.content")
+    async def _check(self, choice: Choice) -> None:
+        choice.schema_valid, notice = await self._structured.verdict(self.prepared.format, choice.text)
+        if notice is not None:
+            notice = dataclasses.replace(notice, param=f"choices[{choice.index}].message.content")
             choice.row = dataclasses.replace(choice.row, warnings=[*choice.row.warnings, notice.as_dict()])
             choice.notices.append(notice)
 
@@ -203,7 +211,7 @@ class Completions:
         engine = self._engines.get(deployment.model.key)
         prepared = await self._prepare(request, deployment, engine)
         choices = self._admit(prepared, engine, request_id)
-        completion = Completion(prepared, choices, self._recorder, request_id)
+        completion = Completion(prepared, choices, self._structured, self._recorder, request_id)
         if prepared.store:
             try:
                 self._recorder.begin([choice.row for choice in choices])
@@ -220,6 +228,7 @@ class Completions:
             prompt = engine.render(turns)
         else:
             prompt = await asyncio.to_thread(engine.render, turns)
+        engine.require_fits(prompt)
         wanted = await self._structured.prepare(request.response_format, deployment, engine)
         params = _sampling(request, engine.recommended)
         room = engine.room(prompt)

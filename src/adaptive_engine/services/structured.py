@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from adaptive_engine.errors import InvalidRequest, Overloaded
-from adaptive_engine.grammar.checker import CheckerBusy
+from adaptive_engine.grammar.checker import CannotValidate, CheckerBusy
 from adaptive_engine.grammar.compiler import CompiledSchema
 from adaptive_engine.grammar.inspection import Inspection
 from adaptive_engine.grammar.schema.report import SchemaRefused
@@ -45,20 +44,6 @@ class AnswerFormat:
     def constraint(self) -> Constraint | None:
         """For one generation."""
         return self.compiled.constraint(closed=self.closed) if self.compiled and self.masked else None
-
-    def verdict(self, answer: str) -> tuple[bool | None, str | None]:
-        """Whether a complete answer is valid, and if not, what it breaks. None where the masks leave no doubt.
-
-        Answers are looked at all the same: it takes microseconds, and a mask that is wrong must not go unnoticed.
-        """
-        if self.compiled is None:
-            return None, None
-        violation = self.compiled.validator.violation(answer)
-        if violation is None:
-            return (None if self.compiled.exact else True), None
-        if self.compiled.exact:
-            log.error("an answer breaks a schema that masks enforce", violation=violation)
-        return False, violation
 
 
 class StructuredOutput:
@@ -97,8 +82,35 @@ class StructuredOutput:
             )
         closed = bool(envelope and envelope.complete)
         if closed:
-            await _check_closable(compiled)
+            await self._check_closable(compiled)
         return AnswerFormat(compiled, closed, notices)
+
+    async def verdict(self, wanted: AnswerFormat, answer: str) -> tuple[bool | None, Notice | None]:
+        """Whether a finished answer is valid, and what is to be said about it. None where the masks leave no doubt."""
+        if wanted.compiled is None or wanted.compiled.exact:
+            return None, None
+        try:
+            violation = await self._schemas.violation(wanted.compiled, answer)
+        except CannotValidate as exc:
+            return None, Notice("schema_not_checked", str(exc), _SCHEMA)
+        except SchemaRefused:
+            return None, Notice("schema_not_checked", "Checking the answer takes too long.", _SCHEMA)
+        except CheckerBusy:
+            return None, Notice("schema_not_checked", "The server had no time to check the answer.", _SCHEMA)
+        return violation is None, Notice("schema_violated", violation, _SCHEMA) if violation else None
+
+    async def _check_closable(self, compiled: CompiledSchema) -> None:
+        try:
+            shortest = await self._schemas.completion(compiled)
+        except CheckerBusy as exc:
+            raise _busy() from exc
+        if shortest is None:
+            raise InvalidRequest(
+                "No way to complete an answer was found for this schema, so `complete` cannot be promised. "
+                "Make less of it required and its patterns simpler, or leave `complete` out.",
+                code="schema_not_closable",
+                param="response_format.json_schema.complete",
+            )
 
 
 def require_room(wanted: AnswerFormat, budget: int) -> None:
@@ -137,17 +149,6 @@ def report(found: Inspection) -> SchemaReport:
 def refused(exc: SchemaRefused) -> InvalidRequest:
     place = f" (at {exc.pointer})" if exc.pointer else ""
     return InvalidRequest(f"{exc.reason}{place}", code=exc.code, param=_param(exc.pointer))
-
-
-async def _check_closable(compiled: CompiledSchema) -> None:
-    shortest = await asyncio.to_thread(lambda: compiled.completion)
-    if shortest is None:
-        raise InvalidRequest(
-            "No way to complete an answer was found for this schema, so `complete` cannot be promised. "
-            "Simplify its required patterns, or leave `complete` out.",
-            code="schema_not_closable",
-            param="response_format.json_schema.complete",
-        )
 
 
 def _notices(compiled: CompiledSchema) -> tuple[Notice, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -100,3 +102,29 @@ def test_a_child_that_is_killed_at_work_is_no_verdict(monkeypatch: pytest.Monkey
             check(killed, {})
     finally:
         killed.close()
+
+
+def test_what_leads_the_compiler_too_deep_is_a_refusal(checkers: Checkers) -> None:
+    chain = {
+        f"d{n}": {"type": "array", "prefixItems": [{"$ref": f"#/$defs/d{n + 1}"}], "minItems": 1, "maxItems": 1}
+        for n in range(1500)
+    }
+    with pytest.raises(SchemaRefused) as refused:
+        check(checkers, {"$ref": "#/$defs/d0", "$defs": {**chain, "d1500": {"type": "null"}}})
+    assert refused.value.code == "schema_too_complex"
+    assert check(checkers, {}).unexpressed is None
+
+
+def test_a_child_that_reads_nothing_holds_up_nobody_for_long() -> None:
+    stuck = Checkers(CheckLimits(wall_seconds=0.5, checkers=1))
+    try:
+        with contextlib.suppress(CheckerBusy):
+            check(stuck, {})
+        child = stuck._start()
+        stuck._idle.get()
+        stuck._idle.put(child)
+        child._process.send_signal(signal.SIGSTOP)
+        with pytest.raises(CheckerBusy):
+            check(stuck, {"description": "x" * 200_000})
+    finally:
+        stuck.close()

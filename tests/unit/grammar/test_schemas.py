@@ -11,7 +11,7 @@ import jsonschema_rs
 import pytest
 
 from adaptive_engine.grammar import schemas as module
-from adaptive_engine.grammar.checker import CheckerBusy, Checkers, CheckLimits
+from adaptive_engine.grammar.checker import CannotValidate, CheckerBusy, Checkers, CheckLimits
 from adaptive_engine.grammar.inspection import inspect
 from adaptive_engine.grammar.masks import Vocabulary
 from adaptive_engine.grammar.schema.limits import SchemaLimits
@@ -63,7 +63,7 @@ async def test_refusals_are_kept_and_lack_of_time_is_not(schemas: Schemas, monke
 
 
 async def test_old_schemas_make_room(schemas: Schemas, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_CACHE_ENTRIES", 2)
+    monkeypatch.setattr(module, "_CACHE_BYTES", 2 * 20 * len('{"const":1}'))
     first = await schemas.compile({"const": 1}, BYTES, b"")
     for value in (2, 3):
         await schemas.compile({"const": value}, BYTES, b"")
@@ -122,3 +122,48 @@ def test_a_validator_names_the_place() -> None:
 def test_a_validator_gives_up_on_catastrophic_patterns() -> None:
     validator = Validator({"type": "string", "pattern": r"^(?=(a+)+$)(a|aa)+$\b"})
     assert validator.violation(json.dumps("a" * 5000 + "!")) is not None
+
+
+def doubling(depth: int) -> dict[str, Any]:
+    """Means 2^depth schemas."""
+    definitions = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(depth)}
+    return {"not": {"$ref": "#/$defs/d0"}, "$defs": {**definitions, f"d{depth}": {"type": "integer"}}}
+
+
+def test_validation_that_never_ends_is_ended() -> None:
+    hasty = Checkers(CheckLimits(cpu_seconds=0.3, checkers=1))
+    try:
+        with pytest.raises(SchemaRefused):
+            hasty.violation(json.dumps(doubling(60)), '"x"')
+        assert hasty.violation('{"type": "string"}', '"x"') is None
+        assert hasty.violation('{"type": "integer"}', '"x"') is not None
+    finally:
+        hasty.close()
+
+
+def test_an_answer_that_is_too_deep_is_not_judged(checkers: Checkers) -> None:
+    with pytest.raises(CannotValidate):
+        checkers.violation("{}", "[" * 5000 + "]" * 5000)
+
+
+async def test_too_many_at_a_time_are_refused(schemas: Schemas, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_PENDING", 3)
+    results = await asyncio.gather(
+        *(schemas.compile({"const": value}, BYTES, b"") for value in range(8)), return_exceptions=True
+    )
+    assert [type(result) for result in results].count(CheckerBusy) == 5
+    assert (await schemas.compile({"const": 7}, BYTES, b"")).grammar is not None
+
+
+async def test_closing_does_not_wait_for_what_runs() -> None:
+    closing = Schemas(check_limits=CheckLimits(cpu_seconds=60, checkers=1))
+    await closing.compile({}, BYTES, b"")
+    endless = asyncio.ensure_future(closing._submit(closing._checkers.violation, json.dumps(doubling(60)), '"x"'))
+    waiting = asyncio.ensure_future(closing.compile({"const": 1}, BYTES, b""))
+    await asyncio.sleep(0)
+    while closing._checkers._idle.queue:  # noqa: ASYNC110 - a thread takes the checker
+        await asyncio.sleep(0.005)
+    await asyncio.to_thread(closing.close)
+    for future in (endless, waiting):
+        with pytest.raises((CheckerBusy, asyncio.CancelledError)):
+            await future

@@ -36,7 +36,11 @@ async def create_chat_completion(request: Request, services: ServicesDep, princi
     """Answer a conversation: one JSON object, or server-sent events with `stream`."""
     require_json(request)
     body = parse(ChatRequest, await request.body())
-    completion = await services.completions.start(principal, body, f"chatcmpl-{uuid7().hex}")
+    try:
+        completion = await services.completions.start(principal, body, f"chatcmpl-{uuid7().hex}")
+    except asyncio.CancelledError:
+        # The server stops while a schema is compiled.
+        return error_response(STOPPING_ERROR)
     # For the log: it is what interactions keep as their request id.
     request.state.completion = completion.id
     headers = _headers(completion)
