@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.kv_cache import BlockPool, block_names
+from adaptive_engine.engine.loading import load_template, recommended_sampling
 from adaptive_engine.engine.logprobs import forced_logprob, token_logprob
 from adaptive_engine.engine.runner import SCRATCH_BLOCKS, Graph, Precision, Runner, read_graph
 from adaptive_engine.engine.sampler import sample
@@ -138,11 +139,11 @@ class Engine:
             config = json.loads((directory / "config.json").read_text("utf-8"))
             tokenizer = Tokenizer.load(directory)
             vocabulary = Vocabulary.load(directory, size=graph.vocab_size, end_ids=tokenizer.special.end_ids)
-            template = _load_template(directory, tokenizer)
+            template = load_template(directory, tokenizer)
             runner = compiling.result()
         limit = options.max_seq_len or int(config["max_position_embeddings"])
         engine = cls(directory.name, runner, tokenizer, vocabulary, template, limit, options)
-        engine.recommended = _recommended(directory)
+        engine.recommended = recommended_sampling(directory)
         engine._thread.start()
         return engine
 
@@ -438,30 +439,9 @@ class Engine:
         self.stats.preemptions = self._scheduler.preemptions
 
 
-def _recommended(directory: Path) -> SamplingParams:
-    """`temperature` and `top_p` of the generation config; Hugging Face's `do_sample: false` means greedy."""
-    config = json.loads((directory / "generation_config.json").read_text("utf-8"))
-    if config.get("do_sample") is False:
-        return SamplingParams(temperature=0.0)
-    temperature = float(config.get("temperature") or 1.0)
-    return SamplingParams(temperature=min(temperature, 2.0), top_p=float(config.get("top_p") or 1.0))
-
-
 def _generator(seed: int | None) -> random.Random:
     # Python takes the absolute value of an integer seed; -1 and 1 shall differ.
     return random.Random(None if seed is None else seed % 2**64)
-
-
-def _load_template(directory: Path, tokenizer: Tokenizer) -> ChatTemplate:
-    path = directory / "chat_template.jinja"
-    if not path.exists():
-        raise EngineFailed(
-            f"Model '{directory.name}' has no chat_template.jinja, so it cannot chat.", code="no_template"
-        )
-    template = ChatTemplate(path.read_text("utf-8"), bos=tokenizer.special.bos, eos=tokenizer.special.eos)
-    # A template that cannot render this would fail at every request.
-    template.render([ChatMessage("user", "Hello")])
-    return template
 
 
 def _deliver(messages: list[tuple[TokenStream, Delta | BaseException]]) -> None:

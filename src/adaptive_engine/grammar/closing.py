@@ -154,11 +154,12 @@ def _parts(vocabulary: Vocabulary, completion: list[int], taken: list[int]) -> I
 def complete(matcher: Matcher, preference: Preference, limit: int, *, inside: bool, nodes: int) -> list[int] | None:
     """Take what closes most, always; where a value does not end that way, search its end."""
     state, tokens = matcher.copy(), list[int]()
-    value = (matcher, tokens, inside)
+    # Where the value that is being written began: the state, the number of tokens, whether inside a string.
+    value = (matcher, 0, inside)
     content = 0
     while True:
         forced = state.take_forced(limit - len(tokens) + 1)
-        tokens = tokens + forced
+        tokens += forced
         if state.accepting:
             return tokens if len(tokens) <= limit else None
         if len(tokens) >= min(limit, _MOST_TOKENS):
@@ -166,21 +167,23 @@ def complete(matcher: Matcher, preference: Preference, limit: int, *, inside: bo
         inside = preference.inside_after(forced, inside)
         token = preference.best(state.allowed(), inside)
         if forced or preference.ends_value(token, inside):
-            value, content = (state.copy(), tokens, inside), 0
+            value, content = (state.copy(), len(tokens), inside), 0
         content += 1
         if content > _LONG_VALUE:
-            before, tokens, inside = value
+            before, count, inside = value
+            del tokens[count:]
             found = _example(before, preference, inside) or _search(
                 before, preference, limit - len(tokens), inside, nodes, value_only=True
             )
             if found is None:
                 return None
-            tokens, inside, state = tokens + found.tokens, found.inside, found.state
-            value, content = (state.copy(), tokens, inside), 0
+            tokens += found.tokens
+            inside, state = found.inside, found.state
+            value, content = (state.copy(), len(tokens), inside), 0
             continue
         state.accept(token)
         inside = preference.inside_after([token], inside)
-        tokens = [*tokens, token]
+        tokens.append(token)
 
 
 @dataclass(frozen=True, slots=True)

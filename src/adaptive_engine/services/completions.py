@@ -17,6 +17,7 @@ import structlog
 from adaptive_engine.engine import Delta, Engine, GenerationRequest, SamplingParams, TokenLogprob, TokenStream
 from adaptive_engine.errors import AdaptiveError, InternalError, InvalidRequest
 from adaptive_engine.services.engines import Engines
+from adaptive_engine.services.notices import request_notices
 from adaptive_engine.services.routing import Routing
 from adaptive_engine.services.structured import AnswerFormat, StructuredOutput, require_room
 from adaptive_engine.store.recorder import Recorder
@@ -40,20 +41,6 @@ _INLINE_CHARACTERS = 4_000
 
 # What a parameter that was not given looks like. Not False: it equals a temperature of 0.
 _UNSET = (None, ())
-
-# Names of unknown fields in the warnings of one answer.
-_MAX_UNKNOWN = 20
-
-# Accepted for compatibility, not acted on yet: named in `warnings` when set to something that would have an effect.
-_NOT_ENFORCED = {
-    "ab_campaign": "A/B tests are not available in this version; the default routing was used.",
-    "max_ttft_ms": "The time limit for the first token is not enforced by this version.",
-    "system_prompt_args": "This deployment has no system prompt template; the arguments were not used.",
-    "tags": "Tags are not stored by this version; use labels.",
-    "use_tools": "Tools are not available in this version.",
-    "tools": "Tools are not available in this version.",
-    "constrained_decoding": "Use response_format; constrained_decoding has no effect.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +220,7 @@ class Completions:
         params = _sampling(request, engine.recommended)
         room = engine.room(prompt)
         require_room(wanted, min(params.max_tokens or room, room))
-        warnings = [*wanted.notices, *_warnings(request)]
+        warnings = [*wanted.notices, *request_notices(request)]
         if params.stop and wanted.masked:
             # Cut at a stop sequence, JSON would no longer parse, though its finish_reason would promise that it does.
             params = dataclasses.replace(params, stop=())
@@ -346,47 +333,6 @@ def _refuse_images(request: ChatRequest, deployment: Deployment) -> None:
                     code="modality_unsupported",
                     param=f"messages[{at}].content[{part_at}]",
                 )
-
-
-def _warnings(request: ChatRequest) -> list[Notice]:
-    found = []
-    for name, message in _NOT_ENFORCED.items():
-        if _would_matter(getattr(request, name)):
-            found.append(Notice("not_enforced", message, name))
-    unknown = sorted(_unknown_fields(request))
-    for path in unknown[:_MAX_UNKNOWN]:
-        found.append(Notice("unknown_parameter", f"'{path}' is not supported and had no effect.", path))
-    if len(unknown) > _MAX_UNKNOWN:
-        more = f"{len(unknown) - _MAX_UNKNOWN} more fields are not supported and had no effect."
-        found.append(Notice("unknown_parameter", more, ""))
-    both = (request.metadata or {}).keys() & (request.labels or {}).keys()
-    for key in sorted(both):
-        if request.metadata and request.labels and request.metadata[key] != request.labels[key]:
-            found.append(Notice("label_conflict", f"labels and metadata differ on '{key}'; labels won.", "metadata"))
-    return found
-
-
-def _unknown_fields(request: ChatRequest) -> set[str]:
-    """Paths of fields that nobody reads; those of messages once for all messages, as `messages[].name`."""
-    places: list[tuple[str, dict[str, Any] | None]] = [("", request.model_extra)]
-    places += [("messages[].", message.model_extra) for message in request.messages]
-    if request.stream_options is not None:
-        places.append(("stream_options.", request.stream_options.model_extra))
-    if request.response_format is not None:
-        places.append(("response_format.", request.response_format.model_extra))
-        if request.response_format.json_schema is not None:
-            places.append(("response_format.json_schema.", request.response_format.json_schema.model_extra))
-    return {
-        f"{place}{name[:64]}"
-        for place, extra in places
-        for name, value in (extra or {}).items()
-        if _would_matter(value)
-    }
-
-
-def _would_matter(value: Any) -> bool:
-    """Whether a parameter asks for something: libraries send nulls, false and empty values for what was not set."""
-    return value is not None and value is not False and value not in ("", [], {})
 
 
 async def _merge(choices: list[Choice]) -> AsyncIterator[tuple[Choice, Delta]]:

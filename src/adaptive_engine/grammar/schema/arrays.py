@@ -13,13 +13,13 @@ from adaptive_engine.grammar.schema.modern import any_of
 from adaptive_engine.grammar.schema.satisfiable import kind_of_value
 
 if TYPE_CHECKING:
-    from adaptive_engine.grammar.schema.normalise import _Node
+    from adaptive_engine.grammar.schema.keywords import Node
 
 _MAX_ARRANGEMENTS: Final = 400
 _MAX_PLACES: Final = 64
 
 
-def unique_items(node: _Node) -> Schema:
+def unique_items(node: Node) -> Schema:
     """List all arrays without repeats, where the items are few."""
     longest, places = _places(node)
     if longest is not None and longest <= 1:
@@ -55,7 +55,7 @@ def unique_items(node: _Node) -> Schema:
     return any_of([*([{"enum": result}] if result else []), *([type_of(others)] if others else [])])
 
 
-def _places(node: _Node) -> tuple[int | None, list[Schema]]:
+def _places(node: Node) -> tuple[int | None, list[Schema]]:
     """How many items there can be, and the schemas of the first ones."""
     prefix = list(node.node.get("prefixItems", ()))
     longest = node.node.get("maxItems")
@@ -71,7 +71,7 @@ def _identity(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def contains(node: _Node) -> Schema:
+def contains(node: Node) -> Schema:
     wanted = node.node["contains"]
     least, most = node.node.get("minContains", 1), node.node.get("maxContains")
     algebra = node.rewriter.algebra
@@ -108,7 +108,7 @@ def contains(node: _Node) -> Schema:
     return any_of(result)
 
 
-def unevaluated_items(node: _Node) -> Schema:
+def unevaluated_items(node: Node) -> Schema:
     value = node.node["unevaluatedItems"]
     if value is True or value == {}:
         return True

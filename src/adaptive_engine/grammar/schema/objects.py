@@ -13,7 +13,7 @@ from adaptive_engine.grammar.schema.ecma import PatternInvalid, PatternUnsupport
 from adaptive_engine.grammar.schema.modern import any_of
 
 if TYPE_CHECKING:
-    from adaptive_engine.grammar.schema.normalise import _Node
+    from adaptive_engine.grammar.schema.keywords import Node
 
 _MAX_SUBSETS: Final = 64
 _NAME_KEYWORDS: Final = frozenset(
@@ -21,7 +21,7 @@ _NAME_KEYWORDS: Final = frozenset(
 )
 
 
-def dependent_required(node: _Node) -> Schema:
+def dependent_required(node: Node) -> Schema:
     parts: list[dict[str, Any]] = []
     for name, others in node.node["dependentRequired"].items():
         if not others:
@@ -37,7 +37,7 @@ def dependent_required(node: _Node) -> Schema:
     return {"allOf": parts} if len(parts) > 1 else parts[0] if parts else True
 
 
-def dependent_schemas(node: _Node) -> Schema:
+def dependent_schemas(node: Node) -> Schema:
     parts: list[Schema] = []
     for name, schema in node.node["dependentSchemas"].items():
         if schema is True or schema == {}:
@@ -47,7 +47,7 @@ def dependent_schemas(node: _Node) -> Schema:
     return {"allOf": parts} if parts else True
 
 
-def property_names(node: _Node) -> Schema:
+def property_names(node: Node) -> Schema:
     names = node.node["propertyNames"]
     algebra = node.rewriter.algebra
     if names is True or names == {}:
@@ -72,7 +72,7 @@ def property_names(node: _Node) -> Schema:
     return {**closed, "patternProperties": {found: True}}
 
 
-def _name_pattern(node: _Node, names: Schema) -> str | None:
+def _name_pattern(node: Node, names: Schema) -> str | None:
     """One pattern for the names that match; "" for any, None if there are none."""
     if isinstance(names, bool):
         return "" if names else None
@@ -113,7 +113,7 @@ def _name_pattern(node: _Node, names: Schema) -> str | None:
     return whole
 
 
-def unevaluated_properties(node: _Node) -> Schema:
+def unevaluated_properties(node: Node) -> Schema:
     rest = {key: value for key, value in node.node.items() if key != "unevaluatedProperties"}
     value = node.node["unevaluatedProperties"]
     algebra = node.rewriter.algebra
@@ -163,7 +163,7 @@ def unevaluated_properties(node: _Node) -> Schema:
 _CHOICES: Final = ("anyOf", "oneOf", "if", "dependentSchemas")
 
 
-def _evaluates(node: _Node, flat: dict[str, Any], key: str) -> bool:
+def _evaluates(node: Node, flat: dict[str, Any], key: str) -> bool:
     """Whether a choice says anything about keys, beyond those that are declared beside it."""
     value = flat[key]
     parts = value if isinstance(value, list) else list(value.values()) if key == "dependentSchemas" else [value]
@@ -179,12 +179,12 @@ def _evaluates(node: _Node, flat: dict[str, Any], key: str) -> bool:
 _KEYS: Final = frozenset(["patternProperties", "additionalProperties", "unevaluatedProperties"])
 
 
-def _inner_choice(node: _Node, branch: Schema) -> bool:
+def _inner_choice(node: Node, branch: Schema) -> bool:
     flats = node.rewriter.algebra.flat(branch)
     return any(_evaluates(node, flat, key) for flat in flats for key in _CHOICES if key in flat)
 
 
-def count_properties(node: _Node) -> None:
+def count_properties(node: Node) -> None:
     """minProperties and maxProperties: the engine has them where every declared property is required."""
     keyword = "minProperties" if "minProperties" in node.node else "maxProperties"
     least, most = node.node.get("minProperties", 0), node.node.get("maxProperties")
@@ -210,7 +210,7 @@ def count_properties(node: _Node) -> None:
         node.enforce(keyword)
         return
 
-    def make(_: _Node) -> Schema:
+    def make(_: Node) -> Schema:
         found = _subsets(optional, least - len(required), most, len(required), closed)
         others = node.kinds - {"object"}
         return type_of(others) if found is False and others else found
@@ -252,7 +252,7 @@ def _subsets(optional: list[str], least: int, most: int | None, required: int, c
     return any_of(result)
 
 
-def pattern_properties(node: _Node, value: dict[str, Schema]) -> None:
+def pattern_properties(node: Node, value: dict[str, Schema]) -> None:
     """Patterns that meet in one object have to be equal or exclude each other for the engine; others are split."""
     atoms, failed = _atoms(node)
     found: dict[str, list[Schema]] = {}
@@ -284,7 +284,7 @@ Atoms = list[tuple[str, frozenset[str]]]
 Partition = tuple[Atoms, dict[str, str]]
 
 
-def _atoms(node: _Node) -> Partition:
+def _atoms(node: Node) -> Partition:
     """Patterns that exclude each other, each with the patterns it is part of, for all that may meet in this object.
 
     And the patterns that could not be taken, with the reason.
