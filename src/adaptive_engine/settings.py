@@ -44,6 +44,7 @@ class EngineSettings(BaseModel):
     """How internal models are run."""
 
     deterministic: bool = Field(False, description="Greedy text does not depend on other requests; slower.")
+    speculation: bool = Field(True, description="Guess tokens from the text so far where that is faster.")
     kv_cache_len: int = Field(32_768, ge=256, description="Tokens that fit into a model's KV cache.")
     max_seq_len: int | None = Field(None, ge=16, description="Prompt and answer; unset: the model's own limit.")
     max_running: int = Field(64, ge=1, le=1024, description="Requests that generate at the same time.")

@@ -20,15 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.kv_cache import BlockPool, block_names
 from adaptive_engine.engine.loading import load_template, recommended_sampling
 from adaptive_engine.engine.logprobs import forced_logprob, token_logprob
 from adaptive_engine.engine.runner import SCRATCH_BLOCKS, Graph, Precision, Runner, read_graph
-from adaptive_engine.engine.sampler import sample
+from adaptive_engine.engine.sampler import Logits, sample
 from adaptive_engine.engine.scheduler import Scheduler
 from adaptive_engine.engine.sequence import GenerationRequest, SamplingParams, Sequence, Slice
 from adaptive_engine.engine.stats import EngineStats
@@ -65,6 +62,9 @@ class EngineOptions:
     """Most prompt tokens in a step. Larger chunks gain a few percent and make everybody wait for the step's end."""
     prefill_tokens_busy: int = 64
     """The same while others decode: it bounds the gap that a long prompt causes in their streams."""
+    speculation: bool = True
+    """Guess tokens from the text so far where that pays. It changes no text in deterministic mode, and no
+    distribution in any."""
     threads: int = 0
     """Inference threads; 0 is one for each core."""
     hang_seconds: float = 60.0
@@ -77,10 +77,13 @@ class EngineHealth:
     reason: str = ""
 
 
+Mask = TokenIds | GrammarError | None
+
+
 class Choice(NamedTuple):
     """What a token was drawn from: logits `[vocabulary]`, and the ids that its grammar allows, ascending."""
 
-    logits: NDArray[np.float32]
+    logits: Logits
     allowed: TokenIds | None
 
 
@@ -108,6 +111,8 @@ class Engine:
             max_running=options.max_running,
             prefill_tokens=options.prefill_tokens,
             prefill_tokens_busy=options.prefill_tokens_busy,
+            row_cost=runner.row_cost if options.speculation else None,
+            max_rows=runner.max_rows,
         )
         self._token_bytes = tokenizer.token_bytes + [b""] * (runner.shape.vocab_size - tokenizer.vocab_size)
         self._sequences: dict[TokenStream, Sequence] = {}
@@ -279,6 +284,7 @@ class Engine:
         self.stats.forced_tokens += len(forced)
         reason = self._extend(sequence, forced)
         if reason is None:
+            sequence.prefill_length = len(sequence.tokens)
             self._scheduler.add(sequence)
         else:
             self._finish(sequence, reason, time.perf_counter())
@@ -291,61 +297,92 @@ class Engine:
                 part.sequence.admitted_at = start
                 part.sequence.stream.phase = "prefill"
                 part.sequence.stream.cached_tokens = part.sequence.cached_tokens
+        sampling = [part for part in slices if part.samples]
         forward = time.perf_counter()
         self._runner.start(slices)
         # While the model computes: it needs the cores, but not the interpreter.
-        sampled = [part.sequence for part in slices if part.wants_logits]
         try:
-            allowed, broken = self._masks(sampled)
+            masks = [self._mask(part.sequence) for part in sampling]
         finally:
             logits = self._runner.finish()
-        self.stats.forward_seconds += time.perf_counter() - forward
-        tokens = sample(logits, sampled, allowed)
+        now = time.perf_counter()
+        self.stats.forward_seconds += now - forward
         for part in slices:
             self._count_prompt(part)
-            self._scheduler.advance(part)
-        now = time.perf_counter()
-        for row, (sequence, token) in enumerate(zip(sampled, tokens, strict=True)):
-            if row in broken:
-                self._fail(sequence, GrammarLimit(broken[row]))
-            elif token is None:
-                self._fail(sequence, EngineFailed("The model produced numbers that are not finite."))
-            else:
-                self._append(sequence, token, now, Choice(logits[row], allowed.get(row)))
+            self._scheduler.advance(part.sequence, part.stop)
+        end = 0
+        for part, mask in zip(sampling, masks, strict=True):
+            begin, end = end, end + part.samples
+            self._generate(part, logits[begin:end], mask, now)
         self.stats.steps += 1
         self._count()
         self._step_started = None
 
-    def _masks(self, sequences: list[Sequence]) -> tuple[dict[int, TokenIds], dict[int, str]]:
-        """What may follow in those that have a grammar, and why that cannot be said; by place in `sequences`."""
+    def _mask(self, sequence: Sequence) -> Mask:
+        """The tokens that may come next, or why that cannot be said; None where there is no grammar."""
+        constraint = sequence.request.constraint
+        if constraint is None:
+            return None
         start = time.perf_counter()
-        allowed, broken = {}, {}
-        for row, sequence in enumerate(sequences):
-            if sequence.request.constraint is not None:
-                try:
-                    allowed[row] = sequence.request.constraint.allowed()
-                except GrammarError as exc:
-                    broken[row] = str(exc)
-        self.stats.mask_seconds += time.perf_counter() - start
-        return allowed, broken
+        try:
+            return constraint.allowed()
+        except GrammarError as exc:
+            return exc
+        finally:
+            self.stats.mask_seconds += time.perf_counter() - start
 
-    def _append(self, sequence: Sequence, token: int, now: float, choice: Choice) -> None:
-        """Add a token sampled from `choice` and those that its grammar forces; emit the text that they make final."""
+    def _generate(self, part: Slice, logits: Logits, mask: Mask, now: float) -> None:
+        """Sample behind `part`, and behind its drafts as long as they are what was sampled; send the text.
+
+        `logits` is `[part.samples, vocabulary]`, `mask` what may come first.
+        """
+        sequence = part.sequence
         if sequence.first_token_at is None:
             sequence.first_token_at = now
             sequence.stream.phase = "decode"
-        tokens = [token]
-        if sequence.request.constraint is not None:
+        accepted, reason = 0, None
+        while reason is None:
             try:
-                tokens = sequence.request.constraint.take(token, sequence.budget)
-            except GrammarError as exc:
-                self._fail(sequence, GrammarLimit(str(exc)))
+                if isinstance(mask, GrammarError):
+                    raise GrammarLimit(str(mask))
+                choice = Choice(logits[accepted], mask)
+                tokens = self._next(sequence, choice)
+            except AdaptiveError as exc:
+                self._emit(sequence)
+                self._fail(sequence, exc)
                 return
-        self.stats.forced_tokens += len(tokens) - 1
-        reason = self._extend(sequence, tokens, choice)
-        if reason is not None:
+            reason = self._extend(sequence, tokens, choice)
+            accepted = _common(sequence.tokens[part.stop :], part.drafts)
+            if part.stop + accepted < len(sequence.tokens):
+                break  # The last token is not a draft: it is still to be computed.
+            mask = self._mask(sequence)
+        sequence.drafter.observe(sequence.tokens[part.stop :])
+        self._scheduler.advance(sequence, part.stop + accepted)
+        self.stats.draft_tokens += len(part.drafts)
+        self.stats.accepted_tokens += accepted
+        if reason is None:
+            self._emit(sequence)
+        else:
             self._finish(sequence, reason, now)
-        elif sequence.unsent or sequence.unsent_logprobs:
+
+    def _next(self, sequence: Sequence, choice: Choice) -> list[int]:
+        """A token drawn from `choice`, and those that the grammar forces behind it. Raises AdaptiveError."""
+        token = sample(choice.logits, sequence.request.params, sequence.rng, choice.allowed)
+        if token is None:
+            raise EngineFailed("The model produced numbers that are not finite.")
+        constraint = sequence.request.constraint
+        if constraint is None:
+            return [token]
+        try:
+            tokens = constraint.take(token, sequence.budget)
+        except GrammarError as exc:
+            raise GrammarLimit(str(exc)) from exc
+        self.stats.forced_tokens += len(tokens) - 1
+        return tokens
+
+    def _emit(self, sequence: Sequence) -> None:
+        """Send the text and the log probabilities that are final."""
+        if sequence.unsent or sequence.unsent_logprobs:
             self._send(sequence.stream, Delta(sequence.unsent, logprobs=tuple(sequence.unsent_logprobs)))
             sequence.unsent, sequence.unsent_logprobs = "", []
 
@@ -437,6 +474,16 @@ class Engine:
         self.stats.waiting = len(self._scheduler.waiting)
         self.stats.kv_blocks_used = self._scheduler.pool.used
         self.stats.preemptions = self._scheduler.preemptions
+
+
+def _common(tokens: list[int], drafts: list[int]) -> int:
+    """How many of `drafts`, from the first, came true."""
+    count = 0
+    for token, draft in zip(tokens, drafts, strict=False):
+        if token != draft:
+            break
+        count += 1
+    return count
 
 
 def _generator(seed: int | None) -> random.Random:

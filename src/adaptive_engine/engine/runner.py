@@ -44,6 +44,11 @@ INPUTS = (
     "max_context_len",
 )
 LOGITS_INPUT = "sampled_tokens_indices"
+# Measured on CPUs with AVX2 only, and from the figures of one with AMX: what a row adds to a step, in shares of a step
+# that has none. Constants, because what depends on a clock cannot be repeated.
+_ROW_COST, _ROW_COST_WIDE = 0.25, 0.06
+# Matrix products of more rows are computed by another kernel, from 81 to 96 on where it was measured.
+_MAX_INVARIANT_ROWS = 80
 # Block 0 takes the keys and values of padding tokens.
 SCRATCH_BLOCKS = 1
 
@@ -81,6 +86,48 @@ def read_graph(directory: Path) -> Graph:
     return Graph(directory.name, model)
 
 
+class _Batch:
+    """The inputs of one call, subsequence by subsequence."""
+
+    def __init__(self, block_size: int) -> None:
+        self.ids: list[int] = []
+        self.wanted: list[int] = []
+        self._block_size = block_size
+        self._positions: list[int] = []
+        self._past: list[int] = []
+        self._begins = [0]
+        self._blocks: list[int] = []
+        self._block_begins = [0]
+        self._longest = 1
+
+    def add(self, tokens: list[int], start: int, blocks: list[int]) -> None:
+        """`tokens` at the positions from `start` on, of a sequence that `blocks` belong to."""
+        stop = start + len(tokens)
+        self.ids += tokens
+        self._positions += range(start, stop)
+        self._past.append(start)
+        self._begins.append(len(self.ids))
+        self._blocks += blocks[: -(-stop // self._block_size)]
+        self._block_begins.append(len(self._blocks))
+        self._longest = max(self._longest, stop)
+
+    def want(self, count: int) -> None:
+        """The logits of the last `count` tokens."""
+        self.wanted += range(len(self.ids) - count, len(self.ids))
+
+    def inputs(self) -> dict[str, NDArray[Any]]:
+        return {
+            "input_ids": np.array(self.ids, np.int64),
+            "position_ids": np.array(self._positions, np.int64),
+            "past_lens": np.array(self._past, np.int32),
+            "subsequence_begins": np.array(self._begins, np.int32),
+            "block_indices": np.array(self._blocks, np.int32),
+            "block_indices_begins": np.array(self._block_begins, np.int32),
+            "max_context_len": np.array(self._longest, np.int32),
+            LOGITS_INPUT: np.array(self.wanted, np.int64),
+        }
+
+
 class Runner:
     """A compiled model and its KV cache. Used by one thread at a time."""
 
@@ -89,6 +136,11 @@ class Runner:
         self.num_blocks = num_blocks
         self.min_rows = 1
         """Steps with fewer tokens are padded to this many."""
+        self.max_rows: int | None = None
+        """No step may have more tokens."""
+        self.row_cost = _row_cost()
+        """What a token more adds to the time of a step, in shares of a step without any."""
+        self._rows_apart = False
         self._compiled = compiled
         self._request = request
         self._count = 0
@@ -111,49 +163,27 @@ class Runner:
         runner = cls(compiled, compiled.create_infer_request(), shape, num_blocks)
         runner._allocate_cache()
         if precision == "deterministic":
-            runner.min_rows = runner._invariant_rows()
+            # Attention to several tokens of a sequence together rounds differently from attention to one.
+            runner._rows_apart = True
+            runner.min_rows, runner.max_rows = runner._invariant_rows(), _MAX_INVARIANT_ROWS
         return runner
 
     def start(self, slices: Seq[Slice]) -> None:
         """Begin to compute the slices. Nothing else may be asked of the runner before `finish`."""
-        ids: list[int] = []
-        positions: list[NDArray[np.int64]] = []
-        past: list[int] = []
-        begins = [0]
-        blocks: list[int] = []
-        block_begins = [0]
-        wanted: list[int] = []
-        size = self.shape.block_size
-        longest = 1
+        batch = _Batch(self.shape.block_size)
         for part in slices:
-            ids += part.sequence.tokens[part.start : part.stop]
-            positions.append(np.arange(part.start, part.stop))
-            past.append(part.start)
-            begins.append(len(ids))
-            blocks += part.sequence.blocks[: -(-part.stop // size)]
-            block_begins.append(len(blocks))
-            longest = max(longest, part.stop)
-            if part.wants_logits:
-                wanted.append(len(ids) - 1)
-        self._count = count = len(wanted)
-        for _ in range(len(ids), self.min_rows):
-            ids.append(0)
-            positions.append(np.zeros(1, np.int64))
-            past.append(0)
-            begins.append(len(ids))
-            blocks.append(0)
-            block_begins.append(len(blocks))
-        wanted += [0] * (self.min_rows - count)
-        self._set_inputs(
-            input_ids=np.array(ids, np.int64),
-            position_ids=np.concatenate(positions),
-            past_lens=np.array(past, np.int32),
-            subsequence_begins=np.array(begins, np.int32),
-            block_indices=np.array(blocks, np.int32),
-            block_indices_begins=np.array(block_begins, np.int32),
-            max_context_len=np.array(longest, np.int32),
-            sampled_tokens_indices=np.array(wanted, np.int64),
-        )
+            tokens = part.sequence.tokens[part.start : part.stop] + part.drafts
+            # As if they came one by one; nothing of a prompt may be in the same call for that.
+            apart = self._rows_apart and part.start >= part.sequence.prefill_length
+            size = 1 if apart else len(tokens)
+            for at in range(0, len(tokens), size):
+                batch.add(tokens[at : at + size], part.start + at, part.sequence.blocks)
+            batch.want(part.samples)
+        self._count = len(batch.wanted)
+        for _ in range(len(batch.ids), self.min_rows):
+            batch.add([0], 0, [0])
+        batch.wanted += [0] * (self.min_rows - self._count)
+        self._set_inputs(**batch.inputs())
         self._request.start_async()
 
     def finish(self) -> NDArray[np.float32]:
@@ -178,13 +208,14 @@ class Runner:
     def _invariant_rows(self) -> int:
         """The least number of rows from which on a row's logits do not depend on how many others there are.
 
-        A matrix product of one row goes through another kernel than one of several, with another order of additions.
-        Which is the case from how many rows on depends on the CPU, so it is measured, on this model. Raises
-        EngineFailed when no number of rows up to 16 is stable: then this machine cannot keep the promise.
+        A matrix product of one row goes through another kernel than one of several, with another order of additions,
+        and one of very many through a third. From how many on depends on the CPU, so it is measured, on this model.
+        Raises EngineFailed when no number of rows up to 16 is stable: then this machine cannot keep the promise.
         """
         for rows in (1, 2, 4, 8, 16):
             # Each row of the probe has a block of its own.
-            batches = [more for more in (rows + 1, 2 * rows + 3, 16, 31) if rows < more <= self.num_blocks]
+            batches = [rows + 1, 2 * rows + 3, 16, 31, _MAX_INVARIANT_ROWS]
+            batches = [more for more in batches if rows < more <= self.num_blocks]
             if not batches:
                 break
             reference = self._probe(rows)[0].copy()
@@ -198,19 +229,18 @@ class Runner:
 
     def _probe(self, rows: int) -> NDArray[np.float32]:
         """Logits of `rows` one-token sequences, the first of them always the same. Overwrites their blocks."""
-        counts = np.arange(rows, dtype=np.int64)
-        self._set_inputs(
-            input_ids=7 + 13 * counts % 1000,
-            position_ids=np.zeros(rows, np.int64),
-            past_lens=np.zeros(rows, np.int32),
-            subsequence_begins=np.arange(rows + 1, dtype=np.int32),
-            block_indices=np.arange(rows, dtype=np.int32),
-            block_indices_begins=np.arange(rows + 1, dtype=np.int32),
-            max_context_len=np.array(1, np.int32),
-            sampled_tokens_indices=counts,
-        )
+        batch = _Batch(self.shape.block_size)
+        for row in range(rows):
+            batch.add([7 + 13 * row % 1000], 0, [row])
+            batch.want(1)
+        self._set_inputs(**batch.inputs())
         self._request.infer()
         return self._logits()
+
+
+def _row_cost() -> float:
+    capabilities = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return _ROW_COST_WIDE if "BF16" in capabilities else _ROW_COST
 
 
 def _cannot_load(name: str, error: RuntimeError) -> EngineFailed:

@@ -1,76 +1,52 @@
-"""Choose the next token of each row of logits.
+"""Choose the next token from a row of logits.
 
-Greedy rows are one vectorised argmax. A sampled row costs three passes over the vocabulary and no sort of it: top-p
-looks at the most likely tokens first and only sorts more when those do not hold enough probability.
+Greedy is one argmax. Sampling costs three passes over the vocabulary and no sort of it: top-p looks at the most likely
+tokens first and only sorts more when those do not hold enough probability.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from collections.abc import Sequence as Seq
-from types import MappingProxyType
+import random
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptive_engine.engine.sequence import Sequence
+from adaptive_engine.engine.sequence import SamplingParams
 
 Logits = NDArray[np.float32]
 TokenIds = NDArray[np.intp]
-_ANY: Mapping[int, TokenIds] = MappingProxyType({})
 # Nearly every nucleus fits; measured with 49k tokens, partition + sort of 256 costs a tenth of a full sort.
 _NUCLEUS_GUESS = 256
 _COLUMNS = 256
 
 
-def sample(logits: Logits, sequences: Seq[Sequence], allowed: Mapping[int, TokenIds] = _ANY) -> list[int | None]:
-    """One token per row, None for a row that has no finite maximum.
+def sample(logits: Logits, params: SamplingParams, rng: random.Random, allowed: TokenIds | None = None) -> int | None:
+    """One token, or None where there is no finite maximum.
 
-    `logits` is `[rows, vocabulary]`, float32, and is not changed; -inf is a token that cannot be drawn. Rows in
-    `allowed` draw from these token ids only, which must be ascending.
+    `logits` is `[vocabulary]`, float32, and is not changed; -inf is a token that cannot be drawn. Only `allowed` ids
+    can be drawn, which must be ascending; None allows all. A sampled token takes exactly one draw of `rng`, also where
+    nothing is left to chance, so that a seed gives the same draws at every step.
     """
-    if not sequences:
-        return []
-    best = logits.argmax(axis=1)
+    draw = rng.random() if params.temperature > 0 else 0.0
+    if allowed is None:
+        return _draw(logits, params, draw)
+    if len(allowed) == 1:
+        return int(allowed[0])
+    # Often there are few.
+    chosen = _draw(logits[allowed], params, draw)
+    return None if chosen is None else int(allowed[chosen])
+
+
+def _draw(logits: Logits, params: SamplingParams, draw: float) -> int | None:
+    best = int(logits.argmax())
     # A NaN is the argmax of its row.
-    sound = np.isfinite(logits[np.arange(len(sequences)), best])
-    tokens: list[int | None] = best.tolist()
-    for row, sequence in enumerate(sequences):
-        params = sequence.request.params
-        if not sound[row]:
-            tokens[row] = None
-        elif row in allowed:
-            tokens[row] = _sample_among(allowed[row], logits[row], sequence)
-        elif params.temperature > 0:
-            # The draw is taken even when it is not needed, so that a seed gives the same draws at every step.
-            draw = sequence.rng.random()
-            tokens[row] = _sample_row(logits[row], int(best[row]), params.temperature, params.top_p, draw)
-    return tokens
-
-
-def _sample_among(ids: TokenIds, logits: Logits, sequence: Sequence) -> int | None:
-    """Only the allowed logits are looked at: often there are few."""
-    params = sequence.request.params
-    draw = sequence.rng.random() if params.temperature > 0 else 0.0
-    if len(ids) == 1:
-        return int(ids[0])
-    candidates = logits[ids]
-    best = int(candidates.argmax())
-    if not np.isfinite(candidates[best]):
+    if not np.isfinite(logits[best]):
         return None
-    if params.temperature > 0:
-        return int(ids[_sample_row(candidates, best, params.temperature, params.top_p, draw)])
-    return int(ids[best])
-
-
-def _sample_row(logits: Logits, best: int, temperature: float, top_p: float, draw: float) -> int:
     # Temperatures near zero would overflow the division; they are greedy to every digit that matters.
-    if temperature < 1e-4:
+    if params.temperature < 1e-4:
         return best
-    weights = np.exp((logits - logits[best]) * np.float32(1.0 / temperature))
-    if top_p < 1.0:
-        return _nucleus(weights, top_p, draw)
-    return _pick(weights, draw)
+    weights = np.exp((logits - logits[best]) * np.float32(1.0 / params.temperature))
+    return _nucleus(weights, params.top_p, draw) if params.top_p < 1.0 else _pick(weights, draw)
 
 
 def _nucleus(weights: Logits, top_p: float, draw: float) -> int:

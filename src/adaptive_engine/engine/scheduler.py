@@ -1,31 +1,52 @@
 """Decides which tokens of which sequences the next step computes.
 
-Running sequences decode first: one token each, and what a grammar forces behind it. Then prompts get a budget of
-tokens, in chunks, so that a long prompt never stalls running streams for longer than one chunk (Sarathi-Serve, 2024).
-Half of the budget is the oldest prompt's, which therefore always gets on; the other half goes to the shortest ones, so
-that nobody waits for a long prompt of another.
+Running sequences decode first: one token each, what a grammar forces behind it, and drafts of what may follow, where
+these are likely enough to pay. Then prompts get a budget of tokens, in chunks, so that a long prompt never stalls
+running streams for longer than one chunk (Sarathi-Serve, 2024). Half of the budget is the oldest prompt's, which
+therefore always gets on; the other half goes to the shortest ones, so that nobody waits for a long prompt of another.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 
 from adaptive_engine.engine.kv_cache import BlockName, BlockPool, block_names
 from adaptive_engine.engine.sequence import Sequence, Slice
+from adaptive_engine.engine.speculation import least_chance
+
+# Attention to one token alone is computed by another kernel, with other rounding. A prompt never meets it, wherever it
+# is cut and however much of it was cached; with three tokens there is always a way to go on.
+_LEAST = 3
 
 
 class Scheduler:
     """Owns the sequences from submission to release. Not thread-safe: only the engine thread uses it."""
 
-    def __init__(self, pool: BlockPool, *, max_running: int, prefill_tokens: int, prefill_tokens_busy: int) -> None:
-        """A step prefills up to `prefill_tokens`, but `prefill_tokens_busy` while others decode."""
+    def __init__(
+        self,
+        pool: BlockPool,
+        *,
+        max_running: int,
+        prefill_tokens: int,
+        prefill_tokens_busy: int,
+        row_cost: float | None = None,
+        max_rows: int | None = None,
+    ) -> None:
+        """A step prefills up to `prefill_tokens`, but `prefill_tokens_busy` while others decode.
+
+        `row_cost` is what one more row adds to the time of a step, in shares of a step without any; None makes no
+        drafts. No step has more than `max_rows` rows, if that is given.
+        """
         self.pool = pool
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         self.preemptions = 0
-        self._max_running = max_running
+        self._max_rows = max_rows or sys.maxsize
+        self._max_running = min(max_running, self._max_rows - _LEAST)
         self._prefill_tokens = prefill_tokens
         self._prefill_tokens_busy = prefill_tokens_busy
+        self._row_cost = row_cost
         # Prompt blocks that a running sequence is about to compute: others with the same prefix wait for them.
         self._filling: dict[BlockName, Sequence] = {}
 
@@ -38,15 +59,14 @@ class Scheduler:
         decoding = {part.sequence for part in slices}
         self._admit_waiting()
         prefilling = [sequence for sequence in self.running if sequence not in decoding]
-        forced = sum(part.stop - part.start - 1 for part in slices)
+        rows = sum(part.rows for part in slices)
         # However much is forced, prompts get on.
-        budget = max(self._prefill_tokens_busy - forced, 1) if slices else self._prefill_tokens
-        return slices + _share(budget, prefilling)
+        budget = max(self._prefill_tokens_busy - (rows - len(slices)), _LEAST) if slices else self._prefill_tokens
+        return slices + _share(min(budget, self._max_rows - rows), prefilling)
 
-    def advance(self, part: Slice) -> None:
-        """The step has computed `part`: its full blocks can be shared from now on."""
-        sequence = part.sequence
-        sequence.computed = part.stop
+    def advance(self, sequence: Sequence, computed: int) -> None:
+        """So many tokens of the sequence are computed: full blocks of them can be shared from now on."""
+        sequence.computed = computed
         size = self.pool.block_size
         known = len(sequence.names)
         if sequence.computed // size == known:
@@ -83,21 +103,44 @@ class Scheduler:
         self.pool.check()
 
     def _decodes(self) -> list[Slice]:
-        """The sampled token of each sequence whose prompt is computed, and the tokens that its grammar forces behind.
+        """The sampled token of each sequence whose prompt is computed, what its grammar forces behind, and drafts.
 
         Sixteen forced tokens cost less than two steps of one. All forced ones of a step together count like a prompt.
         """
+        decoding = [sequence for sequence in self.running if not sequence.remaining_prefill]
         slices: list[Slice] = []
-        forced = self._prefill_tokens_busy
-        for sequence in list(self.running):
-            if sequence.computed < sequence.prompt_length - 1 or sequence not in self.running:
-                continue
-            count = min(sequence.remaining, 1 + forced)
+        # A row for each that decodes is set aside, and those for a prompt.
+        spare = min(self._prefill_tokens_busy, self._max_rows - len(decoding) - _LEAST)
+        for sequence in decoding:
+            if not sequence.blocks:
+                continue  # An older one took them.
+            count = min(sequence.remaining, 1 + spare)
             if self._reserve(sequence, sequence.computed + count):
-                forced -= count - 1
+                spare -= count - 1
                 slices.append(Slice(sequence, sequence.computed, sequence.computed + count))
         # Making room may have preempted a sequence that already had its slice.
-        return [part for part in slices if part.sequence.blocks]
+        slices = [part for part in slices if part.sequence.blocks]
+        if self._row_cost is not None:
+            floor = least_chance(self._row_cost, len(slices))
+            for part in slices:
+                spare -= self._draft(part, floor, spare)
+        return slices
+
+    def _draft(self, part: Slice, floor: float, limit: int) -> int:
+        """Add up to `limit` drafts of at least the chance `floor`, if there is room without preempting."""
+        sequence = part.sequence
+        # One token comes in any case; drafts beyond the last one that may be generated are of no use.
+        limit = min(limit, sequence.budget - 1)
+        if limit <= 0 or not part.samples:
+            return 0
+        drafts = sequence.drafter.propose(sequence.tokens, floor)[:limit]
+        if drafts and sequence.request.constraint is not None:
+            drafts = drafts[: sequence.request.constraint.admits(drafts)]
+        room = (len(sequence.blocks) + self.pool.available) * self.pool.block_size - part.stop
+        part.drafts = drafts[: max(room, 0)]
+        if part.drafts:
+            self._reserve(sequence, part.stop + len(part.drafts))
+        return len(part.drafts)
 
     def _admit_waiting(self) -> None:
         for sequence in list(self.waiting):
@@ -135,8 +178,8 @@ class Scheduler:
     def _admit(self, sequence: Sequence) -> bool:
         """Share the cached prefix, allocate the rest of the tokens known so far. False: not enough room yet."""
         size = self.pool.block_size
-        # At least the last token is computed, for its logits.
-        reusable = sequence.prompt_names[: (len(sequence.tokens) - 1) // size]
+        # At least the last token is computed, for its logits, and never one alone.
+        reusable = sequence.prompt_names[: max(len(sequence.tokens) - 2, 0) // size]
         shared = reusable[: self.pool.match(reusable)]
         needed = -(-len(sequence.tokens) // size) - len(shared)
         if needed + self.pool.idle_among(shared) > self.pool.available:
@@ -165,14 +208,22 @@ def _share(budget: int, prefilling: list[Sequence]) -> list[Slice]:
     if not prefilling:
         return []
     oldest, *others = prefilling
-    reserved = min(oldest.remaining, -(-budget // 2))
+    reserved = min(oldest.remaining_prefill, -(-budget // 2))
     left = budget - reserved
     slices = []
-    for sequence in sorted(others, key=lambda other: other.remaining):
-        count = min(left, sequence.remaining)
+    for sequence in sorted(others, key=lambda other: other.remaining_prefill):
+        count = _chunk(left, sequence.remaining_prefill)
         if count == 0:
             break
         slices.append(Slice(sequence, sequence.computed, sequence.computed + count))
         left -= count
-    count = min(oldest.remaining, reserved + left)
+    count = _chunk(reserved + left, oldest.remaining_prefill)
     return [Slice(oldest, oldest.computed, oldest.computed + count), *slices]
+
+
+def _chunk(budget: int, remaining: int) -> int:
+    """As much of `remaining` as fits, but never one token alone or one left over: see `_LEAST`."""
+    count = min(budget, remaining)
+    if remaining - count == 1:
+        count -= 1
+    return 0 if count == 1 < remaining else count

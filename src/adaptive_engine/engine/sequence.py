@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.kv_cache import BlockName
 from adaptive_engine.engine.logprobs import TokenLogprob
+from adaptive_engine.engine.speculation import Drafter
 from adaptive_engine.engine.stream import TokenStream
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Sequence:
         [0, computed)         keys and values are in `blocks`
         [computed, len)       to be computed; while decoding the sampled token and those that its grammar forces
         [0, prompt_length)    the prompt; what follows was generated
+        [0, prefill_length)   there before the first was sampled: the prompt, and what its grammar begins with
     """
 
     request: GenerationRequest
@@ -75,10 +77,15 @@ class Sequence:
     unsent: str = ""
     """Text that is final and not sent yet."""
     unsent_logprobs: list[TokenLogprob] = field(default_factory=list)
+    prefill_length: int = field(init=False)
+    drafter: Drafter = field(default_factory=Drafter)
     preemptions: int = 0
     submitted_at: float = field(default_factory=time.perf_counter)
     admitted_at: float | None = None
     first_token_at: float | None = None
+
+    def __post_init__(self) -> None:
+        self.prefill_length = len(self.tokens)
 
     @property
     def generated(self) -> int:
@@ -90,6 +97,10 @@ class Sequence:
         return len(self.tokens) - self.computed
 
     @property
+    def remaining_prefill(self) -> int:
+        return max(self.prefill_length - self.computed, 0)
+
+    @property
     def budget(self) -> int:
         """Tokens that may still be generated."""
         return self.max_new_tokens - self.generated
@@ -97,13 +108,18 @@ class Sequence:
 
 @dataclass(slots=True)
 class Slice:
-    """Tokens `[start, stop)` of a sequence, to be computed in one step."""
+    """Tokens `[start, stop)` of a sequence, to be computed in one step, and drafts of those that may come behind."""
 
     sequence: Sequence
     start: int
     stop: int
+    drafts: list[int] = field(default_factory=list)
 
     @property
-    def wants_logits(self) -> bool:
-        """Only the last token of a sequence is followed by a new one."""
-        return self.stop == len(self.sequence.tokens)
+    def rows(self) -> int:
+        return self.stop - self.start + len(self.drafts)
+
+    @property
+    def samples(self) -> int:
+        """Rows whose logits are wanted: the last token of a sequence is followed by a new one, a draft perhaps too."""
+        return 1 + len(self.drafts) if self.stop == len(self.sequence.tokens) else 0

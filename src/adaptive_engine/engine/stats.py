@@ -20,6 +20,9 @@ class EngineStats:
     generated_tokens: int = 0
     forced_tokens: int = 0
     """Those of the generated ones that a grammar left no choice about."""
+    draft_tokens: int = 0
+    """Guessed and computed; of these the next were right."""
+    accepted_tokens: int = 0
     finished: int = 0
     cancelled: int = 0
     failed: int = 0

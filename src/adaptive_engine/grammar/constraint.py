@@ -47,6 +47,10 @@ class Constraint:
         """Ids of the tokens that may come next, ascending."""
         return self._matcher.allowed()
 
+    def admits(self, tokens: list[int]) -> int:
+        """How many of `tokens`, from the first, may come next. Changes nothing."""
+        return self._matcher.admits(tokens)
+
     def take(self, token: int, budget: int) -> list[int]:
         """Go on by the sampled `token`; returns what is appended: it and the tokens forced behind it.
 

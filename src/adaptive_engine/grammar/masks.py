@@ -159,9 +159,13 @@ class Matcher:
             raise GrammarError("No token can follow.")
         return ids
 
+    def admits(self, tokens: list[int]) -> int:
+        """How many of `tokens`, from the first, may come next. Changes nothing."""
+        return int(self._state.validate_tokens(tokens))
+
     def may_follow(self, tokens: list[int]) -> bool:
         """Whether all of `tokens` may come next. Changes nothing."""
-        return int(self._state.validate_tokens(tokens)) == len(tokens)
+        return self.admits(tokens) == len(tokens)
 
     def completed_by(self, tokens: list[int]) -> bool:
         """Whether `tokens` may follow and make the text complete. Changes nothing."""

@@ -88,6 +88,7 @@ class Engines:
 
         options = EngineOptions(
             precision="deterministic" if self._settings.deterministic else "fast",
+            speculation=self._settings.speculation,
             kv_cache_len=self._settings.kv_cache_len,
             max_seq_len=self._settings.max_seq_len,
             max_running=self._settings.max_running,

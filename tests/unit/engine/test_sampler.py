@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,12 @@ from adaptive_engine.engine.sequence import SamplingParams
 VOCABULARY = 3000
 
 
-def sequence(seed: int = 0, **params: Any) -> Any:
-    return SimpleNamespace(request=SimpleNamespace(params=SamplingParams(**params)), rng=random.Random(seed))
+def draw(row: Any, seed: int = 0, **params: Any) -> int | None:
+    return sample(row, SamplingParams(**params), random.Random(seed))
 
 
-def logits(rows: int = 1, spread: float = 3.0) -> Any:
-    return np.random.default_rng(7).normal(0, spread, (rows, VOCABULARY)).astype(np.float32)
+def logits(spread: float = 3.0) -> Any:
+    return np.random.default_rng(7).normal(0, spread, VOCABULARY).astype(np.float32)
 
 
 def probabilities(row: Any, temperature: float) -> Any:
@@ -36,25 +35,18 @@ def nucleus(row: Any, temperature: float, top_p: float) -> set[int]:
     return {int(token) for token in order[:size]}
 
 
-def test_greedy_takes_the_best_of_each_row() -> None:
-    rows = logits(5)
-    assert sample(rows, [sequence(temperature=0)] * 5) == rows.argmax(axis=1).tolist()
-
-
-def test_rows_of_different_kinds_do_not_disturb_each_other() -> None:
-    rows = logits(3)
-    alone = sample(rows[1:2], [sequence(3, temperature=0.9)])
-    mixed = sample(rows, [sequence(temperature=0), sequence(3, temperature=0.9), sequence(4, top_p=0.5)])
-    assert mixed[1] == alone[0]
+def test_greedy_takes_the_best() -> None:
+    row = logits()
+    assert draw(row, temperature=0) == row.argmax()
 
 
 @pytest.mark.parametrize("vocabulary", [VOCABULARY, 256, 255, 257, 1])
 def test_samples_follow_the_distribution(vocabulary: int) -> None:
-    row = logits()[:, :vocabulary]
-    one = sequence(temperature=0.5)
+    row = logits()[:vocabulary]
+    params, rng = SamplingParams(temperature=0.5), random.Random(0)
     draws = 4000
-    counts = Counter(sample(row, [one])[0] for _ in range(draws))
-    expected = probabilities(row[0], 0.5)
+    counts = Counter(sample(row, params, rng) for _ in range(draws))
+    expected = probabilities(row, 0.5)
     for token in np.argsort(-expected)[:5]:
         p = expected[token]
         # Five standard deviations: a fixed seed makes this repeatable.
@@ -65,38 +57,58 @@ def test_samples_follow_the_distribution(vocabulary: int) -> None:
 @pytest.mark.parametrize("spread", [0.05, 3.0])
 def test_top_p_samples_from_the_smallest_set_that_is_large_enough(top_p: float, spread: float) -> None:
     """With spread 0.05 nearly all tokens are needed, so the fast guess does not suffice."""
-    row = logits(spread=spread)
-    allowed = nucleus(row[0], 1.0, top_p)
-    one = sequence(temperature=1.0, top_p=top_p)
-    seen = {sample(row, [one])[0] for _ in range(300)}
+    row = logits(spread)
+    allowed = nucleus(row, 1.0, top_p)
+    seen = {draw(row, seed, temperature=1.0, top_p=top_p) for seed in range(300)}
     assert seen <= allowed
     assert len(seen) > min(len(allowed), 20) / 3
 
 
 def test_the_same_seed_gives_the_same_tokens() -> None:
-    row = logits()
-    one, two = sequence(11, temperature=1.2), sequence(11, temperature=1.2)
-    assert [sample(row, [one]) for _ in range(20)] == [sample(row, [two]) for _ in range(20)]
+    row, params = logits(), SamplingParams(temperature=1.2)
+    one, two = random.Random(11), random.Random(11)
+    assert [sample(row, params, one) for _ in range(20)] == [sample(row, params, two) for _ in range(20)]
+
+
+def test_only_allowed_tokens_are_drawn_with_their_share() -> None:
+    row, allowed = logits(), np.array([3, 700, 2999])
+    params, rng = SamplingParams(temperature=2.0), random.Random(0)
+    draws = 4000
+    counts = Counter(sample(row, params, rng, allowed) for _ in range(draws))
+    for token, p in zip(allowed, probabilities(row[allowed], 2.0), strict=True):
+        assert abs(counts[int(token)] / draws - p) < 5 * np.sqrt(p * (1 - p) / draws)
+    assert sample(row, SamplingParams(temperature=0), rng, allowed) == allowed[row[allowed].argmax()]
+
+
+@pytest.mark.parametrize("allowed", [None, np.array([5]), np.array([5, 9])])
+def test_a_sampled_token_takes_one_draw_and_a_greedy_one_none(allowed: Any) -> None:
+    for temperature, draws in ((1.0, 1), (1e-5, 1), (0, 0)):
+        rng, other = random.Random(4), random.Random(4)
+        sample(logits(), SamplingParams(temperature=temperature), rng, allowed)
+        for _ in range(draws):
+            other.random()
+        assert rng.getstate() == other.getstate()
 
 
 def test_extreme_temperatures_give_tokens() -> None:
     row = logits() * 100
-    assert sample(row, [sequence(temperature=1e-5)]) == [int(row.argmax())]
-    assert 0 <= sample(row, [sequence(temperature=2.0)])[0] < VOCABULARY
+    assert draw(row, temperature=1e-5) == row.argmax()
+    hot = draw(row, temperature=2.0)
+    assert hot is not None
+    assert 0 <= hot < VOCABULARY
 
 
 def test_tokens_of_weight_zero_are_never_drawn() -> None:
-    row = np.full((1, VOCABULARY), -np.inf, np.float32)
-    row[0, [5, 2999]] = 1.0
-    seen = {sample(row, [sequence(seed, temperature=1.0)])[0] for seed in range(40)}
-    assert seen == {5, 2999}
+    row = np.full(VOCABULARY, -np.inf, np.float32)
+    row[[5, 2999]] = 1.0
+    assert {draw(row, seed, temperature=1.0) for seed in range(40)} == {5, 2999}
 
 
 @pytest.mark.parametrize("params", [{"temperature": 0}, {"temperature": 1.0}, {"temperature": 1.0, "top_p": 0.9}])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_row_that_is_not_finite_spoils_no_other(params: dict[str, float], bad: float) -> None:
-    rows = logits(3)
-    alone = sample(rows[:1], [sequence(1, **params)])
-    rows[1, 7] = bad
-    rows[2, :] = -np.inf
-    assert sample(rows, [sequence(1, **params) for _ in range(3)]) == [*alone, None, None]
+def test_what_is_not_finite_gives_no_token(params: dict[str, float], bad: float) -> None:
+    row = logits()
+    row[7] = bad
+    assert draw(row, **params) is None
+    assert sample(row, SamplingParams(**params), random.Random(0), np.array([6, 7])) is None
+    assert draw(np.full(VOCABULARY, -np.inf, np.float32), **params) is None

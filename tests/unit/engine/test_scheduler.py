@@ -36,8 +36,8 @@ def step(of: Scheduler) -> list[Slice]:
     """Schedule, pretend to compute, and add a token where one is due."""
     slices = of.schedule()
     for part in slices:
-        due = part.wants_logits
-        of.advance(part)
+        due = part.samples
+        of.advance(part.sequence, part.stop)
         if due:
             part.sequence.tokens.append(7)
     return slices
