@@ -148,7 +148,7 @@ def test_a_session_of_another_owner_is_another_session() -> None:
     first = run(of, [1, 2, 3], b"a", b"s")
     prompt = [*first.tokens, 50]
     assert run(of, prompt, b"b", b"s").cached_tokens == 0
-    assert run(of, prompt, b"a", b"t").cached_tokens == 4
+    assert run(of, [*first.tokens[:7], 60], b"a", b"t").cached_tokens == 4
     assert run(of, prompt, b"a", b"s").cached_tokens == 7
 
 
