@@ -37,6 +37,8 @@ class AnswerMemory:
 
         Does nothing where they end inside a token, or a control token is among them that the text does not show.
         """
+        if not self._max_tokens:
+            return
         text = TextStream(drop_first_space=self._drop_first_space)
         pieces: list[str] = []
         left, count = shown, 0
@@ -57,6 +59,8 @@ class AnswerMemory:
 
     def restore(self, salt: bytes, prompt: Seq[int]) -> list[int]:
         """`prompt` with the answers that are remembered as they were generated."""
+        if not self._segments:
+            return list(prompt)
         restored: list[int] = []
         digest = hashlib.blake2b(key=salt)
         start = 0
