@@ -49,6 +49,9 @@ class EngineSettings(BaseModel):
     max_seq_len: int | None = Field(None, ge=16, description="Prompt and answer; unset: the model's own limit.")
     max_running: int = Field(64, ge=1, le=1024, description="Requests that generate at the same time.")
     max_waiting: int = Field(256, ge=0, description="Requests that may wait; more are refused with 503.")
+    session_keep_seconds: float = Field(
+        600, ge=0, description="How long a session's last turn is preferred in the KV cache; 0: never."
+    )
     threads: int = Field(0, ge=0, description="Inference threads; 0: one for each core.")
 
 

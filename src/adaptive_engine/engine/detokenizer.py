@@ -23,9 +23,27 @@ class TextStream:
         self._longest = max(map(len, self._stop), default=0)
         self._held = ""
         self.stopped = False
+        self.length = 0
+        """Characters that are final so far."""
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether bytes of a character wait for the rest of it."""
+        return bool(self._decoder.getstate()[0])
 
     def push(self, token: bytes) -> str:
         """The text that `token` makes final; sets `stopped` when it completes a stop string."""
+        text = self._final(token)
+        self.length += len(text)
+        return text
+
+    def flush(self) -> str:
+        """The text held back, once no more tokens come. An unfinished character is dropped, never half shown."""
+        held, self._held = self._held, ""
+        self.length += len(held)
+        return held
+
+    def _final(self, token: bytes) -> str:
         text = self._decoder.decode(token)
         if self._drop_first_space and text:
             text, self._drop_first_space = text.removeprefix(" "), False
@@ -40,11 +58,6 @@ class TextStream:
         keep = self._undecided(text)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]
-
-    def flush(self) -> str:
-        """The text held back, once no more tokens come. An unfinished character is dropped, never half shown."""
-        held, self._held = self._held, ""
-        return held
 
     def _undecided(self, text: str) -> int:
         """Length of the longest end of `text` that begins a stop string."""

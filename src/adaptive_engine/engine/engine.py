@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from adaptive_engine.engine.answers import AnswerMemory
 from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.kv_cache import BlockPool, block_names
 from adaptive_engine.engine.loading import load_template, recommended_sampling
@@ -65,6 +66,8 @@ class EngineOptions:
     speculation: bool = True
     """Guess tokens from the text so far where that pays. It changes no text in deterministic mode, and no
     distribution in any."""
+    session_keep_seconds: float = 600.0
+    """How long the cache of a session's last turn is preferred to that of others; 0 never prefers it."""
     threads: int = 0
     """Inference threads; 0 is one for each core."""
     hang_seconds: float = 60.0
@@ -101,7 +104,12 @@ class Engine:
         self.options = options
         self.recommended = SamplingParams()
         """How the model's authors would have it sampled, where a request does not say."""
-        pool = BlockPool(runner.num_blocks, runner.shape.block_size, reserved=SCRATCH_BLOCKS)
+        pool = BlockPool(
+            runner.num_blocks,
+            runner.shape.block_size,
+            reserved=SCRATCH_BLOCKS,
+            session_keep_seconds=options.session_keep_seconds,
+        )
         self.max_seq_len = min(max_seq_len, pool.num_blocks * pool.block_size)
         self.stats = EngineStats(kv_blocks_total=pool.num_blocks)
         self._template = template
@@ -115,6 +123,13 @@ class Engine:
             max_rows=runner.max_rows,
         )
         self._token_bytes = tokenizer.token_bytes + [b""] * (runner.shape.vocab_size - tokenizer.vocab_size)
+        self._answers = AnswerMemory(
+            self._token_bytes,
+            # Tokens that have left the cache gain nothing from being the same. What is still remembered depends on
+            # what else ran, and deterministic text must not.
+            0 if options.precision == "deterministic" else pool.num_blocks * pool.block_size,
+            drop_first_space=tokenizer.drops_first_space,
+        )
         self._sequences: dict[TokenStream, Sequence] = {}
         self._outbox: dict[asyncio.AbstractEventLoop, list[tuple[TokenStream, Delta | BaseException]]] = {}
         # deque.append and popleft are atomic; the event only wakes an idle thread.
@@ -152,10 +167,11 @@ class Engine:
         engine._thread.start()
         return engine
 
-    def render(self, messages: list[ChatMessage]) -> tuple[int, ...]:
+    def render(self, messages: list[ChatMessage], salt: bytes = b"") -> tuple[int, ...]:
         """The prompt of `messages` as token ids. Texts of control tokens inside messages stay text.
 
-        Raises ContextLengthExceeded without tokenising a text that is too long whatever its tokens are.
+        Answers that this engine gave to `salt`'s owner, at these places of this conversation, are the tokens that it
+        generated. Raises ContextLengthExceeded without tokenising a text that is too long whatever its tokens are.
         """
         size = sum(len(message.content.encode()) for message in messages)
         if size > self.max_seq_len * self.tokenizer.longest_token:
@@ -166,7 +182,10 @@ class Engine:
         rendered = self._template.render(
             [ChatMessage(m.role, disguise.hide(m.content), disguise.hide(m.name) if m.name else None) for m in messages]
         )
-        return tuple(disguise.encode(rendered))
+        prompt = disguise.encode(rendered)
+        if any(message.role == "assistant" for message in messages):
+            prompt = self._answers.restore(salt, prompt)
+        return tuple(prompt)
 
     def require_fits(self, prompt: Seq[int]) -> None:
         """Raises ContextLengthExceeded."""
@@ -268,6 +287,7 @@ class Engine:
             if kind == "add":
                 self._begin(sequence)
             else:
+                self._remember(sequence)
                 self._drop(sequence)
                 self.stats.cancelled += 1
 
@@ -425,8 +445,16 @@ class Engine:
         )
         self._drop(sequence)
         self.stats.finished += 1
-        text = sequence.unsent + sequence.text.flush()
-        self._send(sequence.stream, Delta(text, reason, usage, timings, tuple(sequence.unsent_logprobs)))
+        sequence.unsent += sequence.text.flush()
+        self._send(sequence.stream, Delta(sequence.unsent, reason, usage, timings, tuple(sequence.unsent_logprobs)))
+        sequence.unsent = ""
+        self._remember(sequence)
+
+    def _remember(self, sequence: Sequence) -> None:
+        """The next turn may begin with the text that was sent."""
+        request = sequence.request
+        answer = sequence.tokens[sequence.prompt_length :]
+        self._answers.remember(request.cache_salt, request.prompt, answer, sequence.text.length - len(sequence.unsent))
 
     def _fail(self, sequence: Sequence, error: AdaptiveError) -> None:
         self._drop(sequence)

@@ -13,6 +13,7 @@ from collections import deque
 
 from adaptive_engine.engine.kv_cache import BlockName, BlockPool, block_names
 from adaptive_engine.engine.sequence import Sequence, Slice
+from adaptive_engine.engine.sessions import SessionKey, Tail
 from adaptive_engine.engine.speculation import least_chance
 
 # Attention to one token alone is computed by another kernel, with other rounding. A prompt never meets it, wherever it
@@ -81,9 +82,10 @@ class Scheduler:
             self._filling.pop(name, None)
 
     def remove(self, sequence: Sequence) -> None:
-        """The sequence has ended, for whatever reason. Its named blocks stay for reuse."""
+        """The sequence has ended, for whatever reason. Its named blocks stay for reuse, its session's for longer."""
         if sequence in self.running:
             self.running.remove(sequence)
+            self._keep(sequence)
             self._release(sequence)
         elif sequence in self.waiting:
             self.waiting.remove(sequence)
@@ -178,21 +180,46 @@ class Scheduler:
     def _admit(self, sequence: Sequence) -> bool:
         """Share the cached prefix, allocate the rest of the tokens known so far. False: not enough room yet."""
         size = self.pool.block_size
-        # At least the last token is computed, for its logits, and never one alone.
-        reusable = sequence.prompt_names[: max(len(sequence.tokens) - 2, 0) // size]
+        reusable = sequence.prompt_names[: _reusable(sequence) // size]
         shared = reusable[: self.pool.match(reusable)]
         needed = -(-len(sequence.tokens) // size) - len(shared)
         if needed + self.pool.idle_among(shared) > self.pool.available:
             return False
-        sequence.blocks = self.pool.share(shared) + self.pool.allocate(needed)
-        self.waiting.remove(sequence)
+        sequence.blocks = self.pool.share(shared)
         sequence.names = list(shared)
         sequence.computed = len(shared) * size
+        needed -= self._continue_tail(sequence)
+        sequence.blocks += self.pool.allocate(needed)
+        self.waiting.remove(sequence)
         if not sequence.preemptions:
             sequence.cached_tokens = sequence.computed
         self._filling.update((name, sequence) for name in reusable[len(shared) :])
         self.running.append(sequence)
         return True
+
+    def _continue_tail(self, sequence: Sequence) -> int:
+        """Write on in the block that its session's last turn did not fill, if it goes on alike; returns 1 if so."""
+        session = _session(sequence)
+        if session is None:
+            return 0
+        parent = sequence.names[-1] if sequence.names else sequence.request.cache_salt
+        tokens = sequence.tokens[sequence.computed : _reusable(sequence)]
+        blocks, found = self.pool.take_tail(session, parent, tokens)
+        sequence.blocks += blocks
+        sequence.computed += found
+        return len(blocks)
+
+    def _keep(self, sequence: Sequence) -> None:
+        """Hold what the sequence has computed for its session's next turn."""
+        session = _session(sequence)
+        if session is None:
+            return
+        full = len(sequence.names)
+        tail = None
+        if part := sequence.tokens[full * self.pool.block_size : sequence.computed]:
+            parent = sequence.names[-1] if sequence.names else sequence.request.cache_salt
+            tail = Tail(sequence.blocks[full], parent, tuple(part))
+        self.pool.keep(session, sequence.names, tail)
 
     def _release(self, sequence: Sequence) -> None:
         self.pool.release(sequence.blocks)
@@ -201,6 +228,16 @@ class Scheduler:
         for name in sequence.prompt_names:
             if self._filling.get(name) is sequence:
                 del self._filling[name]
+
+
+def _reusable(sequence: Sequence) -> int:
+    """How many of its first tokens may come from the cache: the last one is computed for its logits, and not alone."""
+    return max(sequence.prefill_length - 2, 0)
+
+
+def _session(sequence: Sequence) -> SessionKey | None:
+    request = sequence.request
+    return None if request.session is None else SessionKey(request.cache_salt, request.session)
 
 
 def _share(budget: int, prefilling: list[Sequence]) -> list[Slice]:

@@ -43,6 +43,8 @@ class GenerationRequest:
     params: SamplingParams = SamplingParams()
     cache_salt: bytes = b""
     """Requests share cached prefixes only when their salts are equal; at most 64 bytes."""
+    session: bytes | None = None
+    """The conversation of `cache_salt`'s owner that this is a turn of; its cache is kept longer. None is no session."""
     constraint: Constraint | None = None
     """The grammar that the answer has to match, at its start and for this generation alone; None is free text."""
 

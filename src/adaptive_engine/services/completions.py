@@ -49,6 +49,8 @@ class Prepared:
 
     deployment: Deployment
     session_id: UUID
+    session_given: bool
+    """The client named the session; otherwise the id is new, and nobody may ever come back with it."""
     prompt: tuple[int, ...]
     params: SamplingParams
     choices: int
@@ -211,10 +213,11 @@ class Completions:
     async def _prepare(self, request: ChatRequest, deployment: Deployment, engine: Engine) -> Prepared:
         _refuse_images(request, deployment)
         turns = [ChatMessage(message.role, message.text(), message.name) for message in request.messages]
+        salt = deployment.project.id.bytes
         if sum(len(turn.content) for turn in turns) + len(turns) < _INLINE_CHARACTERS:
-            prompt = engine.render(turns)
+            prompt = engine.render(turns, salt)
         else:
-            prompt = await asyncio.to_thread(engine.render, turns)
+            prompt = await asyncio.to_thread(engine.render, turns, salt)
         engine.require_fits(prompt)
         wanted = await self._structured.prepare(request.response_format, deployment, engine)
         params = _sampling(request, engine.recommended)
@@ -228,6 +231,7 @@ class Completions:
         return Prepared(
             deployment=deployment,
             session_id=request.session_id or uuid7(),
+            session_given=request.session_id is not None,
             prompt=prompt,
             params=params,
             choices=request.n or 1,
@@ -252,6 +256,7 @@ class Completions:
                         prepared.prompt,
                         params,
                         cache_salt=prepared.deployment.project.id.bytes,
+                        session=prepared.session_id.bytes if prepared.session_given else None,
                         constraint=prepared.format.constraint(),
                     )
                 )

@@ -93,6 +93,7 @@ class Engines:
             max_seq_len=self._settings.max_seq_len,
             max_running=self._settings.max_running,
             max_waiting=self._settings.max_waiting,
+            session_keep_seconds=self._settings.session_keep_seconds,
             threads=self._settings.threads,
         )
         return Engine.load(directory, options, graph)

@@ -14,14 +14,14 @@ SIZE = 4
 
 
 def scheduler(blocks: int = 100, max_running: int = 8, prefill: int = 32, busy: int = 8) -> Scheduler:
-    pool = BlockPool(blocks + 1, SIZE)
+    pool = BlockPool(blocks + 1, SIZE, session_keep_seconds=600)
     return Scheduler(pool, max_running=max_running, prefill_tokens=prefill, prefill_tokens_busy=busy)
 
 
-def sequence(prompt: list[int], salt: bytes = b"") -> Sequence:
+def sequence(prompt: list[int], salt: bytes = b"", session: bytes | None = None) -> Sequence:
     stream: Any = None
     return Sequence(
-        request=GenerationRequest(tuple(prompt), cache_salt=salt),
+        request=GenerationRequest(tuple(prompt), cache_salt=salt, session=session),
         stream=stream,
         text=TextStream(),
         rng=random.Random(0),
@@ -106,6 +106,83 @@ def test_another_salt_shares_nothing() -> None:
     assert other.cached_tokens == 0
 
 
+def run(of: Scheduler, prompt: list[int], salt: bytes = b"", session: bytes | None = None, tokens: int = 5) -> Sequence:
+    """A whole turn: the prompt and `tokens` generated ones."""
+    turn = sequence(prompt, salt, session)
+    of.add(turn)
+    while turn.generated < tokens:
+        step(of)
+    of.remove(turn)
+    of.check()
+    return turn
+
+
+def test_a_session_goes_on_behind_the_last_computed_token() -> None:
+    of = scheduler()
+    first = run(of, [1, 2, 3], session=b"s")
+    assert (len(first.tokens), first.computed) == (8, 7), "the last sampled token was never an input"
+    second = run(of, [*first.tokens, 50, 51], session=b"s")
+    assert second.cached_tokens == 7
+    assert run(of, [*second.tokens, 50]).cached_tokens == 12, "who is in no session shares full blocks"
+    assert run(of, [*second.tokens, 50], session=b"s").cached_tokens == 14
+
+
+def test_an_edited_history_is_computed_from_the_edit_on() -> None:
+    of = scheduler()
+    first = run(of, list(range(10)), session=b"s")
+    edited = [*first.tokens[:9], 99, *first.tokens[10:]]
+    assert run(of, edited, session=b"s").cached_tokens == 8
+    assert run(of, [98, *edited], session=b"s").cached_tokens == 0
+
+
+def test_a_prompt_that_ends_within_the_last_turn_still_computes_a_token() -> None:
+    of = scheduler()
+    first = run(of, [1, 2, 3], session=b"s")
+    for length in range(1, len(first.tokens)):
+        run(of, [1, 2, 3], session=b"s")
+        assert run(of, first.tokens[:length], session=b"s").cached_tokens < length
+
+
+def test_a_session_of_another_owner_is_another_session() -> None:
+    of = scheduler()
+    first = run(of, [1, 2, 3], b"a", b"s")
+    prompt = [*first.tokens, 50]
+    assert run(of, prompt, b"b", b"s").cached_tokens == 0
+    assert run(of, [*first.tokens[:7], 60], b"a", b"t").cached_tokens == 4
+    assert run(of, prompt, b"a", b"s").cached_tokens == 7
+
+
+def test_two_requests_of_a_session_write_in_blocks_of_their_own() -> None:
+    of = scheduler()
+    first = run(of, [1, 2, 3], session=b"s")
+    one, other = (sequence([*first.tokens[:-1], n], session=b"s") for n in (50, 60))
+    of.add(one)
+    of.add(other)
+    step(of)
+    assert sorted([one.cached_tokens, other.cached_tokens]) == [4, 6]
+    assert one.blocks[0] == other.blocks[0]
+    assert not set(one.blocks[1:]) & set(other.blocks[1:])
+    of.pool.check(in_use=len({*one.blocks, *other.blocks}))
+    of.remove(one)
+    of.remove(other)
+    of.check()
+
+
+def test_sessions_survive_a_flood_of_others_and_leaving_in_mid_turn() -> None:
+    of = scheduler(blocks=20)
+    first = run(of, list(range(20)), session=b"s")
+    for number in range(1, 30):
+        run(of, list(range(100 * number, 100 * number + 30)))
+    left = sequence([*first.tokens, *range(50, 60)], session=b"s")
+    of.add(left)
+    step(of)
+    of.remove(left)
+    of.check()
+    assert left.cached_tokens == 24
+    following = run(of, [*first.tokens, *range(50, 62)], session=b"s")
+    assert following.cached_tokens == 35, "what the one that left had computed counts"
+
+
 def test_equal_prompts_at_the_same_time_are_computed_once() -> None:
     of = scheduler(prefill=8)
     twins = [sequence(list(range(18))) for _ in range(3)]
@@ -167,7 +244,8 @@ def test_random_traffic_leaks_nothing() -> None:
     for _ in range(600):
         if rng.random() < 0.3 and len(alive) < 12:
             start = rng.randrange(3)
-            alive.append(sequence([start] * rng.randrange(1, 40), bytes([rng.randrange(2)])))
+            session = rng.choice([None, b"s", b"t"])
+            alive.append(sequence([start] * rng.randrange(1, 40), bytes([rng.randrange(2)]), session))
             of.add(alive[-1])
         step(of)
         for one in list(alive):

@@ -1,0 +1,102 @@
+"""Generated answers by their text, so that a conversation that comes back is tokenised as it was generated.
+
+A model may spell a word with other tokens than the tokeniser would. When a client sends the answer back as text, its
+tokens would differ from there on, and with them the names of the cached blocks. So the token ids of an answer are
+remembered under exactly what came before it, and put in their place.
+
+Prompts are looked at in *segments*: what stands between two control tokens. Tokenisers never merge across those, so one
+segment can be replaced without a change to its neighbours. The last segment of a prompt is what the template writes to
+let the model speak; with the answer behind it, it is a whole segment of the next turn's prompt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from array import array
+from collections import OrderedDict
+from collections.abc import Sequence as Seq
+
+from adaptive_engine.engine.detokenizer import TextStream
+
+
+class AnswerMemory:
+    """The segments that answers became, least recently used ones forgotten first. Any thread may use it."""
+
+    def __init__(self, token_bytes: Seq[bytes], max_tokens: int, *, drop_first_space: bool = False) -> None:
+        """`token_bytes`: what each id stands for, nothing for control tokens. `max_tokens` 0 remembers nothing."""
+        self._token_bytes = token_bytes
+        self._max_tokens = max_tokens
+        self._drop_first_space = drop_first_space
+        self._segments: OrderedDict[bytes, array[int]] = OrderedDict()
+        self._size = 0
+        self._lock = threading.Lock()
+
+    def remember(self, salt: bytes, prompt: Seq[int], answer: Seq[int], shown: int) -> None:
+        """Keep the tokens of `answer` that make its first `shown` characters: those that a client can have seen.
+
+        Does nothing where they end inside a token, or a control token is among them that the text does not show.
+        """
+        if not self._max_tokens:
+            return
+        text = TextStream(drop_first_space=self._drop_first_space)
+        pieces: list[str] = []
+        left, count = shown, 0
+        while left > 0 or text.unfinished:
+            if count == len(answer) or not self._token_bytes[answer[count]]:
+                return
+            pieces.append(text.push(self._token_bytes[answer[count]]))
+            left -= len(pieces[-1])
+            count += 1
+        if left < 0 or count == 0:
+            return
+        start = len(prompt)
+        while start and self._token_bytes[prompt[start - 1]]:
+            start -= 1
+        before = hashlib.blake2b(array("i", prompt[:start]).tobytes(), key=salt).digest()
+        name = _name(before, self._spelled(prompt[start:]) + "".join(pieces).encode())
+        self._put(name, array("i", [*prompt[start:], *answer[:count]]))
+
+    def restore(self, salt: bytes, prompt: Seq[int]) -> list[int]:
+        """`prompt` with the answers that are remembered as they were generated."""
+        if not self._segments:
+            return list(prompt)
+        restored: list[int] = []
+        digest = hashlib.blake2b(key=salt)
+        start = 0
+        for end, token in enumerate(prompt):
+            if self._token_bytes[token]:
+                continue
+            segment: Seq[int] = prompt[start:end]
+            if segment:
+                segment = self._get(_name(digest.digest(), self._spelled(segment))) or segment
+            whole = array("i", [*segment, token])
+            digest.update(whole.tobytes())
+            restored += whole
+            start = end + 1
+        return [*restored, *prompt[start:]]
+
+    def _spelled(self, segment: Seq[int]) -> bytes:
+        spelled = b"".join(self._token_bytes[token] for token in segment)
+        # The tokeniser's own, whatever the text is.
+        return spelled.removeprefix(b" ") if self._drop_first_space else spelled
+
+    def _get(self, name: bytes) -> array[int] | None:
+        with self._lock:
+            segment = self._segments.get(name)
+            if segment is not None:
+                self._segments.move_to_end(name)
+            return segment
+
+    def _put(self, name: bytes, segment: array[int]) -> None:
+        with self._lock:
+            self._size += len(segment) - len(self._segments.pop(name, ()))
+            self._segments[name] = segment
+            while self._size > self._max_tokens:
+                _, oldest = self._segments.popitem(last=False)
+                self._size -= len(oldest)
+
+
+def _name(before: bytes, spelled: bytes) -> bytes:
+    """Of a segment: `before` is the digest of the tokens in front of it, `spelled` its text."""
+    return hashlib.blake2b(spelled, key=before, digest_size=16).digest()
