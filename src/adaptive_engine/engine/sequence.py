@@ -42,6 +42,8 @@ class GenerationRequest:
     params: SamplingParams = SamplingParams()
     cache_salt: bytes = b""
     """Requests share cached prefixes only when their salts are equal; at most 64 bytes."""
+    owner: bytes = b""
+    """Whose request this is: owners that have work get equal shares of the engine."""
     constraint: Constraint | None = None
     """The grammar that the answer has to match, at its start and for this generation alone; None is free text."""
 
@@ -76,6 +78,10 @@ class Sequence:
     """Text that is final and not sent yet."""
     unsent_logprobs: list[TokenLogprob] = field(default_factory=list)
     preemptions: int = 0
+    charged: int = 0
+    """Its owner's share was charged for the tokens before this one."""
+    passed: int = 0
+    """How many others were admitted in its turn, because there was not enough room for it."""
     submitted_at: float = field(default_factory=time.perf_counter)
     admitted_at: float | None = None
     first_token_at: float | None = None

@@ -252,6 +252,7 @@ class Completions:
                         prepared.prompt,
                         params,
                         cache_salt=prepared.deployment.project.id.bytes,
+                        owner=prepared.deployment.project.id.bytes,
                         constraint=prepared.format.constraint(),
                     )
                 )
