@@ -34,6 +34,20 @@ class SamplingParams:
     """How many alternatives to report for each token, with log probabilities; None reports nothing."""
 
 
+@dataclass(eq=False, slots=True)
+class FirstTokenLimit:
+    """How long a completion may take to its first token. Its choices share one: a token of any of them meets it."""
+
+    milliseconds: int
+    since: float
+    """When the time began, by `time.perf_counter`."""
+    met: bool = False
+
+    @property
+    def deadline(self) -> float:
+        return self.since + self.milliseconds / 1000
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """All that the engine hears about a completion."""
@@ -46,6 +60,7 @@ class GenerationRequest:
     """Whose request this is: owners that have work get equal shares of the engine."""
     constraint: Constraint | None = None
     """The grammar that the answer has to match, at its start and for this generation alone; None is free text."""
+    first_token_limit: FirstTokenLimit | None = None
 
 
 @dataclass(eq=False, slots=True)

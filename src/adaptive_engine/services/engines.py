@@ -92,6 +92,7 @@ class Engines:
             max_seq_len=self._settings.max_seq_len,
             max_running=self._settings.max_running,
             max_waiting=self._settings.max_waiting,
+            max_waiting_tokens=self._settings.max_waiting_tokens,
             threads=self._settings.threads,
         )
         return Engine.load(directory, options, graph)
