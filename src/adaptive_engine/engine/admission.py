@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from adaptive_engine.engine.sequence import Sequence
 from adaptive_engine.errors import Overloaded
 
-# OpenAI's client waits for longer pauses not at all.
+# OpenAI's client does not wait for longer pauses, nor does ours.
 _MAX_RETRY_AFTER = 120
 # How much the newest measurement counts in a moving average.
 _NEWEST = 0.2

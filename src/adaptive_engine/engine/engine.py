@@ -244,7 +244,7 @@ class Engine:
             return FirstTokenTimeout(limit.milliseconds, "the time was over before the request could be queued")
         seconds = turns * self._pace.place_seconds
         if seconds > _DOUBT * left:
-            reason = f"{turns} requests have to end before its turn, which takes about {seconds:.1f} s"
+            reason = f"its turn comes when {turns} of the requests before it have ended, in about {seconds:.1f} s"
             return FirstTokenTimeout(limit.milliseconds, reason)
         return None
 

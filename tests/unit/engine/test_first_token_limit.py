@@ -88,7 +88,7 @@ async def test_what_clearly_has_to_wait_longer_is_refused_at_once(engine: Engine
         refused = engine.submit(request(limit=50))
         # Before the engine thread has heard of it.
         assert refused.phase == "done"
-        with pytest.raises(FirstTokenTimeout, match="21 requests have to end before its turn"):
+        with pytest.raises(FirstTokenTimeout, match="when 21 of the requests before it have ended"):
             await anext(refused)
         for stream in queued:
             stream.cancel()
