@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from adaptive_engine.sdk import AuthenticationError as AuthenticationError
     from adaptive_engine.sdk import BadRequestError as BadRequestError
     from adaptive_engine.sdk import ConflictError as ConflictError
+    from adaptive_engine.sdk import FirstTokenTimeoutError as FirstTokenTimeoutError
     from adaptive_engine.sdk import InternalServerError as InternalServerError
     from adaptive_engine.sdk import LengthFinishReasonError as LengthFinishReasonError
     from adaptive_engine.sdk import NotFoundError as NotFoundError
@@ -47,6 +48,7 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "ConflictError",
+    "FirstTokenTimeoutError",
     "InternalServerError",
     "LengthFinishReasonError",
     "NotFoundError",

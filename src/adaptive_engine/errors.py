@@ -8,6 +8,7 @@ AdaptiveError
 ├── NotFound                404  unknown, or another tenant's (the same answer)
 ├── MethodNotAllowed        405
 ├── RequestTimeout          408  the request body took too long
+│   └── FirstTokenTimeout        not within the request's max_ttft_ms
 ├── Conflict                409
 ├── PayloadTooLarge         413
 ├── UnsupportedMediaType    415
@@ -112,6 +113,20 @@ class RequestTimeout(AdaptiveError):
     status = 408
     type = "timeout_error"
     default_code = "request_timeout"
+
+
+class FirstTokenTimeout(RequestTimeout):
+    """Who sets a limit wants to know, and not to wait for two more tries of OpenAI's client."""
+
+    default_code = "ttft_timeout"
+
+    def __init__(self, milliseconds: int, reason: str) -> None:
+        super().__init__(
+            f"No first token within {milliseconds} ms, the request's max_ttft_ms: {reason}. "
+            "Raise it, or leave it out to wait without a limit.",
+            param="max_ttft_ms",
+            headers=dict(_DO_NOT_RETRY),
+        )
 
 
 class Conflict(AdaptiveError):

@@ -48,7 +48,8 @@ class EngineSettings(BaseModel):
     kv_cache_len: int = Field(32_768, ge=256, description="Tokens that fit into a model's KV cache.")
     max_seq_len: int | None = Field(None, ge=16, description="Prompt and answer; unset: the model's own limit.")
     max_running: int = Field(64, ge=1, le=1024, description="Requests that generate at the same time.")
-    max_waiting: int = Field(256, ge=0, description="Requests that may wait; more are refused with 503.")
+    max_waiting: int = Field(256, ge=0, description="Requests that may wait, half of them of one project; else 503.")
+    max_waiting_tokens: int = Field(131_072, ge=1, description="The same for the tokens of their prompts.")
     session_keep_seconds: float = Field(
         600, ge=0, description="How long a session's last turn is preferred in the KV cache; 0: never."
     )

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from adaptive_engine.engine.logprobs import TokenLogprob
-from adaptive_engine.engine.sequence import GenerationRequest, SamplingParams
+from adaptive_engine.engine.sequence import FirstTokenLimit, GenerationRequest, SamplingParams
 from adaptive_engine.engine.stats import EngineStats
 from adaptive_engine.engine.stream import Delta, Timings, TokenStream
 from adaptive_engine.privacy import silence_openvino
@@ -25,6 +25,7 @@ __all__ = [
     "EngineHealth",
     "EngineOptions",
     "EngineStats",
+    "FirstTokenLimit",
     "GenerationRequest",
     "SamplingParams",
     "Timings",

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from adaptive_engine.engine.admission import Backlog, Pace, QueueLimits
 from adaptive_engine.engine.answers import AnswerMemory
 from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.kv_cache import BlockPool, block_names
@@ -28,7 +29,7 @@ from adaptive_engine.engine.logprobs import forced_logprob, token_logprob
 from adaptive_engine.engine.runner import SCRATCH_BLOCKS, Graph, Precision, Runner, read_graph
 from adaptive_engine.engine.sampler import Logits, sample
 from adaptive_engine.engine.scheduler import Scheduler
-from adaptive_engine.engine.sequence import GenerationRequest, SamplingParams, Sequence, Slice
+from adaptive_engine.engine.sequence import FirstTokenLimit, GenerationRequest, SamplingParams, Sequence, Slice
 from adaptive_engine.engine.stats import EngineStats
 from adaptive_engine.engine.stream import Delta, Timings, TokenStream
 from adaptive_engine.engine.template import ChatTemplate
@@ -37,14 +38,17 @@ from adaptive_engine.errors import (
     AdaptiveError,
     ContextLengthExceeded,
     EngineFailed,
+    FirstTokenTimeout,
     GrammarLimit,
     InvalidRequest,
-    Overloaded,
 )
 from adaptive_engine.grammar.masks import GrammarError, TokenIds, Vocabulary
 from adaptive_engine.types import ChatMessage, FinishReason, Usage
 
 log = logging.getLogger(__name__)
+
+# Averages may be wrong by so much before they end a request that could have met its limit.
+_DOUBT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,9 @@ class EngineOptions:
     """Prompt and answer together; None is what the model was trained for."""
     max_running: int = 64
     max_waiting: int = 256
-    """Requests beyond the running ones; more are refused with Overloaded."""
+    """Requests beyond the running ones, at most half of them of one owner; more are refused with Overloaded."""
+    max_waiting_tokens: int = 131_072
+    """The same for the tokens of their prompts."""
     prefill_tokens: int = 256
     """Most prompt tokens in a step. Larger chunks gain a few percent and make everybody wait for the step's end."""
     prefill_tokens_busy: int = 64
@@ -130,7 +136,11 @@ class Engine:
             0 if options.precision == "deterministic" else pool.num_blocks * pool.block_size,
             drop_first_space=tokenizer.drops_first_space,
         )
+        self._queue_limits = QueueLimits(options.max_waiting, options.max_waiting_tokens)
+        self._pace = Pace()
         self._sequences: dict[TokenStream, Sequence] = {}
+        # Those whose first token has to come in time, until it has come.
+        self._limited: set[Sequence] = set()
         self._outbox: dict[asyncio.AbstractEventLoop, list[tuple[TokenStream, Delta | BaseException]]] = {}
         # deque.append and popleft are atomic; the event only wakes an idle thread.
         self._inbox: deque[tuple[Literal["add", "cancel"], Sequence]] = deque()
@@ -200,16 +210,35 @@ class Engine:
     def submit(self, request: GenerationRequest) -> TokenStream:
         """Queue a generation and return its stream; must be called on the loop that will read it.
 
-        Raises ContextLengthExceeded, InvalidRequest (empty prompt), Overloaded (queue full) or EngineFailed.
+        Raises what `submit_all` raises.
         """
-        prompt = request.prompt
-        if not prompt:
+        return self.submit_all([request])[0]
+
+    def submit_all(self, choices: Seq[GenerationRequest]) -> list[TokenStream]:
+        """Queue the choices of one completion, all of them or none. They differ in their sampling only.
+
+        A first token that clearly cannot come in time is an error of the streams, not of this call.
+
+        Raises ContextLengthExceeded, InvalidRequest (empty prompt, more choices than can ever wait), Overloaded (queue
+        full) or EngineFailed.
+        """
+        request = choices[0]
+        if not request.prompt:
             raise InvalidRequest("The prompt is empty.", param="messages")
-        self.require_fits(prompt)
+        self.require_fits(request.prompt)
         if self._closing or not self._thread.is_alive():
             raise EngineFailed(f"The engine of model '{self.name}' has stopped.")
-        if len(self._sequences) >= self.options.max_running + self.options.max_waiting:
-            raise Overloaded(f"Model '{self.name}' has {len(self._sequences)} requests in its queue. Try again later.")
+        most = self._scheduler.max_running + self._queue_limits.of_one_owner().requests
+        if len(choices) > most:
+            raise InvalidRequest(f"n: this server has room for {most} choices at most.", param="n")
+        backlog = Backlog(list(self._sequences.values()), self._scheduler.max_running)
+        tokens = len(choices) * len(request.prompt)
+        backlog.require_room(request.owner, len(choices), tokens, self._queue_limits, self._pace)
+        late = self._too_late(request, backlog.turns(request.owner))
+        return [self._enqueue(choice) if late is None else self._refused(late) for choice in choices]
+
+    def _enqueue(self, request: GenerationRequest) -> TokenStream:
+        prompt = request.prompt
         stream = TokenStream(self._cancel)
         room = self.room(prompt)
         sequence = Sequence(
@@ -224,6 +253,29 @@ class Engine:
         )
         self._sequences[stream] = sequence
         self._post(("add", sequence))
+        return stream
+
+    def _too_late(self, request: GenerationRequest, turns: int) -> FirstTokenTimeout | None:
+        """Why a new request should not even wait for its first token.
+
+        Where a place is free, it is tried: nobody knows how much of its prompt is cached.
+        """
+        limit = request.first_token_limit
+        if limit is None:
+            return None
+        left = limit.deadline - time.perf_counter()
+        if left <= 0:
+            return FirstTokenTimeout(limit.milliseconds, "the time was over before the request could be queued")
+        seconds = turns * self._pace.place_seconds
+        if seconds > _DOUBT * left:
+            reason = f"its turn comes when {turns} of the requests before it have ended, in about {seconds:.1f} s"
+            return FirstTokenTimeout(limit.milliseconds, reason)
+        return None
+
+    def _refused(self, error: FirstTokenTimeout) -> TokenStream:
+        stream = TokenStream(self._cancel)
+        stream.phase = "done"
+        stream.fail(error)
         return stream
 
     def health(self) -> EngineHealth:
@@ -257,6 +309,7 @@ class Engine:
             while not self._closing:
                 try:
                     self._read_inbox()
+                    self._expire()
                     if not self._scheduler.running and not self._scheduler.waiting:
                         self._rest()
                         continue
@@ -285,6 +338,8 @@ class Engine:
             if sequence.stream.phase == "done":
                 continue
             if kind == "add":
+                if sequence.request.first_token_limit is not None:
+                    self._limited.add(sequence)
                 self._begin(sequence)
             else:
                 self._remember(sequence)
@@ -308,6 +363,36 @@ class Engine:
             self._scheduler.add(sequence)
         else:
             self._finish(sequence, reason, time.perf_counter())
+
+    def _expire(self) -> None:
+        """End those whose first token is late, or clearly will be."""
+        now = time.perf_counter()
+        for sequence in list(self._limited):
+            limit = sequence.request.first_token_limit
+            if limit is None or limit.met:
+                self._limited.discard(sequence)
+                continue
+            # How fast its prompt is computed is known from its first chunk on.
+            begun = sequence.computed > sequence.cached_tokens
+            seconds = sequence.remaining / self._pace.prompt_tokens_per_second if begun else 0.0
+            if now >= limit.deadline or seconds > _DOUBT * (limit.deadline - now):
+                self._fail_late(sequence, limit)
+
+    def _in_time(self, sequence: Sequence, now: float) -> bool:
+        """Whether a token sampled `now` may be the first one; the sequence fails where it may not."""
+        limit = sequence.request.first_token_limit
+        if limit is None or limit.met:
+            return True
+        limit.met = now <= limit.deadline
+        if not limit.met:
+            self._fail_late(sequence, limit)
+        return limit.met
+
+    def _fail_late(self, sequence: Sequence, limit: FirstTokenLimit) -> None:
+        done, whole = min(sequence.computed, sequence.prompt_length), sequence.prompt_length
+        waiting = "the request was waiting for its turn"
+        reason = waiting if sequence.admitted_at is None else f"{done} of {whole} prompt tokens were computed"
+        self._fail(sequence, FirstTokenTimeout(limit.milliseconds, reason))
 
     def _step(self) -> None:
         self._step_started = start = time.perf_counter()
@@ -333,7 +418,9 @@ class Engine:
         end = 0
         for part, mask in zip(sampling, masks, strict=True):
             begin, end = end, end + part.samples
-            self._generate(part, logits[begin:end], mask, now)
+            if self._in_time(part.sequence, now):
+                self._generate(part, logits[begin:end], mask, now)
+        self._pace.worked(time.perf_counter() - start, sum(part.rows for part in slices))
         self.stats.steps += 1
         self._count()
         self._step_started = None
@@ -475,6 +562,9 @@ class Engine:
         """Free what the sequence holds. Its stream hears nothing from here."""
         sequence.stream.phase = "done"
         self._sequences.pop(sequence.stream, None)
+        self._limited.discard(sequence)
+        if sequence.admitted_at is not None:
+            self._pace.freed_place()
         self._scheduler.remove(sequence)
 
     def _send(self, stream: TokenStream, message: Delta | BaseException) -> None:

@@ -2,16 +2,20 @@
 
 Running sequences decode first: one token each, what a grammar forces behind it, and drafts of what may follow, where
 these are likely enough to pay. Then prompts get a budget of tokens, in chunks, so that a long prompt never stalls
-running streams for longer than one chunk (Sarathi-Serve, 2024). Half of the budget is the oldest prompt's, which
-therefore always gets on; the other half goes to the shortest ones, so that nobody waits for a long prompt of another.
+running streams for longer than one chunk (Sarathi-Serve, 2024). Owners have equal shares of it. Half of a share is the
+owner's oldest prompt's, which therefore always gets on; the other half goes to its shortest ones, so that none waits
+for a long one.
+
+Places and room in the cache go to owners in turns, see queue.py.
 """
 
 from __future__ import annotations
 
 import sys
-from collections import deque
+from collections import Counter
 
 from adaptive_engine.engine.kv_cache import BlockName, BlockPool, block_names
+from adaptive_engine.engine.queue import FairQueue
 from adaptive_engine.engine.sequence import Sequence, Slice
 from adaptive_engine.engine.sessions import SessionKey, Tail
 from adaptive_engine.engine.speculation import least_chance
@@ -19,6 +23,13 @@ from adaptive_engine.engine.speculation import least_chance
 # Attention to one token alone is computed by another kernel, with other rounding. A prompt never meets it, wherever it
 # is cut and however much of it was cached; with three tokens there is always a way to go on.
 _LEAST = 3
+
+# One that lacks room lets so many others by, and then everybody waits for it.
+_MAX_PASSED = 8
+# So many that lack room are looked at in a step: each look compares prefixes.
+_MAX_LACKING = 4
+# Fewer tokens of a prompt are not worth their place in a step.
+_LEAST_SHARE = 16
 
 
 class Scheduler:
@@ -40,11 +51,11 @@ class Scheduler:
         drafts. No step has more than `max_rows` rows, if that is given.
         """
         self.pool = pool
-        self.waiting: deque[Sequence] = deque()
+        self.waiting = FairQueue()
         self.running: list[Sequence] = []
         self.preemptions = 0
         self._max_rows = max_rows or sys.maxsize
-        self._max_running = min(max_running, self._max_rows - _LEAST)
+        self.max_running = min(max_running, self._max_rows - _LEAST)
         self._prefill_tokens = prefill_tokens
         self._prefill_tokens_busy = prefill_tokens_busy
         self._row_cost = row_cost
@@ -52,7 +63,7 @@ class Scheduler:
         self._filling: dict[BlockName, Sequence] = {}
 
     def add(self, sequence: Sequence) -> None:
-        self.waiting.append(sequence)
+        self.waiting.add(sequence)
 
     def schedule(self) -> list[Slice]:
         """The slices of the next step; empty only when there is no work."""
@@ -63,10 +74,11 @@ class Scheduler:
         rows = sum(part.rows for part in slices)
         # However much is forced, prompts get on.
         budget = max(self._prefill_tokens_busy - (rows - len(slices)), _LEAST) if slices else self._prefill_tokens
-        return slices + _share(min(budget, self._max_rows - rows), prefilling)
+        return slices + _share_among_owners(min(budget, self._max_rows - rows), prefilling)
 
     def advance(self, sequence: Sequence, computed: int) -> None:
         """So many tokens of the sequence are computed: full blocks of them can be shared from now on."""
+        self.waiting.charge(sequence, computed)
         sequence.computed = computed
         size = self.pool.block_size
         known = len(sequence.names)
@@ -87,8 +99,9 @@ class Scheduler:
             self.running.remove(sequence)
             self._keep(sequence)
             self._release(sequence)
+            self.waiting.leave(sequence)
         elif sequence in self.waiting:
-            self.waiting.remove(sequence)
+            self.waiting.leave(sequence)
 
     def reset(self) -> None:
         """Drop all sequences, blocks and cached prefixes."""
@@ -145,23 +158,39 @@ class Scheduler:
         return len(part.drafts)
 
     def _admit_waiting(self) -> None:
-        for sequence in list(self.waiting):
-            if len(self.running) >= self._max_running:
-                break
-            if not self._must_wait_for_prefix(sequence) and not self._admit(sequence):
-                break
+        """In turn, as far as places and room go. Small ones may pass a few times what lacks room."""
+        if not self.waiting or len(self.running) >= self.max_running:
+            return
+        lacking: list[Sequence] = []
+        for sequence in self.waiting.in_turn():
+            if self._must_wait_for_prefix(sequence):
+                continue
+            if self._admit(sequence):
+                for passed in lacking:
+                    passed.passed += 1
+            else:
+                lacking.append(sequence)
+            if len(self.running) >= self.max_running or len(lacking) >= _MAX_LACKING:
+                return
+            if any(one.passed >= _MAX_PASSED for one in lacking):
+                return
 
     def _reserve(self, sequence: Sequence, tokens: int) -> bool:
-        """Blocks for `tokens` tokens; the youngest running sequences give way. False: the sequence itself had to."""
+        """Blocks for `tokens` tokens; others give way for them. False: the sequence itself had to."""
         missing = -(-tokens // self.pool.block_size) - len(sequence.blocks)
         while missing > self.pool.available:
-            victim = self.running[-1]
+            victim = self._victim()
             self._preempt(victim)
             if victim is sequence:
                 return False
         if missing > 0:
             sequence.blocks += self.pool.allocate(missing)
         return True
+
+    def _victim(self) -> Sequence:
+        """The youngest of the owner that has most running. So the oldest of all never gives way, and gets on."""
+        running = Counter(sequence.request.owner for sequence in self.running)
+        return max(reversed(self.running), key=lambda sequence: running[sequence.request.owner])
 
     def _preempt(self, sequence: Sequence) -> None:
         """Take the blocks away; the tokens stay, and are computed again when there is room."""
@@ -170,7 +199,7 @@ class Scheduler:
         sequence.computed = 0
         sequence.preemptions += 1
         self.preemptions += 1
-        self.waiting.appendleft(sequence)
+        self.waiting.put_back(sequence)
 
     def _must_wait_for_prefix(self, sequence: Sequence) -> bool:
         """Its next prompt block is being computed by another sequence right now: waiting is cheaper than twice."""
@@ -183,16 +212,17 @@ class Scheduler:
         reusable = sequence.prompt_names[: _reusable(sequence) // size]
         shared = reusable[: self.pool.match(reusable)]
         needed = -(-len(sequence.tokens) // size) - len(shared)
-        if needed + self.pool.idle_among(shared) > self.pool.available:
+        # A block more for each that runs: else one of them would soon have to give way, and be computed twice.
+        if needed + self.pool.idle_among(shared) + len(self.running) > self.pool.available:
             return False
         sequence.blocks = self.pool.share(shared)
         sequence.names = list(shared)
         sequence.computed = len(shared) * size
         needed -= self._continue_tail(sequence)
         sequence.blocks += self.pool.allocate(needed)
-        self.waiting.remove(sequence)
         if not sequence.preemptions:
             sequence.cached_tokens = sequence.computed
+        self.waiting.take(sequence)
         self._filling.update((name, sequence) for name in reusable[len(shared) :])
         self.running.append(sequence)
         return True
@@ -240,10 +270,31 @@ def _session(sequence: Sequence) -> SessionKey | None:
     return None if request.session is None else SessionKey(request.cache_salt, request.session)
 
 
+def _share_among_owners(budget: int, prefilling: list[Sequence]) -> list[Slice]:
+    """At most `budget` tokens of the prompts in `prefilling`, oldest first.
+
+    Owners get equal shares; what one does not need, others get. A small budget is for those with the oldest prompts.
+    """
+    by_owner: dict[bytes, list[Sequence]] = {}
+    for sequence in prefilling:
+        by_owner.setdefault(sequence.request.owner, []).append(sequence)
+    groups = list(by_owner.values())[: max(budget // _LEAST_SHARE, 1)]
+    slices: list[Slice] = []
+    for left in range(len(groups), 0, -1):
+        prompts = min(groups, key=_need)
+        groups.remove(prompts)
+        share = min(_need(prompts), -(-budget // left))
+        slices += _share(share, prompts)
+        budget -= share
+    return slices
+
+
+def _need(prompts: list[Sequence]) -> int:
+    return sum(prompt.remaining_prefill for prompt in prompts)
+
+
 def _share(budget: int, prefilling: list[Sequence]) -> list[Slice]:
-    """Chunks of the prompts in `prefilling`, oldest first, that together have at most `budget` tokens."""
-    if not prefilling:
-        return []
+    """Chunks of the prompts of one owner that together have at most `budget` tokens."""
     oldest, *others = prefilling
     reserved = min(oldest.remaining_prefill, -(-budget // 2))
     left = budget - reserved

@@ -35,6 +35,20 @@ class SamplingParams:
     """How many alternatives to report for each token, with log probabilities; None reports nothing."""
 
 
+@dataclass(eq=False, slots=True)
+class FirstTokenLimit:
+    """How long a completion may take to its first token. Its choices share one: a token of any of them meets it."""
+
+    milliseconds: int
+    since: float
+    """When the time began, by `time.perf_counter`."""
+    met: bool = False
+
+    @property
+    def deadline(self) -> float:
+        return self.since + self.milliseconds / 1000
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """All that the engine hears about a completion."""
@@ -43,10 +57,13 @@ class GenerationRequest:
     params: SamplingParams = SamplingParams()
     cache_salt: bytes = b""
     """Requests share cached prefixes only when their salts are equal; at most 64 bytes."""
+    owner: bytes = b""
+    """Whose request this is: owners that have work get equal shares of the engine."""
     session: bytes | None = None
     """The conversation of `cache_salt`'s owner that this is a turn of; its cache is kept longer. None is no session."""
     constraint: Constraint | None = None
     """The grammar that the answer has to match, at its start and for this generation alone; None is free text."""
+    first_token_limit: FirstTokenLimit | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -82,6 +99,10 @@ class Sequence:
     prefill_length: int = field(init=False)
     drafter: Drafter = field(default_factory=Drafter)
     preemptions: int = 0
+    charged: int = 0
+    """Its owner's share was charged for the tokens before this one."""
+    passed: int = 0
+    """How many others were admitted in its turn, because there was not enough room for it."""
     submitted_at: float = field(default_factory=time.perf_counter)
     admitted_at: float | None = None
     first_token_at: float | None = None

@@ -11,6 +11,7 @@ AdaptiveSDKError
 │       ├── PermissionDeniedError    403
 │       ├── NotFoundError            404
 │       ├── RequestTimeoutError      408  the request body took too long
+│       │   └── FirstTokenTimeoutError    no token within `max_ttft_ms`
 │       ├── ConflictError            409
 │       ├── PayloadTooLargeError     413
 │       ├── UnprocessableEntityError 422
@@ -103,6 +104,10 @@ class RequestTimeoutError(APIStatusError):
     pass
 
 
+class FirstTokenTimeoutError(RequestTimeoutError):
+    """Nothing was generated. It is not tried again by itself: who sets a limit has something else to do then."""
+
+
 class ConflictError(APIStatusError):
     pass
 
@@ -162,6 +167,8 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
     503: ServiceUnavailableError,
 }
 
+_BY_CODE: dict[str, type[APIStatusError]] = {"ttft_timeout": FirstTokenTimeoutError}
+
 _STATUS_OF_TYPE = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -185,7 +192,7 @@ def from_status(status: int, content: bytes, *, request_id: str | None = None, h
         body = text
     detail = _detail(body)
     message = str(detail.get("message") or text.strip()[:_MAX_QUOTED] or "no message")
-    return _class_of(status)(
+    return _class_of(status, detail.get("code"))(
         _sentences(f"{message.rstrip('.')} (HTTP {status})", hint),
         status_code=status,
         request_id=request_id,
@@ -199,7 +206,7 @@ def from_event(body: dict[str, Any], *, request_id: str | None = None) -> APISta
     detail = _detail(body)
     status = _STATUS_OF_TYPE.get(detail.get("type") or "", 500)
     message = str(detail.get("message") or "The server reported an error without a message")
-    return _class_of(status)(
+    return _class_of(status, detail.get("code"))(
         _sentences(message, "The answer up to here is incomplete."),
         status_code=status,
         request_id=request_id,
@@ -208,7 +215,9 @@ def from_event(body: dict[str, Any], *, request_id: str | None = None) -> APISta
     )
 
 
-def _class_of(status: int) -> type[APIStatusError]:
+def _class_of(status: int, code: Any) -> type[APIStatusError]:
+    if isinstance(code, str) and code in _BY_CODE:
+        return _BY_CODE[code]
     return _BY_STATUS.get(status) or (InternalServerError if status >= 500 else APIStatusError)
 
 

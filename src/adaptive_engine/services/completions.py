@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import random
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,15 @@ from uuid import UUID
 
 import structlog
 
-from adaptive_engine.engine import Delta, Engine, GenerationRequest, SamplingParams, TokenLogprob, TokenStream
+from adaptive_engine.engine import (
+    Delta,
+    Engine,
+    FirstTokenLimit,
+    GenerationRequest,
+    SamplingParams,
+    TokenLogprob,
+    TokenStream,
+)
 from adaptive_engine.errors import AdaptiveError, InternalError, InvalidRequest
 from adaptive_engine.services.engines import Engines
 from adaptive_engine.services.notices import request_notices
@@ -196,10 +205,11 @@ class Completions:
 
     async def start(self, principal: Principal, request: ChatRequest, request_id: str) -> Completion:
         """Validate, route and admit. Everything that can be refused is refused here, before any header is sent."""
+        limit = None if request.max_ttft_ms is None else FirstTokenLimit(request.max_ttft_ms, time.perf_counter())
         deployment = self._routing.deployment(principal, request.model)
         engine = self._engines.get(deployment.model.key)
         prepared = await self._prepare(request, deployment, engine)
-        choices = self._admit(prepared, engine, request_id)
+        choices = self._admit(prepared, engine, request_id, limit)
         completion = Completion(prepared, choices, self._structured, self._recorder, request_id)
         if prepared.store:
             try:
@@ -244,28 +254,30 @@ class Completions:
             warnings=tuple(warnings),
         )
 
-    def _admit(self, prepared: Prepared, engine: Engine, request_id: str) -> list[Choice]:
+    def _admit(
+        self, prepared: Prepared, engine: Engine, request_id: str, limit: FirstTokenLimit | None
+    ) -> list[Choice]:
         """All choices or none."""
-        choices: list[Choice] = []
         digest = hashlib.sha256(json.dumps(prepared.messages, sort_keys=True).encode()).hexdigest()
-        try:
-            for index in range(prepared.choices):
-                params = _for_choice(prepared.params, index)
-                stream = engine.submit(
-                    GenerationRequest(
-                        prepared.prompt,
-                        params,
-                        cache_salt=prepared.deployment.project.id.bytes,
-                        session=prepared.session_id.bytes if prepared.session_given else None,
-                        constraint=prepared.format.constraint(),
-                    )
+        params = [_for_choice(prepared.params, index) for index in range(prepared.choices)]
+        streams = engine.submit_all(
+            [
+                GenerationRequest(
+                    prepared.prompt,
+                    sampling,
+                    cache_salt=prepared.deployment.project.id.bytes,
+                    session=prepared.session_id.bytes if prepared.session_given else None,
+                    owner=prepared.deployment.project.id.bytes,
+                    constraint=prepared.format.constraint(),
+                    first_token_limit=limit,
                 )
-                choices.append(Choice(index, stream, _pending_row(prepared, params, index, request_id, digest)))
-        except AdaptiveError:
-            for choice in choices:
-                choice.stream.cancel()
-            raise
-        return choices
+                for sampling in params
+            ]
+        )
+        return [
+            Choice(index, stream, _pending_row(prepared, params[index], index, request_id, digest))
+            for index, stream in enumerate(streams)
+        ]
 
 
 def _pending_row(prepared: Prepared, params: SamplingParams, index: int, request_id: str, digest: str) -> Interaction:

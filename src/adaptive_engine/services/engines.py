@@ -94,6 +94,7 @@ class Engines:
             max_running=self._settings.max_running,
             max_waiting=self._settings.max_waiting,
             session_keep_seconds=self._settings.session_keep_seconds,
+            max_waiting_tokens=self._settings.max_waiting_tokens,
             threads=self._settings.threads,
         )
         return Engine.load(directory, options, graph)

@@ -180,11 +180,28 @@ async def test_cancelling_in_a_queue_of_many_lets_the_others_finish(engine: Engi
 
 
 async def test_more_than_the_queue_holds_is_refused(engine: Engine) -> None:
-    capacity = engine.options.max_running + engine.options.max_waiting
+    capacity = engine.options.max_running + engine.options.max_waiting // 2
     streams = [engine.submit(GenerationRequest((5,))) for _ in range(capacity)]
-    with pytest.raises(Overloaded) as caught:
+    with pytest.raises(Overloaded, match="half") as caught:
         engine.submit(GenerationRequest((5,)))
-    assert int(caught.value.headers["Retry-After"]) <= 120
+    assert 1 <= int(caught.value.headers["Retry-After"]) <= 120
+    other = GenerationRequest((5,), owner=b"other")
+    streams += engine.submit_all([other] * (engine.options.max_waiting // 2))
+    with pytest.raises(Overloaded, match="full"):
+        engine.submit(other)
+    for stream in streams:
+        stream.cancel()
+    await idle(engine)
+
+
+async def test_the_choices_of_a_completion_are_queued_together_or_not_at_all(engine: Engine) -> None:
+    most = engine.options.max_running + engine.options.max_waiting // 2
+    with pytest.raises(InvalidRequest, match=f"{most} choices"):
+        engine.submit_all([GenerationRequest((5,))] * (most + 1))
+    streams = engine.submit_all([GenerationRequest((5,))] * (most - 1))
+    with pytest.raises(Overloaded):
+        engine.submit_all([GenerationRequest((5,))] * 2)
+    assert len(engine._sequences) == most - 1
     for stream in streams:
         stream.cancel()
     await idle(engine)

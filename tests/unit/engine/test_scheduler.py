@@ -18,10 +18,10 @@ def scheduler(blocks: int = 100, max_running: int = 8, prefill: int = 32, busy: 
     return Scheduler(pool, max_running=max_running, prefill_tokens=prefill, prefill_tokens_busy=busy)
 
 
-def sequence(prompt: list[int], salt: bytes = b"", session: bytes | None = None) -> Sequence:
+def sequence(prompt: list[int], salt: bytes = b"", session: bytes | None = None, owner: bytes = b"") -> Sequence:
     stream: Any = None
     return Sequence(
-        request=GenerationRequest(tuple(prompt), cache_salt=salt, session=session),
+        request=GenerationRequest(tuple(prompt), cache_salt=salt, session=session, owner=owner),
         stream=stream,
         text=TextStream(),
         rng=random.Random(0),
@@ -279,3 +279,35 @@ def test_a_long_prompt_gets_on_while_short_ones_keep_coming() -> None:
         for other in [one for one in of.running if one.generated]:
             of.remove(other)
     assert long.computed >= 20 * 16 or long.generated
+
+
+def test_owners_share_the_budget_for_prompts() -> None:
+    of = scheduler(blocks=400, prefill=64)
+    many = [sequence(list(range(n, n + 90)), owner=b"a") for n in range(0, 400, 100)]
+    single = sequence(list(range(1000, 1090)), owner=b"b")
+    for one in many:
+        of.add(one)
+    step(of)
+    of.add(single)
+    step(of)
+    assert single.computed == 32
+    assert sum(one.computed for one in many) == 64 + 32
+
+
+def test_what_an_owner_does_not_need_of_its_share_others_get() -> None:
+    of = scheduler(blocks=400, prefill=64)
+    long, short = sequence(list(range(90)), owner=b"a"), sequence(list(range(1000, 1010)), owner=b"b")
+    of.add(long)
+    of.add(short)
+    step(of)
+    assert (long.computed, short.computed) == (54, 10)
+
+
+def test_a_small_budget_is_not_split_into_crumbs() -> None:
+    of = scheduler(blocks=400, prefill=40)
+    prompts = [sequence(list(range(n, n + 90)), owner=bytes([n // 100])) for n in range(0, 800, 100)]
+    for one in prompts:
+        of.add(one)
+    assert [part.stop - part.start for part in step(of)] == [20, 20]
+    while not all(one.generated for one in prompts):
+        step(of)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import pickle
 
 import pytest
@@ -73,6 +74,15 @@ async def test_redirect_names_its_target(server: ScriptedServer, client) -> None
         await result(client.chat.create(HELLO))
 
 
+async def test_a_late_first_token_has_its_own_class_and_is_not_tried_again(server: ScriptedServer, make_client) -> None:
+    late = server_errors.FirstTokenTimeout(50, "the request was waiting for its turn")
+    server.replies(Reply(late.body(), status=late.status, headers=late.headers))
+    with pytest.raises(errors.FirstTokenTimeoutError, match="waiting for its turn") as caught:
+        await result(make_client(max_retries=2).chat.create(HELLO, max_ttft_ms=50))
+    assert (caught.value.status_code, caught.value.code, caught.value.param) == (408, "ttft_timeout", "max_ttft_ms")
+    assert isinstance(caught.value, errors.RequestTimeoutError)
+
+
 def test_errors_survive_pickling() -> None:
     error = errors.from_status(404, b'{"error": {"message": "gone", "code": "c"}}', request_id="r1")
     copy = pickle.loads(pickle.dumps(error))
@@ -95,11 +105,12 @@ def test_errors_about_parsing_survive_pickling() -> None:
         server_errors.PermissionDenied("x"),
         server_errors.NotFound("x"),
         server_errors.RequestTimeout("x"),
+        server_errors.FirstTokenTimeout(50, "x"),
         server_errors.InternalError("x"),
         server_errors.Unavailable("x"),
     ],
 )
 def test_an_error_of_the_server_has_the_same_class_before_and_in_a_stream(error: server_errors.AdaptiveError) -> None:
-    before = errors.from_status(error.status, str(error.body()).encode())
+    before = errors.from_status(error.status, json.dumps(error.body()).encode())
     assert type(errors.from_event(error.body())) is type(before)
     assert errors.from_event(error.body()).status_code == error.status

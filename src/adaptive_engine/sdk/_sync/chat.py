@@ -108,8 +108,11 @@ class Chat:
         `complete=True` has the server close the JSON before `max_tokens` runs out. What cannot be enforced is named in
         the answer's `warnings`; with `strict=True` it is a BadRequestError. `parse` also makes the object.
 
-        Sent, but without effect until the server supports them; it says so in the answer's `warnings`: `ab_campaign`,
-        `max_ttft_ms` and `system_prompt_args`.
+        `max_ttft_ms` limits the time to the first token, the wait in the queue included: what cannot come in time is
+        given up and raises FirstTokenTimeoutError, without another try.
+
+        Sent, but without effect until the server supports them; it says so in the answer's `warnings`: `ab_campaign`
+        and `system_prompt_args`.
 
         `extra_body` adds or replaces fields of the request, `extra_headers` its headers. `timeout_secs` overrides the
         client's (None: no limit).

@@ -23,6 +23,8 @@ from adaptive_engine.wire.errors import ErrorBody
 
 router = APIRouter()
 
+Deltas = AsyncIterator[tuple[Choice, Delta]]
+
 _BODY = {"required": True, "content": {"application/json": {"schema": ChatRequest.model_json_schema()}}}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"model": ChatResponse, "content": {"text/event-stream": {}}},
@@ -44,17 +46,13 @@ async def create_chat_completion(request: Request, services: ServicesDep, princi
     # For the log: it is what interactions keep as their request id.
     request.state.completion = completion.id
     headers = _headers(completion)
-    if body.stream:
-        include_usage = bool(body.stream_options and body.stream_options.include_usage)
-        return EventStream(
-            _frames(completion, include_usage),
-            completion.cancel,
-            headers=headers,
-            ping_seconds=services.settings.server.ping_seconds,
-            send_timeout=services.settings.server.send_timeout_seconds,
-        )
+    deltas = completion.deltas()
     try:
-        await until_disconnect(request.receive, _drain(completion))
+        if not body.stream:
+            await until_disconnect(request.receive, _drain(deltas))
+        elif body.max_ttft_ms is not None:
+            # A limit that is not met is a status, so no header may be sent before the first token.
+            deltas = await until_disconnect(request.receive, _begun(deltas))
     except ClientLeft:
         await completion.cancel()
         return Response(status_code=499)
@@ -62,6 +60,15 @@ async def create_chat_completion(request: Request, services: ServicesDep, princi
         # The server stops without waiting any longer.
         await completion.cancel()
         return error_response(STOPPING_ERROR)
+    if body.stream:
+        include_usage = bool(body.stream_options and body.stream_options.include_usage)
+        return EventStream(
+            _frames(completion, deltas, include_usage),
+            completion.cancel,
+            headers=headers,
+            ping_seconds=services.settings.server.ping_seconds,
+            send_timeout=services.settings.server.send_timeout_seconds,
+        )
     return Response(orjson.dumps(_body(completion)), 200, headers, "application/json")
 
 
@@ -75,9 +82,21 @@ def require_json(request: Request) -> None:
         raise UnsupportedMediaType(f"Send the body as it is, without 'Content-Encoding: {encoding[:100]}'.")
 
 
-async def _drain(completion: Completion) -> None:
-    async for _ in completion.deltas():
+async def _drain(deltas: Deltas) -> None:
+    async for _ in deltas:
         pass
+
+
+async def _begun(deltas: Deltas) -> Deltas:
+    """The same deltas, once the first of them is there. Raises what comes instead of it."""
+    first = await anext(deltas)
+
+    async def all_of_them() -> Deltas:
+        yield first
+        async for item in deltas:
+            yield item
+
+    return all_of_them()
 
 
 def _headers(completion: Completion) -> dict[str, str]:
@@ -204,13 +223,13 @@ def _warnings(notices: Iterable[Notice]) -> bytes:
     return b',"warnings":' + orjson.dumps(warnings) if warnings else b""
 
 
-async def _frames(completion: Completion, include_usage: bool) -> AsyncIterator[bytes]:
+async def _frames(completion: Completion, deltas: Deltas, include_usage: bool) -> AsyncIterator[bytes]:
     """Every frame of the stream. `[DONE]` promises that the answer is complete and stored."""
     framer = _Framer(completion)
     for choice in completion.choices:
         yield framer.first(choice)
     try:
-        async for choice, delta in completion.deltas():
+        async for choice, delta in deltas:
             yield framer.text(choice, delta)
     except AdaptiveError as exc:
         yield event(orjson.dumps(exc.body()))
