@@ -49,6 +49,9 @@ class EngineSettings(BaseModel):
     max_running: int = Field(64, ge=1, le=1024, description="Requests that generate at the same time.")
     max_waiting: int = Field(256, ge=0, description="Requests that may wait; more are refused with 503.")
     threads: int = Field(0, ge=0, description="Inference threads; 0: one for each core.")
+    memory_limit_bytes: int | None = Field(
+        None, ge=2**20, description="Weights and KV caches together; unset: 90 % of the memory there is."
+    )
 
 
 class StoreSettings(BaseModel):

@@ -14,9 +14,11 @@ import random
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -25,7 +27,7 @@ from numpy.typing import NDArray
 
 from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.kv_cache import BlockPool, block_names
-from adaptive_engine.engine.loading import load_template, recommended_sampling
+from adaptive_engine.engine.loading import load_template, recommended_sampling, weights_bytes
 from adaptive_engine.engine.logprobs import forced_logprob, token_logprob
 from adaptive_engine.engine.runner import SCRATCH_BLOCKS, Graph, Precision, Runner, read_graph
 from adaptive_engine.engine.sampler import sample
@@ -44,7 +46,7 @@ from adaptive_engine.errors import (
     Overloaded,
 )
 from adaptive_engine.grammar.masks import GrammarError, TokenIds, Vocabulary
-from adaptive_engine.types import ChatMessage, FinishReason, Usage
+from adaptive_engine.types import ChatMessage, FinishReason, ModelMemory, Usage
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +100,7 @@ class Engine:
         self.options = options
         self.recommended = SamplingParams()
         """How the model's authors would have it sampled, where a request does not say."""
+        self.weights_bytes = 0
         pool = BlockPool(runner.num_blocks, runner.shape.block_size, reserved=SCRATCH_BLOCKS)
         self.max_seq_len = min(max_seq_len, pool.num_blocks * pool.block_size)
         self.stats = EngineStats(kv_blocks_total=pool.num_blocks)
@@ -116,6 +119,7 @@ class Engine:
         self._inbox: deque[tuple[Literal["add", "cancel"], Sequence]] = deque()
         self._wake = threading.Event()
         self._closing = False
+        self._stopped: Callable[[], AdaptiveError] = partial(EngineFailed, f"The engine of model '{name}' has stopped.")
         self._step_started: float | None = None
         self._thread = threading.Thread(target=self._run, name=f"engine-{name}", daemon=True)
 
@@ -144,6 +148,7 @@ class Engine:
         limit = options.max_seq_len or int(config["max_position_embeddings"])
         engine = cls(directory.name, runner, tokenizer, vocabulary, template, limit, options)
         engine.recommended = recommended_sampling(directory)
+        engine.weights_bytes = weights_bytes(directory)
         engine._thread.start()
         return engine
 
@@ -176,14 +181,15 @@ class Engine:
     def submit(self, request: GenerationRequest) -> TokenStream:
         """Queue a generation and return its stream; must be called on the loop that will read it.
 
-        Raises ContextLengthExceeded, InvalidRequest (empty prompt), Overloaded (queue full) or EngineFailed.
+        Raises ContextLengthExceeded, InvalidRequest (empty prompt), Overloaded (queue full), EngineFailed, or what
+        the engine was closed with.
         """
         prompt = request.prompt
         if not prompt:
             raise InvalidRequest("The prompt is empty.", param="messages")
         self.require_fits(prompt)
         if self._closing or not self._thread.is_alive():
-            raise EngineFailed(f"The engine of model '{self.name}' has stopped.")
+            raise self._stopped()
         if len(self._sequences) >= self.options.max_running + self.options.max_waiting:
             raise Overloaded(f"Model '{self.name}' has {len(self._sequences)} requests in its queue. Try again later.")
         stream = TokenStream(self._cancel)
@@ -200,6 +206,9 @@ class Engine:
         )
         self._sequences[stream] = sequence
         self._post(("add", sequence))
+        # Closed since the check above: its thread has failed this sequence already, or will never see it.
+        if self._closing and self._sequences.pop(stream, None) is not None:
+            raise self._stopped()
         return stream
 
     def health(self) -> EngineHealth:
@@ -210,8 +219,19 @@ class Engine:
             return EngineHealth(False, f"a step has been running for more than {self.options.hang_seconds:g} s")
         return EngineHealth(True)
 
-    def close(self) -> None:
-        """Stop after the current step; streams that still run end with EngineFailed. Blocks for that step."""
+    @property
+    def memory(self) -> ModelMemory:
+        per_block = self._runner.shape.bytes_per_block
+        used = self.stats.kv_blocks_used * per_block
+        return ModelMemory(self.weights_bytes, self._runner.num_blocks * per_block, used)
+
+    def close(self, error: Callable[[], AdaptiveError] | None = None) -> None:
+        """Stop after the current step; streams that still run end with `error`, by default EngineFailed.
+
+        Blocks for that step.
+        """
+        if error is not None:
+            self._stopped = error
         self._closing = True
         self._wake.set()
         self._thread.join(10)
@@ -239,12 +259,13 @@ class Engine:
                     self._step()
                 except Exception as exc:
                     log.exception("a step of the engine of %s failed", self.name)
-                    self._fail_all(f"The engine failed during this request: {type(exc).__name__}.")
+                    reason = f"The engine failed during this request: {type(exc).__name__}."
+                    self._fail_all(partial(EngineFailed, reason))
                 self._flush_outbox()
         finally:
             # Whatever ended the loop: nobody waits for a thread that is gone.
             self._closing = True
-            self._fail_all("The server is shutting down.")
+            self._fail_all(self._stopped)
             self._flush_outbox()
 
     def _rest(self) -> None:
@@ -396,7 +417,7 @@ class Engine:
         self.stats.failed += 1
         self._send(sequence.stream, error)
 
-    def _fail_all(self, reason: str) -> None:
+    def _fail_all(self, error: Callable[[], AdaptiveError]) -> None:
         """After an error in a step neither the cache nor the bookkeeping can be trusted: begin anew."""
         self._step_started = None
         self._read_inbox()
@@ -404,7 +425,7 @@ class Engine:
         # Not the scheduler's lists: a defect may have lost a sequence from them. An error for each: raising one adds
         # to its traceback.
         for sequence in list(self._sequences.values()):
-            self._fail(sequence, EngineFailed(reason))
+            self._fail(sequence, error())
 
     def _drop(self, sequence: Sequence) -> None:
         """Free what the sequence holds. Its stream hears nothing from here."""

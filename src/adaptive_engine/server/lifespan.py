@@ -23,6 +23,7 @@ from adaptive_engine.settings import Settings
 if TYPE_CHECKING:
     from adaptive_engine.services.completions import Completions
     from adaptive_engine.services.keys import KeyRing
+    from adaptive_engine.services.lifecycle import ModelLifecycle
     from adaptive_engine.services.routing import Routing
     from adaptive_engine.services.structured import StructuredOutput
     from adaptive_engine.store import Database, Recorder
@@ -38,6 +39,7 @@ class Services:
     keys: KeyRing
     routing: Routing
     engines: Engines
+    lifecycle: ModelLifecycle
     structured: StructuredOutput
     completions: Completions
 
@@ -76,7 +78,7 @@ def running(settings: Settings, progress: Progress) -> Iterator[tuple[Services, 
     default = ensure_default_model(settings.models_dir, progress)
     engines = Engines(settings.models_dir, settings.engine)
     try:
-        engines.load_in_background(default.key)
+        engines.read_ahead(default.key)
         from adaptive_engine.server import assembly
 
         with assembly.assembled(settings, default, engines) as assembled:

@@ -195,7 +195,7 @@ class Completions:
     async def start(self, principal: Principal, request: ChatRequest, request_id: str) -> Completion:
         """Validate, route and admit. Everything that can be refused is refused here, before any header is sent."""
         deployment = self._routing.deployment(principal, request.model)
-        engine = self._engines.get(deployment.model.key)
+        engine = self._engines.get(deployment)
         prepared = await self._prepare(request, deployment, engine)
         choices = self._admit(prepared, engine, request_id)
         completion = Completion(prepared, choices, self._structured, self._recorder, request_id)

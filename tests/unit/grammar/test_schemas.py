@@ -68,7 +68,7 @@ async def test_old_schemas_make_room(schemas: Schemas, monkeypatch: pytest.Monke
     for value in (2, 3):
         await schemas.compile({"const": value}, BYTES, b"")
     assert len(schemas._cache) == 2
-    assert schemas._cached_bytes == sum(size for size, _ in schemas._cache.values())
+    assert schemas._cached_bytes == sum(cached.weight for cached in schemas._cache.values())
     assert await schemas.compile({"const": 1}, BYTES, b"") is not first
 
 
