@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,7 +22,7 @@ from adaptive_engine.services import models as service
 from adaptive_engine.services.keys import KeyRing, load_pepper
 from adaptive_engine.store import Database, projects
 from adaptive_engine.types import Project, now_ms, uuid7
-from integration.server import MODEL, Server, place_model, start
+from integration.server import ADMIN_KEY, MODEL, Server, place_model, start
 from integration.wire import PROMPT, ask, chat, interaction, post, text
 from unit.registry.gguf_builder import tiny_model
 
@@ -274,6 +276,33 @@ def test_only_an_unlimited_admin_key_may_do_all_this(server: Server, data_dir: P
     for key in keys:
         with Adaptive(server.url, key, "default") as limited, pytest.raises(PermissionDeniedError, match="admin key"):
             limited.models.terminate("tiny")
+
+
+def test_the_command_line_finds_the_server_by_its_data_directory(server: Server, client: Adaptive, tiny: str) -> None:
+    assert "is online." in adaptive(server, "deploy", tiny, "--project", "other")
+    refused = adaptive(server, "terminate", tiny, status=1)
+    assert "Terminate it with force" in refused
+    assert "The model is ONLINE" in adaptive(server, "undeploy", tiny, "--project", "other")
+    assert "runs as before" in adaptive(server, "configure", tiny, "--kv-cache-len", "1024")
+    shown = adaptive(server, "show", tiny)
+    assert "tiny: ONLINE" in shown
+    assert "kv_cache_len  8192; 1024 when it is loaded again" in shown
+    assert "1 MiB of KV cache, 0 MiB of it in use" in shown
+    assert "other (offline)" in shown
+    assert "offline in all projects" in adaptive(server, "terminate", tiny)
+    assert state(client, tiny) == "OFFLINE"
+    told = adaptive(server, "deploy", tiny, key="")
+    assert "it was not told: No API key" in told
+    assert "next start" in told
+
+
+def adaptive(server: Server, *arguments: str, status: int = 0, key: str = ADMIN_KEY) -> str:
+    """What `adaptive models` prints."""
+    command = [str(Path(sys.executable).with_name("adaptive")), "models", *arguments]
+    environment = {**os.environ, "ADAPTIVE_DATA_DIR": str(server.data_dir), "ADAPTIVE_API_KEY": key}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == status, done.stdout
+    return done.stdout
 
 
 def test_what_was_offline_stays_offline_after_a_restart(fresh_data_dir: Path) -> None:
