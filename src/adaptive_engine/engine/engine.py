@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from collections.abc import Sequence as Seq
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -124,10 +124,18 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name=f"engine-{name}", daemon=True)
 
     @classmethod
-    def load(cls, directory: Path, options: EngineOptions | None = None, graph: Graph | None = None) -> Engine:
+    def load(
+        cls,
+        directory: Path,
+        options: EngineOptions | None = None,
+        graph: Graph | None = None,
+        *,
+        beside_others: bool = False,
+    ) -> Engine:
         """Load a model directory and start its thread. Takes seconds: not for an event loop.
 
-        `graph` is the directory's, if it was read already.
+        `graph` is the directory's, if it was read already. `beside_others` takes longer and holds up less what else
+        this process does.
         """
         options = options or EngineOptions()
         graph = graph or read_graph(directory)
@@ -140,6 +148,9 @@ class Engine:
                 precision=options.precision,
                 threads=options.threads,
             )
+            if beside_others:
+                # What follows holds the interpreter, and for longer while the compiler has the cores.
+                wait([compiling])
             config = json.loads((directory / "config.json").read_text("utf-8"))
             tokenizer = Tokenizer.load(directory)
             vocabulary = Vocabulary.load(directory, size=graph.vocab_size, end_ids=tokenizer.special.end_ids)

@@ -212,7 +212,9 @@ class Engines:
         from adaptive_engine.engine import Engine
 
         directory = ModelDirectory.load(self._models_dir / model.key)
-        engine = Engine.load(directory.path, self._options(model), graph.result() if graph else None)
+        read = graph.result() if graph else None
+        others = any(other.engine for other in list(self._models.values()))
+        engine = Engine.load(directory.path, self._options(model), read, beside_others=others)
         try:
             # The estimate may have been impossible, or wrong for a model of an unusual kind.
             self._require(model.key, engine.memory)

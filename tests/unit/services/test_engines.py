@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,9 +40,9 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Loading waits in the middle until this is set."""
     may_go_on, load = threading.Event(), Engine.load
 
-    def wait_and_load(*arguments: object) -> Engine:
+    def wait_and_load(*arguments: Any, **options: Any) -> Engine:
         assert may_go_on.wait(SECONDS)
-        return load(*arguments)  # type: ignore[arg-type]
+        return load(*arguments, **options)
 
     monkeypatch.setattr(Engine, "load", wait_and_load)
     yield may_go_on
