@@ -286,9 +286,10 @@ def test_the_command_line_finds_the_server_by_its_data_directory(server: Server,
     assert "runs as before" in adaptive(server, "configure", tiny, "--kv-cache-len", "1024")
     shown = adaptive(server, "show", tiny)
     assert "tiny: ONLINE" in shown
-    assert "kv_cache_len  8192; 1024 when it is loaded again" in shown
+    assert "kv_cache_len  8192 (stored: 1024)" in shown
+    assert "settings were changed since it was loaded" in shown
     assert "1 MiB of KV cache, 0 MiB of it in use" in shown
-    assert "other (offline)" in shown
+    assert "other (default, offline)" in shown
     assert "offline in all projects" in adaptive(server, "terminate", tiny)
     assert state(client, tiny) == "OFFLINE"
     told = adaptive(server, "deploy", tiny, key="")

@@ -264,9 +264,9 @@ def _show_running(model: Model) -> None:
     typer.echo(f"{model.key}: {model.state}{f'. {model.reason}' if model.reason else ''}")
     for name, own in model.compute_config:
         active = getattr(model.active_config, name, None)
-        value = active or own or _SERVERS
-        later = f"; {own or _SERVERS} when it is loaded again" if model.reload_needed and own != active else ""
-        typer.echo(f"  {name:13} {value}{later}")
+        typer.echo(f"  {name:13} {active or own or _SERVERS}" + (f" (stored: {own})" if active and own else ""))
+    if model.reload_needed:
+        typer.echo("  Its settings were changed since it was loaded. Terminate and deploy it to let them take effect.")
     if model.memory is not None:
         parts = f"{describe(model.memory.weights)} of weights, {describe(model.memory.kv_cache)} of KV cache"
         typer.echo(f"  memory        {parts}, {describe(model.memory.kv_cache_used)} of it in use")

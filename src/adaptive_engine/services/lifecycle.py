@@ -18,7 +18,7 @@ from adaptive_engine.store import models as store
 from adaptive_engine.types import ComputeConfig, Deployment, Model
 
 if TYPE_CHECKING:
-    from adaptive_engine.engine import Engine
+    from adaptive_engine.grammar.masks import Vocabulary
     from adaptive_engine.grammar.schemas import Schemas
 
 
@@ -135,19 +135,22 @@ class ModelLifecycle:
             raise ModelOffline(f"Model '{model_key}' is not online: {status.reason or 'it was terminated meanwhile.'}")
 
     async def _apply(self, change: Callable[[Connection], Model]) -> None:
-        closed = await asyncio.to_thread(self._apply_blocking, change)
-        if closed is not None:
-            self._schemas.forget(closed.vocabulary)
+        unloaded = await asyncio.to_thread(self._apply_blocking, change)
+        if unloaded is not None:
+            self._schemas.forget(unloaded)
 
-    def _apply_blocking(self, change: Callable[[Connection], Model]) -> Engine | None:
-        """Commit the change and let the engines follow. Returns the engine that was closed, if one was."""
+    def _apply_blocking(self, change: Callable[[Connection], Model]) -> Vocabulary | None:
+        """Commit the change and let the engines follow. Returns the vocabulary of the engine that was closed, if one
+        was. Not the engine: its memory is given back here and not on the event loop, which that would hold up.
+        """
         with self._lock:
             with self._database.write() as connection:
                 model = change(connection)
                 wanted = any(d.online for d in deployments.list_for_model(connection, model.key))
             self._routing.refresh()
             if not wanted:
-                return self._engines.unload(model.key)
+                closed = self._engines.unload(model.key)
+                return closed.vocabulary if closed else None
             self._engines.load(model)
             return None
 
