@@ -194,7 +194,7 @@ class Engines:
         if self._models.get(key) is not loading:
             return
         try:
-            engine = self._engine(loading.model, graph)
+            engine = self._engine(loading, graph)
         except Exception as exc:
             self._fail(loading, exc)
             return
@@ -208,19 +208,20 @@ class Engines:
         else:
             engine.close()
 
-    def _engine(self, model: Model, graph: Future[Graph] | None) -> Engine:
+    def _engine(self, loading: _Loading, graph: Future[Graph] | None) -> Engine:
         from adaptive_engine.engine import Engine
 
+        model = loading.model
         directory = ModelDirectory.load(self._models_dir / model.key)
         read = graph.result() if graph else None
         others = any(other.engine for other in list(self._models.values()))
         engine = Engine.load(directory.path, self._options(model), read, beside_others=others)
-        try:
-            # The estimate may have been impossible, or wrong for a model of an unusual kind.
-            self._require(model.key, engine.memory)
-        except AdaptiveError:
-            engine.close()
-            raise
+        if loading.estimate is None:
+            try:
+                self._require(model.key, engine.memory)
+            except AdaptiveError:
+                engine.close()
+                raise
         return engine
 
     def _options(self, model: Model) -> EngineOptions:

@@ -82,9 +82,9 @@ class Routing:
         return [d for p in self.projects(principal) for d in snapshot.deployments.get(p.id, {}).values()]
 
     def wanted(self) -> set[str]:
-        """Keys of the models that some project wants to answer."""
-        snapshot = self._current()
-        return {key for attached in snapshot.deployments.values() for key, d in attached.items() if d.online}
+        """Keys of the models that some project wants to answer, as of the last look at the store."""
+        attached = self._snapshot.deployments.values()
+        return {key for deployed in attached for key, deployment in deployed.items() if deployment.online}
 
     def refresh(self) -> None:
         """Let what was just committed count at once. Blocks for a query."""
