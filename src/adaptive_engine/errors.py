@@ -16,6 +16,7 @@ AdaptiveError
 │   └── EngineFailed
 └── Unavailable             503  busy, starting, draining, or the store cannot be written
     ├── Overloaded
+    ├── ModelLoading
     ├── ModelOffline
     └── StorageUnavailable
 
@@ -182,6 +183,15 @@ class Unavailable(AdaptiveError):
 
 class Overloaded(Unavailable):
     default_code = "overloaded"
+
+
+class ModelLoading(Unavailable):
+    """It answers in a few seconds, so clients may wait and repeat."""
+
+    default_code = "model_loading"
+
+    def __init__(self, model_key: str) -> None:
+        super().__init__(f"Model '{model_key}' is being loaded. Try again in a few seconds.", retry_after=3)
 
 
 class ModelOffline(Unavailable):

@@ -54,6 +54,9 @@ class EngineSettings(BaseModel):
         600, ge=0, description="How long a session's last turn is preferred in the KV cache; 0: never."
     )
     threads: int = Field(0, ge=0, description="Inference threads; 0: one for each core.")
+    memory_limit_bytes: int | None = Field(
+        None, ge=2**20, description="Weights and KV caches together; unset: 90 % of the memory there is."
+    )
 
 
 class StoreSettings(BaseModel):

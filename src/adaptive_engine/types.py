@@ -16,6 +16,8 @@ InteractionState = Literal["pending", "complete", "length", "cancelled", "error"
 InteractionSource = Literal["LIVE", "OFFLINE", "AUTOMATION", "DATASET", "EVALUATION"]
 KeyRole = Literal["admin", "inference"]
 MetricKind = Literal["SCALAR", "BOOL"]
+ModelState = Literal["ONLINE", "PENDING", "OFFLINE", "ERROR"]
+"""Whether a model answers: it does, it is being loaded, nobody wants it to, or it cannot."""
 ScoringType = Literal["HIGHER_IS_BETTER", "LOWER_IS_BETTER"]
 
 
@@ -55,6 +57,14 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True)
+class ComputeConfig:
+    """How one model is run, in tokens; None is the server's setting. Read when the model is loaded."""
+
+    kv_cache_len: int | None = None
+    max_seq_len: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A registry entry. `key` is also the name of the model directory."""
 
@@ -65,8 +75,25 @@ class Model:
     """`internal` for models that run in our engine."""
     capabilities: tuple[str, ...]
     context_length: int
-    """Most tokens of prompt and answer together."""
+    """Most tokens of prompt and answer together that the model was trained for."""
     created_at: int
+    compute_config: ComputeConfig = ComputeConfig()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMemory:
+    """Bytes that a loaded model takes."""
+
+    weights: int
+    """As in its file."""
+    kv_cache: int
+    """Reserved. The operating system gives it page by page, as it is written for the first time."""
+    kv_cache_used: int = 0
+    """Of running requests."""
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.kv_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +105,7 @@ class Deployment:
     model: Model
     is_default: bool
     online: bool
+    """Whether the project wants it to answer."""
     created_at: int
     settings: dict[str, Any] = field(default_factory=dict)
 

@@ -14,7 +14,7 @@ from adaptive_engine.errors import AdaptiveError
 COMMANDS = {
     "serve": Command("adaptive_engine.cli.serve:serve", "Serve models over HTTP and store every answer."),
     "chat": Command("adaptive_engine.cli.chat:chat", "Talk to a model of a running server in the terminal."),
-    "models": Command("adaptive_engine.cli.models:app", "Import models and list them."),
+    "models": Command("adaptive_engine.cli.models:app", "Import, deploy, configure and terminate models."),
     "schema": Command("adaptive_engine.cli.schema:app", "Check JSON schemas for structured output."),
     "keys": Command("adaptive_engine.cli.keys:app", "Create, list and revoke API keys."),
     "doctor": Command("adaptive_engine.cli.doctor:doctor", "Check whether a server can work here."),

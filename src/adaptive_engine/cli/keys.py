@@ -26,7 +26,7 @@ def create(
     name: Annotated[str, typer.Argument(help="What the key is for, e.g. the application that uses it.")],
     admin: Annotated[
         bool,
-        typer.Option("--admin", help="Store the role admin. In this version both roles may do the same over HTTP."),
+        typer.Option("--admin", help="It may also deploy and terminate models over HTTP."),
     ] = False,
     project: Annotated[
         str | None, typer.Option("--project", help="The only project the key may use. Default: all of them.")

@@ -1,21 +1,31 @@
-"""`adaptive models`: import models and list them."""
+"""`adaptive models`: import models, deploy them, look after them."""
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from adaptive_engine.cli.options import DataDir, create_data_dir, database_file, models_dir, resolve_data_dir
+from adaptive_engine.cli.running import ApiKey, Url, ask_server
 
 if TYPE_CHECKING:
     from adaptive_engine.registry import ModelDirectory, Progress
+    from adaptive_engine.store import Connection
+    from adaptive_engine.types import ComputeConfig, Deployment
+    from adaptive_engine.wire.models import Model
 
-app = typer.Typer(help="Import models and list them.", rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(help="Import, deploy, configure and terminate models.", rich_markup_mode=None, no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Key = Annotated[str, typer.Argument(help="The model's key, as `adaptive models list` shows it.")]
+InProject = Annotated[str, typer.Option("--project", help="The project.")]
+
+_SERVERS = "the server's setting"
+_NEXT_START = "It counts from the next start of a server on."
 
 
 @app.command("import")
@@ -51,12 +61,15 @@ def import_(
 
 @app.command()
 def deploy(
-    key: Annotated[str, typer.Argument(help="The model's key, as `adaptive models list` shows it.")],
-    project: Annotated[str, typer.Option("--project", help="The project that gets the model.")] = "default",
+    key: Key,
+    project: InProject = "default",
     default: Annotated[bool, typer.Option("--default", help="Answer with it where a request names no model.")] = False,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Return when a running server has loaded it.")] = True,
     data_dir: DataDir = None,
+    url: Url = None,
+    api_key: ApiKey = None,
 ) -> None:
-    """Attach an imported model to a project. A server loads it when it starts.
+    """Attach an imported model to a project and let a running server load it; otherwise it is loaded at the next start.
 
     \b
     Examples:
@@ -64,15 +77,141 @@ def deploy(
       adaptive models deploy qwen3 --project default --default
     """
     from adaptive_engine.services import models
-    from adaptive_engine.store import Database
 
     directory = resolve_data_dir(data_dir)
-    create_data_dir(directory)
-    with closing(Database.open(database_file(directory))) as opened, opened.write() as connection:
-        models.ensure_default_project(connection)
-        deployment = models.deploy(connection, project, key, make_default=default)
-    role = "its default model" if deployment.is_default else f"addressed as '{project}/{key}'"
-    typer.echo(f"Model '{key}' is deployed in project '{project}', {role}. Restart a running server to load it.")
+    answer = ask_server(
+        url, api_key, directory, lambda client: client.models.deploy(key, wait, default, project=project)
+    )
+    if answer is None:
+        with _writing(directory) as connection:
+            deployment = models.deploy(connection, project, key, make_default=default)
+        is_default, state = deployment.is_default, f"deployed. {_NEXT_START}"
+    else:
+        is_default = any(d.is_default for d in answer.deployments if d.project == project)
+        state = "online." if answer.state == "ONLINE" else f"{answer.state}: {answer.reason}"
+    role = "its default model" if is_default else f"addressed as '{project}/{key}'"
+    typer.echo(f"Model '{key}' in project '{project}', {role}, is {state}")
+
+
+@app.command()
+def undeploy(
+    key: Key, project: InProject = "default", data_dir: DataDir = None, url: Url = None, api_key: ApiKey = None
+) -> None:
+    """Take a model offline in one project. The last project takes it out of memory; `deploy` brings it back.
+
+    \b
+    Example:
+      adaptive models undeploy qwen3 --project default
+    """
+    from adaptive_engine.services import models
+
+    directory = resolve_data_dir(data_dir)
+    answer = ask_server(
+        url, api_key, directory, lambda client: client.models.update(key, desired_online=False, project=project)
+    )
+    if answer is None:
+        with _writing(directory) as connection:
+            models.update(connection, models.find_deployment(connection, project, key), online=False)
+    note = _NEXT_START if answer is None else f"The model is {answer.state}."
+    typer.echo(f"Model '{key}' is offline in project '{project}'. {note}")
+
+
+@app.command()
+def terminate(
+    key: Key,
+    force: Annotated[bool, typer.Option("--force", help="Also when several projects want it online.")] = False,
+    data_dir: DataDir = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Take a model out of memory for all projects. Requests that it answers end with an error.
+
+    \b
+    Example:
+      adaptive models terminate qwen3 --force
+    """
+    from adaptive_engine.services import models
+
+    directory = resolve_data_dir(data_dir)
+    answer = ask_server(url, api_key, directory, lambda client: client.models.terminate(key, force))
+    if answer is None:
+        with _writing(directory) as connection:
+            models.terminate(connection, key, force=force)
+    typer.echo(f"Model '{key}' is offline in all projects.{'' if answer else f' {_NEXT_START}'}")
+
+
+@app.command()
+def configure(
+    key: Key,
+    kv_cache_len: Annotated[
+        str | None, typer.Option(metavar="TOKENS", help="Size of its KV cache; `default` is the server's setting.")
+    ] = None,
+    max_seq_len: Annotated[
+        str | None, typer.Option(metavar="TOKENS", help="Prompt and answer; `default` is the server's setting.")
+    ] = None,
+    data_dir: DataDir = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Change how a model is run. It takes effect when the model is loaded the next time.
+
+    \b
+    Examples:
+      adaptive models configure qwen3 --kv-cache-len 8192 --max-seq-len 4096
+      adaptive models configure qwen3 --kv-cache-len default
+    """
+    import dataclasses
+
+    from adaptive_engine.errors import InvalidRequest
+    from adaptive_engine.services import models
+
+    given = {
+        "kv_cache_len": _tokens("--kv-cache-len", kv_cache_len),
+        "max_seq_len": _tokens("--max-seq-len", max_seq_len),
+    }
+    named = {"kv_cache_len": kv_cache_len, "max_seq_len": max_seq_len}
+    changes = {name: value for name, value in given.items() if named[name] is not None}
+    if not changes:
+        raise InvalidRequest("There is nothing to change: give --kv-cache-len or --max-seq-len.")
+    directory = resolve_data_dir(data_dir)
+    answer = ask_server(
+        url,
+        api_key,
+        directory,
+        lambda client: client.models.update_compute_config(key, changes),  # type: ignore[arg-type]
+    )
+    if answer is None:
+        with _writing(directory) as connection:
+            config = dataclasses.replace(models.find(connection, key).compute_config, **changes)
+            models.configure(connection, key, config, kv_cache_len=None)
+    when = "It is loaded with them the next time."
+    if answer is not None and answer.reload_needed:
+        when = f"It runs as before until it is reloaded: adaptive models terminate {key}, then deploy it again."
+    typer.echo(f"The settings of model '{key}' are stored. {when}")
+
+
+@app.command()
+def show(key: Key, data_dir: DataDir = None, url: Url = None, api_key: ApiKey = None, json: Json = False) -> None:
+    """Show a model: state, memory and settings from a running server; what is stored where there is none.
+
+    \b
+    Example:
+      adaptive models show qwen3
+    """
+    from adaptive_engine.errors import NotFound
+
+    directory = resolve_data_dir(data_dir)
+    found = ask_server(url, api_key, directory, lambda client: client.models.list_registered())
+    if found is None:
+        _show_stored(directory, key, json)
+        return
+    model = next((model for model in found if model.key == key), None)
+    if model is None:
+        raise NotFound(f"Model '{key}' is not registered; import it first with `adaptive models import`.")
+    if json:
+        _print_json(model.model_dump(mode="json"))
+    else:
+        _show_running(model)
 
 
 @app.command("list")
@@ -117,6 +256,73 @@ def _import(source: str, directory: Path, key: str | None, progress: Progress) -
     if not path.exists():
         raise InvalidRequest(f"There is no file '{source}', and the catalog only has: {', '.join(CATALOG)}.")
     return import_model(path, directory, key, progress=progress)
+
+
+def _show_running(model: Model) -> None:
+    from adaptive_engine.services.memory import describe
+
+    typer.echo(f"{model.key}: {model.state}{f'. {model.reason}' if model.reason else ''}")
+    for name, own in model.compute_config:
+        active = getattr(model.active_config, name, None)
+        typer.echo(f"  {name:13} {active or own or _SERVERS}" + (f" (stored: {own})" if active and own else ""))
+    if model.reload_needed:
+        typer.echo("  Its settings were changed since it was loaded. Terminate and deploy it to let them take effect.")
+    if model.memory is not None:
+        parts = f"{describe(model.memory.weights)} of weights, {describe(model.memory.kv_cache)} of KV cache"
+        typer.echo(f"  memory        {parts}, {describe(model.memory.kv_cache_used)} of it in use")
+    for deployment in model.deployments:
+        _show_deployment(deployment.project, deployment.is_default, deployment.desired_online)
+
+
+def _show_stored(directory: Path, key: str, json: bool) -> None:
+    from adaptive_engine.registry import ModelDirectory, locate
+
+    model = ModelDirectory.load(locate(models_dir(directory), key))
+    config, deployments = _stored(directory, key)
+    if json:
+        settings = {"kv_cache_len": config.kv_cache_len, "max_seq_len": config.max_seq_len}
+        _print_json({**_summary(model), "compute_config": settings})
+        return
+    typer.echo(f"{key}: {_describe(model)}. No server was asked.")
+    typer.echo(f"  kv_cache_len  {config.kv_cache_len or _SERVERS}")
+    typer.echo(f"  max_seq_len   {config.max_seq_len or _SERVERS}")
+    for deployment in deployments:
+        _show_deployment(deployment.project.key, deployment.is_default, deployment.online)
+
+
+def _stored(directory: Path, key: str) -> tuple[ComputeConfig, list[Deployment]]:
+    from adaptive_engine.services import models
+    from adaptive_engine.store import deployments
+
+    with _writing(directory) as connection:
+        return models.find(connection, key).compute_config, deployments.list_for_model(connection, key)
+
+
+def _show_deployment(project: str, is_default: bool, online: bool) -> None:
+    marks = [mark for mark, holds in (("default", is_default), ("offline", not online)) if holds]
+    typer.echo(f"  project       {project}" + (f" ({', '.join(marks)})" if marks else ""))
+
+
+@contextmanager
+def _writing(directory: Path) -> Iterator[Connection]:
+    from adaptive_engine.services import models
+    from adaptive_engine.store import Database
+
+    create_data_dir(directory)
+    with closing(Database.open(database_file(directory))) as opened, opened.write() as connection:
+        models.ensure_default_project(connection)
+        yield connection
+
+
+def _tokens(option: str, text: str | None) -> int | None:
+    from adaptive_engine.errors import InvalidRequest
+
+    if text is None or text == "default":
+        return None
+    least = 256 if option == "--kv-cache-len" else 16
+    if not text.isdecimal() or int(text) < least:
+        raise InvalidRequest(f"{option} is {text!r}; give a number of tokens, {least} or more, or `default`.")
+    return int(text)
 
 
 def _register(database: Path, model: ModelDirectory) -> None:

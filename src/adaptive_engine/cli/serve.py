@@ -48,7 +48,7 @@ def serve(
 
     typer.echo("Starting ...", err=True)
     from adaptive_engine.cli.progress import show_progress
-    from adaptive_engine.server.lifespan import only_server, running
+    from adaptive_engine.server.lifespan import announce, only_server, running
     from adaptive_engine.telemetry.logging import configure
 
     configure(settings.log_format)
@@ -63,7 +63,12 @@ def serve(
 
         app = create_app(services)
         services.engines.wait()
-        run(app, settings.server, lambda url: _greet(url, new_key), _announce_stop)
+
+        def on_ready(url: str) -> None:
+            announce(settings.data_dir, url)
+            _greet(url, new_key)
+
+        run(app, settings.server, on_ready, _announce_stop)
     typer.echo("Stopped.", err=True)
 
 

@@ -14,9 +14,11 @@ import random
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from collections.abc import Sequence as Seq
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -24,7 +26,7 @@ from adaptive_engine.engine.admission import Backlog, Pace, QueueLimits
 from adaptive_engine.engine.answers import AnswerMemory
 from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.kv_cache import BlockPool, block_names
-from adaptive_engine.engine.loading import load_template, recommended_sampling
+from adaptive_engine.engine.loading import load_template, recommended_sampling, weights_bytes
 from adaptive_engine.engine.logprobs import forced_logprob, token_logprob
 from adaptive_engine.engine.runner import SCRATCH_BLOCKS, Graph, Precision, Runner, read_graph
 from adaptive_engine.engine.sampler import Logits, sample
@@ -43,7 +45,7 @@ from adaptive_engine.errors import (
     InvalidRequest,
 )
 from adaptive_engine.grammar.masks import GrammarError, TokenIds, Vocabulary
-from adaptive_engine.types import ChatMessage, FinishReason, Usage
+from adaptive_engine.types import ChatMessage, FinishReason, ModelMemory, Usage
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +112,7 @@ class Engine:
         self.options = options
         self.recommended = SamplingParams()
         """How the model's authors would have it sampled, where a request does not say."""
+        self.weights_bytes = 0
         pool = BlockPool(
             runner.num_blocks,
             runner.shape.block_size,
@@ -146,14 +149,23 @@ class Engine:
         self._inbox: deque[tuple[Literal["add", "cancel"], Sequence]] = deque()
         self._wake = threading.Event()
         self._closing = False
+        self._stopped: Callable[[], AdaptiveError] = partial(EngineFailed, f"The engine of model '{name}' has stopped.")
         self._step_started: float | None = None
         self._thread = threading.Thread(target=self._run, name=f"engine-{name}", daemon=True)
 
     @classmethod
-    def load(cls, directory: Path, options: EngineOptions | None = None, graph: Graph | None = None) -> Engine:
+    def load(
+        cls,
+        directory: Path,
+        options: EngineOptions | None = None,
+        graph: Graph | None = None,
+        *,
+        beside_others: bool = False,
+    ) -> Engine:
         """Load a model directory and start its thread. Takes seconds: not for an event loop.
 
-        `graph` is the directory's, if it was read already.
+        `graph` is the directory's, if it was read already. `beside_others` takes longer and holds up less what else
+        this process does.
         """
         options = options or EngineOptions()
         graph = graph or read_graph(directory)
@@ -166,6 +178,9 @@ class Engine:
                 precision=options.precision,
                 threads=options.threads,
             )
+            if beside_others:
+                # What follows holds the interpreter, and for longer while the compiler has the cores.
+                wait([compiling])
             config = json.loads((directory / "config.json").read_text("utf-8"))
             tokenizer = Tokenizer.load(directory)
             vocabulary = Vocabulary.load(directory, size=graph.vocab_size, end_ids=tokenizer.special.end_ids)
@@ -174,6 +189,7 @@ class Engine:
         limit = options.max_seq_len or int(config["max_position_embeddings"])
         engine = cls(directory.name, runner, tokenizer, vocabulary, template, limit, options)
         engine.recommended = recommended_sampling(directory)
+        engine.weights_bytes = weights_bytes(directory)
         engine._thread.start()
         return engine
 
@@ -220,14 +236,14 @@ class Engine:
         A first token that clearly cannot come in time is an error of the streams, not of this call.
 
         Raises ContextLengthExceeded, InvalidRequest (empty prompt, more choices than can ever wait), Overloaded (queue
-        full) or EngineFailed.
+        full), EngineFailed, or what the engine was closed with.
         """
         request = choices[0]
         if not request.prompt:
             raise InvalidRequest("The prompt is empty.", param="messages")
         self.require_fits(request.prompt)
         if self._closing or not self._thread.is_alive():
-            raise EngineFailed(f"The engine of model '{self.name}' has stopped.")
+            raise self._stopped()
         most = self._scheduler.max_running + self._queue_limits.of_one_owner().requests
         if len(choices) > most:
             raise InvalidRequest(f"n: this server has room for {most} choices at most.", param="n")
@@ -253,6 +269,9 @@ class Engine:
         )
         self._sequences[stream] = sequence
         self._post(("add", sequence))
+        # Closed since the check above: its thread has failed this sequence already, or will never see it.
+        if self._closing and self._sequences.pop(stream, None) is not None:
+            raise self._stopped()
         return stream
 
     def _too_late(self, request: GenerationRequest, turns: int) -> FirstTokenTimeout | None:
@@ -286,8 +305,19 @@ class Engine:
             return EngineHealth(False, f"a step has been running for more than {self.options.hang_seconds:g} s")
         return EngineHealth(True)
 
-    def close(self) -> None:
-        """Stop after the current step; streams that still run end with EngineFailed. Blocks for that step."""
+    @property
+    def memory(self) -> ModelMemory:
+        per_block = self._runner.shape.bytes_per_block
+        used = self.stats.kv_blocks_used * per_block
+        return ModelMemory(self.weights_bytes, self._runner.num_blocks * per_block, used)
+
+    def close(self, error: Callable[[], AdaptiveError] | None = None) -> None:
+        """Stop after the current step; streams that still run end with `error`, by default EngineFailed.
+
+        Blocks for that step.
+        """
+        if error is not None:
+            self._stopped = error
         self._closing = True
         self._wake.set()
         self._thread.join(10)
@@ -316,12 +346,13 @@ class Engine:
                     self._step()
                 except Exception as exc:
                     log.exception("a step of the engine of %s failed", self.name)
-                    self._fail_all(f"The engine failed during this request: {type(exc).__name__}.")
+                    reason = f"The engine failed during this request: {type(exc).__name__}."
+                    self._fail_all(partial(EngineFailed, reason))
                 self._flush_outbox()
         finally:
             # Whatever ended the loop: nobody waits for a thread that is gone.
             self._closing = True
-            self._fail_all("The server is shutting down.")
+            self._fail_all(self._stopped)
             self._flush_outbox()
 
     def _rest(self) -> None:
@@ -548,7 +579,7 @@ class Engine:
         self.stats.failed += 1
         self._send(sequence.stream, error)
 
-    def _fail_all(self, reason: str) -> None:
+    def _fail_all(self, error: Callable[[], AdaptiveError]) -> None:
         """After an error in a step neither the cache nor the bookkeeping can be trusted: begin anew."""
         self._step_started = None
         self._read_inbox()
@@ -556,7 +587,7 @@ class Engine:
         # Not the scheduler's lists: a defect may have lost a sequence from them. An error for each: raising one adds
         # to its traceback.
         for sequence in list(self._sequences.values()):
-            self._fail(sequence, EngineFailed(reason))
+            self._fail(sequence, error())
 
     def _drop(self, sequence: Sequence) -> None:
         """Free what the sequence holds. Its stream hears nothing from here."""

@@ -21,6 +21,10 @@ def recommended_sampling(directory: Path) -> SamplingParams:
     return SamplingParams(temperature=min(temperature, 2.0), top_p=float(config.get("top_p") or 1.0))
 
 
+def weights_bytes(directory: Path) -> int:
+    return (directory / "openvino_model.bin").stat().st_size
+
+
 def load_template(directory: Path, tokenizer: Tokenizer) -> ChatTemplate:
     """Raises EngineFailed where there is none, and whatever rendering it raises."""
     path = directory / "chat_template.jinja"

@@ -306,7 +306,7 @@ def _share(budget: int, prefilling: list[Sequence]) -> list[Slice]:
         slices.append(Slice(sequence, sequence.computed, sequence.computed + count))
         left -= count
     count = _chunk(reserved + left, oldest.remaining_prefill)
-    return [Slice(oldest, oldest.computed, oldest.computed + count), *slices]
+    return [Slice(oldest, oldest.computed, oldest.computed + count), *slices] if count else slices
 
 
 def _chunk(budget: int, remaining: int) -> int:

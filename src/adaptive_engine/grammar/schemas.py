@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from adaptive_engine.grammar.checker import CheckerBusy, Checkers, CheckLimits
 from adaptive_engine.grammar.compiler import CompiledSchema, compile_schema, schema_text
@@ -27,6 +27,13 @@ _MOST_PENDING = 32
 Result = TypeVar("Result")
 
 
+class _Cached(NamedTuple):
+    weight: int
+    """Bytes, estimated."""
+    vocabulary: Vocabulary
+    compiling: asyncio.Future[CompiledSchema]
+
+
 class Schemas:
     """Compiles schemas and keeps them. One per server; its coroutines belong to one event loop."""
 
@@ -35,7 +42,7 @@ class Schemas:
         self._limits = limits
         self._checkers = Checkers(check_limits)
         self._threads = ThreadPoolExecutor(check_limits.checkers, thread_name_prefix="compile-schema")
-        self._cache: OrderedDict[bytes, tuple[int, asyncio.Future[CompiledSchema]]] = OrderedDict()
+        self._cache: OrderedDict[bytes, _Cached] = OrderedDict()
         self._cached_bytes = 0
         self._pending = 0
         self._wall_seconds = check_limits.wall_seconds
@@ -51,13 +58,13 @@ class Schemas:
         if cached is None:
             compiling = self._submit(compile_schema, text, vocabulary, self._checkers)
             compiling.add_done_callback(lambda done: self._keep_verdicts_only(key, done))
-            cached = (_weight(text), compiling)
+            cached = _Cached(_weight(text), vocabulary, compiling)
             self._cache[key] = cached
-            self._cached_bytes += cached[0]
+            self._cached_bytes += cached.weight
             self._evict()
         self._cache.move_to_end(key)
         # Whoever waits may leave; others may wait for the same.
-        return await asyncio.shield(cached[1])
+        return await asyncio.shield(cached.compiling)
 
     async def violation(self, compiled: CompiledSchema, answer: str) -> str | None:
         """Where and why a finished answer breaks its schema, None when it does not.
@@ -73,6 +80,11 @@ class Schemas:
     async def completion(self, compiled: CompiledSchema) -> list[int] | None:
         """`compiled.completion`, searched where it holds up nobody."""
         return await self._submit(lambda: compiled.completion)
+
+    def forget(self, vocabulary: Vocabulary) -> None:
+        """Drop what is kept for a vocabulary, whose model is gone."""
+        for key in [key for key, cached in self._cache.items() if cached.vocabulary is vocabulary]:
+            self._cached_bytes -= self._cache.pop(key).weight
 
     def close(self) -> None:
         """Whoever still waits gets CheckerBusy, or is cancelled."""
@@ -102,13 +114,13 @@ class Schemas:
         """Failures that say nothing about the schema are not remembered."""
         if not done.cancelled() and isinstance(done.exception(), SchemaRefused | None):
             return
-        if key in self._cache and self._cache[key][1] is done:
-            self._cached_bytes -= self._cache.pop(key)[0]
+        if key in self._cache and self._cache[key].compiling is done:
+            self._cached_bytes -= self._cache.pop(key).weight
 
     def _evict(self) -> None:
         while len(self._cache) > 1 and self._cached_bytes > _CACHE_BYTES:
-            _, (size, _) = self._cache.popitem(last=False)
-            self._cached_bytes -= size
+            _, oldest = self._cache.popitem(last=False)
+            self._cached_bytes -= oldest.weight
 
 
 def _weight(text: str) -> int:

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 from adaptive_engine import __version__
 from adaptive_engine.server import errors, health
 from adaptive_engine.server.api import feedback, interactions, structured
+from adaptive_engine.server.api import models as admin_models
 from adaptive_engine.server.context import Services
 from adaptive_engine.server.middleware import Authentication, BodyLimit, PathSpelling, RequestContext
 from adaptive_engine.server.openai import chat, models
@@ -35,6 +36,7 @@ def create_app(services: Services) -> ASGIApp:
     for router, tag in (
         (chat.router, "chat"),
         (models.router, "models"),
+        (admin_models.router, "models"),
         (interactions.router, "interactions"),
         (feedback.router, "feedback"),
         (structured.router, "structured output"),

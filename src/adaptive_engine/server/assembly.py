@@ -15,6 +15,7 @@ from adaptive_engine.services import models
 from adaptive_engine.services.completions import Completions
 from adaptive_engine.services.engines import Engines
 from adaptive_engine.services.keys import KeyRing, load_pepper
+from adaptive_engine.services.lifecycle import ModelLifecycle
 from adaptive_engine.services.routing import Routing
 from adaptive_engine.services.structured import StructuredOutput
 from adaptive_engine.settings import Settings
@@ -40,7 +41,11 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
         try:
             structured = StructuredOutput(schemas)
             completions = Completions(routing, engines, structured, recorder)
-            yield Services(settings, database, recorder, keys, routing, engines, structured, completions), new_key
+            lifecycle = ModelLifecycle(database, routing, engines, schemas, settings.engine)
+            services = Services(
+                settings, database, recorder, keys, routing, engines, lifecycle, structured, completions
+            )
+            yield services, new_key
         finally:
             # The loop that read their streams has ended, and with it every request: nothing is left to record.
             engines.close()
@@ -56,12 +61,16 @@ def _heal_and_fill(database: Database, default: ModelDirectory, engines: Engines
         aborted = interactions.abort_pending(connection)
         project = models.ensure_default_project(connection)
         model = models.register(connection, default)
-        models.deploy(connection, project.key, model.key)
+        models.attach(connection, project.key, model.key)
         deployed = deployments.list_all(connection)
     if aborted:
         log.warning("interactions were running when the server last stopped; marked aborted", count=aborted)
-    for key in sorted({deployment.model.key for deployment in deployed if deployment.online} - {default.key}):
-        engines.load_in_background(key)
+    wanted = {deployment.model.key: deployment.model for deployment in deployed if deployment.online}
+    if default.key not in wanted:
+        engines.unload(default.key)
+    # The one that is being read already comes first.
+    for key in sorted(wanted, key=lambda key: (key != default.key, key)):
+        engines.load(wanted[key])
 
 
 def _admin_key(keys: KeyRing, settings: Settings) -> str | None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from adaptive_engine.errors import PermissionDenied
 from adaptive_engine.server.lifespan import Services as Services
 from adaptive_engine.types import Principal
 
@@ -22,5 +23,16 @@ async def principal(request: Request) -> Principal:
     return found
 
 
+async def admin(request: Request) -> Principal:
+    """Raises PermissionDenied unless the key may change the server itself."""
+    found = await principal(request)
+    if found.role != "admin" or found.project_id is not None:
+        raise PermissionDenied(
+            "This needs an admin key that is not limited to a project. Make one: adaptive keys create NAME --admin"
+        )
+    return found
+
+
 ServicesDep = Annotated[Services, Depends(services)]
 PrincipalDep = Annotated[Principal, Depends(principal)]
+AdminDep = Annotated[Principal, Depends(admin)]

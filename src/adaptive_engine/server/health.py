@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from adaptive_engine import __version__
-from adaptive_engine.server.context import Services, ServicesDep
+from adaptive_engine.server.context import ServicesDep
 
 # Load balancers and uptime checks ask with HEAD as well as with GET.
 router = APIRouter()
@@ -25,10 +25,18 @@ async def livez() -> dict[str, str]:
 @router.head("/readyz", include_in_schema=False)
 @router.get("/readyz")
 async def readyz(services: ServicesDep) -> Response:
-    """Can take a request now; 503 with reasons otherwise."""
-    problems = _problems(services)
-    body: dict[str, Any] = {"status": "unavailable" if problems else "ok", "problems": problems}
-    return Response(orjson.dumps(body), 503 if problems else 200, media_type="application/json")
+    """Can take a request now; 503 otherwise. One of several models that does not answer is a problem to be told, but
+    the others need their requests.
+    """
+    wanted = services.routing.wanted()
+    models = services.engines.problems(wanted)
+    problems = [f"model '{key}': {reason}" for key, reason in models.items()]
+    if services.recorder.problem is not None:
+        problems.append(f"store: {services.recorder.problem}")
+    unavailable = services.recorder.problem is not None or (wanted and models.keys() == wanted)
+    status = "unavailable" if unavailable else "degraded" if problems else "ok"
+    body: dict[str, Any] = {"status": status, "problems": problems}
+    return Response(orjson.dumps(body), 503 if unavailable else 200, media_type="application/json")
 
 
 @router.head("/health", include_in_schema=False)
@@ -41,11 +49,3 @@ async def health(services: ServicesDep) -> Response:
 @router.get("/version")
 async def version() -> dict[str, str]:
     return {"version": __version__}
-
-
-def _problems(services: Services) -> list[str]:
-    problems = services.engines.problems()
-    store = services.recorder.problem
-    if store is not None:
-        problems.append(f"store: {store}")
-    return problems

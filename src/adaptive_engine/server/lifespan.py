@@ -23,9 +23,13 @@ from adaptive_engine.settings import Settings
 if TYPE_CHECKING:
     from adaptive_engine.services.completions import Completions
     from adaptive_engine.services.keys import KeyRing
+    from adaptive_engine.services.lifecycle import ModelLifecycle
     from adaptive_engine.services.routing import Routing
     from adaptive_engine.services.structured import StructuredOutput
     from adaptive_engine.store import Database, Recorder
+
+
+_NOTE = "server.pid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class Services:
     keys: KeyRing
     routing: Routing
     engines: Engines
+    lifecycle: ModelLifecycle
     structured: StructuredOutput
     completions: Completions
 
@@ -49,12 +54,12 @@ def only_server(data_dir: Path) -> Iterator[None]:
     Raises Conflict naming the process that holds it.
     """
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    note = data_dir / "server.pid"
+    note = data_dir / _NOTE
     lock = filelock.FileLock(data_dir / "server.lock", mode=0o600)
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout as exc:
-        pid = note.read_text().strip() if note.exists() else "unknown"
+        pid = note.read_text().split()[0] if note.exists() else "unknown"
         raise Conflict(
             f"Another server (pid {pid}) uses the data directory {data_dir}. Stop it, or choose another --data-dir."
         ) from exc
@@ -64,6 +69,25 @@ def only_server(data_dir: Path) -> Iterator[None]:
     finally:
         note.unlink(missing_ok=True)
         lock.release()
+
+
+def announce(data_dir: Path, url: str) -> None:
+    """Let commands on this machine find the server that holds `data_dir`."""
+    (data_dir / _NOTE).write_text(f"{os.getpid()}\n{url}\n")
+
+
+def running_server(data_dir: Path) -> str | None:
+    """The URL of the server that holds `data_dir`, None when there is none or it is not ready."""
+    note = data_dir / _NOTE
+    lines = note.read_text().splitlines() if note.exists() else []
+    if len(lines) < 2:
+        return None
+    try:
+        # A server that was killed leaves its note behind, but not the lock.
+        with filelock.FileLock(data_dir / "server.lock", timeout=0, mode=0o600):
+            return None
+    except filelock.Timeout:
+        return lines[1]
 
 
 @contextmanager
@@ -76,7 +100,7 @@ def running(settings: Settings, progress: Progress) -> Iterator[tuple[Services, 
     default = ensure_default_model(settings.models_dir, progress)
     engines = Engines(settings.models_dir, settings.engine)
     try:
-        engines.load_in_background(default.key)
+        engines.read_ahead(default.key)
         from adaptive_engine.server import assembly
 
         with assembly.assembled(settings, default, engines) as assembled:

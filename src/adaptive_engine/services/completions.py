@@ -207,7 +207,7 @@ class Completions:
         """Validate, route and admit. Everything that can be refused is refused here, before any header is sent."""
         limit = None if request.max_ttft_ms is None else FirstTokenLimit(request.max_ttft_ms, time.perf_counter())
         deployment = self._routing.deployment(principal, request.model)
-        engine = self._engines.get(deployment.model.key)
+        engine = self._engines.get(deployment)
         prepared = await self._prepare(request, deployment, engine)
         choices = self._admit(prepared, engine, request_id, limit)
         completion = Completion(prepared, choices, self._structured, self._recorder, request_id)

@@ -1,11 +1,13 @@
-"""Registering models and attaching them to projects."""
+"""Models and projects: registering, attaching, taking offline, configuring. What a running server makes of it is in
+`lifecycle.py`.
+"""
 
 from __future__ import annotations
 
-from adaptive_engine.errors import NotFound
+from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
 from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.store import Connection, deployments, models, projects
-from adaptive_engine.types import Deployment, Model, Project, now_ms, uuid7
+from adaptive_engine.types import ComputeConfig, Deployment, Model, Project, now_ms, uuid7
 
 DEFAULT_PROJECT = "default"
 
@@ -28,25 +30,100 @@ def register(connection: Connection, directory: ModelDirectory) -> Model:
     return model
 
 
-def deploy(connection: Connection, project_key: str, model_key: str, *, make_default: bool = False) -> Deployment:
-    """Attach a registered model to a project; attaching it again changes nothing. The first one is the default.
+def find(connection: Connection, model_key: str) -> Model:
+    """Raises NotFound."""
+    model = models.get_by_key(connection, model_key)
+    if model is None:
+        raise NotFound(
+            f"Model '{model_key}' is not registered; import it first with `adaptive models import`.",
+            code="model_not_found",
+            param="model",
+        )
+    return model
+
+
+def attach(connection: Connection, project_key: str, model_key: str) -> Deployment:
+    """Make a registered model one of a project's; one that is attached stays as it is. The first one is the default.
 
     Raises NotFound for an unknown project or model.
     """
     project = projects.get_by_key(connection, project_key)
     if project is None:
-        raise NotFound(f"project '{project_key}' does not exist", param="project")
-    model = models.get_by_key(connection, model_key)
-    if model is None:
-        raise NotFound(f"model '{model_key}' is not registered; import it first", param="model")
+        raise NotFound(f"Project '{project_key}' does not exist.", code="project_not_found", param="project")
+    model = find(connection, model_key)
     deployment = deployments.get(connection, project.id, model_key)
     if deployment is None:
         is_first = deployments.get_default(connection, project.id) is None
         deployment = Deployment(uuid7(), project, model, is_default=is_first, online=True, created_at=now_ms())
         deployments.create(connection, deployment)
+    return deployment
+
+
+def deploy(connection: Connection, project_key: str, model_key: str, *, make_default: bool = False) -> Deployment:
+    """Attach a model where it is not, and let it answer there. Raises NotFound for an unknown project or model."""
+    deployment = attach(connection, project_key, model_key)
+    return update(connection, deployment, online=True, make_default=make_default)
+
+
+def update(
+    connection: Connection, deployment: Deployment, *, online: bool | None = None, make_default: bool = False
+) -> Deployment:
+    """Let a project's model answer or not, or make it the default; None leaves it."""
+    if online is not None:
+        deployments.set_online(connection, [deployment.id], online)
     if make_default and not deployment.is_default:
-        deployments.set_default(connection, project.id, model_key)
-    return deployments.get(connection, project.id, model_key) or deployment
+        deployments.set_default(connection, deployment.project.id, deployment.model.key)
+    return find_deployment(connection, deployment.project.key, deployment.model.key)
+
+
+def find_deployment(connection: Connection, project_key: str, model_key: str) -> Deployment:
+    """Raises NotFound."""
+    attached = deployments.list_for_model(connection, find(connection, model_key).key)
+    for deployment in attached:
+        if deployment.project.key == project_key:
+            return deployment
+    names = ", ".join(f"'{deployment.project.key}'" for deployment in attached) or "none"
+    raise NotFound(
+        f"Model '{model_key}' is not deployed in project '{project_key}'. Projects that have it: {names}.",
+        code="model_not_found",
+        param="project",
+    )
+
+
+def terminate(connection: Connection, model_key: str, *, force: bool = False) -> None:
+    """Let a model answer in no project any more. Raises NotFound, or Conflict when several want it without `force`."""
+    online = [d for d in deployments.list_for_model(connection, find(connection, model_key).key) if d.online]
+    if len(online) > 1 and not force:
+        names = ", ".join(f"'{deployment.project.key}'" for deployment in online)
+        raise Conflict(
+            f"Model '{model_key}' is online in {len(online)} projects: {names}. Terminate it with force to take it "
+            "from all of them, or take it offline in one.",
+            code="model_in_use",
+            param="force",
+        )
+    deployments.set_online(connection, [deployment.id for deployment in online], False)
+
+
+def configure(connection: Connection, model_key: str, config: ComputeConfig, *, kv_cache_len: int | None) -> Model:
+    """Store how a model is run from its next load on. `kv_cache_len` is the server's setting, where that is known.
+
+    Raises NotFound, or InvalidRequest for lengths that the model or its cache does not hold.
+    """
+    model = find(connection, model_key)
+    wanted, cache = config.max_seq_len, config.kv_cache_len or kv_cache_len
+    if wanted is not None and wanted > model.context_length:
+        raise InvalidRequest(
+            f"max_seq_len {wanted} is more than the {model.context_length} tokens that model '{model_key}' was trained "
+            "for.",
+            param="compute_config.max_seq_len",
+        )
+    if wanted is not None and cache is not None and wanted > cache:
+        raise InvalidRequest(
+            f"max_seq_len {wanted} does not fit into a KV cache of {cache} tokens. Raise kv_cache_len too.",
+            param="compute_config.max_seq_len",
+        )
+    models.set_compute_config(connection, model_key, config)
+    return find(connection, model_key)
 
 
 def ensure_default_project(connection: Connection) -> Project:

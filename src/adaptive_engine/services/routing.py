@@ -81,6 +81,16 @@ class Routing:
         snapshot = self._current()
         return [d for p in self.projects(principal) for d in snapshot.deployments.get(p.id, {}).values()]
 
+    def wanted(self) -> set[str]:
+        """Keys of the models that some project wants to answer, as of the last look at the store."""
+        attached = self._snapshot.deployments.values()
+        return {key for deployed in attached for key, deployment in deployed.items() if deployment.online}
+
+    def refresh(self) -> None:
+        """Let what was just committed count at once. Blocks for a query."""
+        with self._lock:
+            self._snapshot = self._load()
+
     def first_default(self, principal: Principal) -> Deployment:
         """A default model that the caller may use, for questions that any model can answer. Raises NotFound."""
         for deployment in self.deployments(principal):

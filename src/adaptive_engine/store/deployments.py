@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -66,6 +67,16 @@ def get_default(connection: Connection, project_id: UUID) -> Deployment | None:
 def list_all(connection: Connection) -> list[Deployment]:
     """Sorted by project key, then model key."""
     return [_from_row(row) for row in connection.execute(_SELECT.order_by(projects.c.key, models.c.key))]
+
+
+def list_for_model(connection: Connection, model_key: str) -> list[Deployment]:
+    """Sorted by project key."""
+    query = _SELECT.where(models.c.key == model_key).order_by(projects.c.key)
+    return [_from_row(row) for row in connection.execute(query)]
+
+
+def set_online(connection: Connection, deployment_ids: Collection[UUID], online: bool) -> None:
+    connection.execute(deployments.update().where(deployments.c.id.in_(deployment_ids)).values(online=online))
 
 
 def set_default(connection: Connection, project_id: UUID, model_key: str) -> None:

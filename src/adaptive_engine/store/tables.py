@@ -97,6 +97,8 @@ models = sa.Table(
     sa.Column("capabilities", Json, nullable=False),
     sa.Column("context_length", sa.BigInteger, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("kv_cache_len", sa.BigInteger),
+    sa.Column("max_seq_len", sa.BigInteger),
 )
 
 deployments = sa.Table(

@@ -18,6 +18,7 @@ from unit.registry.gguf_builder import tiny_model
 @pytest.fixture
 def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ADAPTIVE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.delenv("ADAPTIVE_URL", raising=False)
     return tmp_path / "data"
 
 
@@ -124,3 +125,58 @@ def test_deploys_an_imported_model(tmp_path: Path, data_dir: Path, capsys: pytes
     with closing(Database.open(data_dir / "adaptive.db")) as database, database.read() as connection:
         found = {d.model.key: d.is_default for d in deployments.list_all(connection)}
     assert found == {"tiny": False, "other": True}
+
+
+def tiny(tmp_path: Path, key: str = "tiny") -> str:
+    adaptive("models", "import", str(tiny_model(tmp_path / "tiny.gguf")), "--key", key)
+    adaptive("models", "deploy", key)
+    return key
+
+
+def test_without_a_server_it_counts_from_the_next_start(
+    tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny(tmp_path)
+    assert "next start" in capsys.readouterr().out
+    for command in (("undeploy", "tiny"), ("terminate", "tiny")):
+        assert adaptive("models", *command) == 0
+        assert "is offline in" in capsys.readouterr().out
+        with closing(Database.open(data_dir / "adaptive.db")) as database, database.read() as connection:
+            assert [d.online for d in deployments.list_all(connection)] == [False]
+        adaptive("models", "deploy", "tiny")
+        capsys.readouterr()
+
+
+def test_settings_of_a_model(tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny(tmp_path)
+    assert adaptive("models", "configure", "tiny", "--kv-cache-len", "1024", "--max-seq-len", "100") == 0
+    assert adaptive("models", "configure", "tiny", "--max-seq-len", "default") == 0
+    capsys.readouterr()
+    assert adaptive("models", "show", "tiny") == 0
+    out = capsys.readouterr().out
+    assert "kv_cache_len  1024\n  max_seq_len   the server's setting\n  project       default (default)" in out
+    assert adaptive("models", "show", "tiny", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["compute_config"] == {"kv_cache_len": 1024, "max_seq_len": None}
+    for options, message in [
+        (("--max-seq-len", "257"), "trained for"),
+        (("--kv-cache-len", "many"), "256 or more, or `default`"),
+        ((), "nothing to change"),
+    ]:
+        with pytest.raises(InvalidRequest, match=message):
+            adaptive("models", "configure", "tiny", *options)
+
+
+def test_a_server_that_is_named_must_answer(
+    tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny(tmp_path)
+    monkeypatch.setattr("adaptive_engine.sdk.retry.FIRST_DELAY_SECS", 0.001)
+    nowhere = "http://127.0.0.1:9"
+    assert adaptive("models", "terminate", "tiny", "--url", nowhere, "--api-key", "some-key-of-nobody") == 1
+    assert nowhere in capsys.readouterr().err
+    monkeypatch.setenv("ADAPTIVE_URL", nowhere)
+    monkeypatch.setenv("ADAPTIVE_API_KEY", "some-key-of-nobody")
+    assert adaptive("models", "terminate", "tiny") == 0
+    out, err = capsys.readouterr()
+    assert f"No server answers at {nowhere}" in err
+    assert "next start" in out

@@ -249,7 +249,7 @@ async def test_closing_ends_what_runs(default_model_dir: ModelDirectory) -> None
     stream = closing.submit(request(closing, QUESTIONS[0], ignore_eos=True, max_tokens=900))
     await anext(stream)
     await asyncio.to_thread(closing.close)
-    with pytest.raises(EngineFailed, match="shutting down"):
+    with pytest.raises(EngineFailed, match="has stopped"):
         async for _ in stream:
             pass
     with pytest.raises(EngineFailed):

@@ -62,13 +62,23 @@ async def test_refusals_are_kept_and_lack_of_time_is_not(schemas: Schemas, monke
         await schemas.compile({"type": "text"}, BYTES, b"")
 
 
+async def test_a_vocabulary_that_is_gone_is_not_held(schemas: Schemas) -> None:
+    gone = Vocabulary.of_bytes()
+    kept = await schemas.compile({"const": 1}, BYTES, b"")
+    await schemas.compile({"const": 1}, gone, b"")
+    schemas.forget(gone)
+    assert [cached.vocabulary for cached in schemas._cache.values()] == [BYTES]
+    assert schemas._cached_bytes == sum(cached.weight for cached in schemas._cache.values())
+    assert await schemas.compile({"const": 1}, BYTES, b"") is kept
+
+
 async def test_old_schemas_make_room(schemas: Schemas, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_CACHE_BYTES", 2 * 20 * len('{"const":1}'))
     first = await schemas.compile({"const": 1}, BYTES, b"")
     for value in (2, 3):
         await schemas.compile({"const": value}, BYTES, b"")
     assert len(schemas._cache) == 2
-    assert schemas._cached_bytes == sum(size for size, _ in schemas._cache.values())
+    assert schemas._cached_bytes == sum(cached.weight for cached in schemas._cache.values())
     assert await schemas.compile({"const": 1}, BYTES, b"") is not first
 
 

@@ -53,7 +53,10 @@ def test_both_clients_offer_the_same() -> None:
         "chat": {"create", "parse"},
         "interactions": {"create", "get", "list"},
         "feedback": {"register_key", "log_metric", "get_key", "list_keys"},
-        "models": {"list"},
+        "models": {
+            *("list", "list_registered", "get", "deploy", "attach"),
+            *("update", "update_compute_config", "terminate"),
+        },
     }
 
 

@@ -49,3 +49,14 @@ def test_a_model_is_attached_once(database: Database, project: Project, model: M
         deployments.create(connection, Deployment(uuid7(), project, model, False, True, 0))
     with pytest.raises(Conflict, match="deployed already"), database.write() as connection:
         deployments.create(connection, Deployment(uuid7(), project, model, False, True, 0))
+
+
+def test_what_projects_want_of_a_model(database: Database, project: Project, model: Model, other: Model) -> None:
+    attached = [Deployment(uuid7(), project, which, False, True, 0) for which in (model, other)]
+    with database.write() as connection:
+        for deployment in attached:
+            deployments.create(connection, deployment)
+        deployments.set_online(connection, [attached[0].id], False)
+        assert [d.online for d in deployments.list_for_model(connection, model.key)] == [False]
+        assert [d.online for d in deployments.list_for_model(connection, other.key)] == [True]
+        assert deployments.list_for_model(connection, "nobody") == []

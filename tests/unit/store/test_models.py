@@ -1,8 +1,8 @@
 import pytest
 
-from adaptive_engine.errors import Conflict
+from adaptive_engine.errors import Conflict, NotFound
 from adaptive_engine.store import Database, models
-from adaptive_engine.types import Model, uuid7
+from adaptive_engine.types import ComputeConfig, Model, uuid7
 
 
 def test_create_and_find(database: Database, model: Model) -> None:
@@ -14,3 +14,13 @@ def test_create_and_find(database: Database, model: Model) -> None:
 def test_a_key_is_taken_once(database: Database, model: Model) -> None:
     with pytest.raises(Conflict, match="smollm2"), database.write() as connection:
         models.create(connection, Model(uuid7(), "smollm2", "Again", "internal", (), 1, 0))
+
+
+def test_how_a_model_is_run(database: Database, model: Model) -> None:
+    with database.write() as connection:
+        models.set_compute_config(connection, "smollm2", ComputeConfig(512, 256))
+        models.create(connection, Model(uuid7(), "a", "A", "internal", (), 1, 0, ComputeConfig(max_seq_len=16)))
+        found = [(found.key, found.compute_config) for found in models.list_all(connection)]
+        assert found == [("a", ComputeConfig(None, 16)), ("smollm2", ComputeConfig(512, 256))]
+        with pytest.raises(NotFound):
+            models.set_compute_config(connection, "other", ComputeConfig())

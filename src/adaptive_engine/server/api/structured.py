@@ -21,5 +21,5 @@ async def validate_schema(request: Request, services: ServicesDep, principal: Pr
     body = parse(SchemaCheck, await request.body())
     routing = services.routing
     deployment = routing.deployment(principal, body.model) if body.model else routing.first_default(principal)
-    engine = services.engines.get(deployment.model.key)
+    engine = services.engines.get(deployment)
     return await services.structured.inspect(body.wanted, engine)
