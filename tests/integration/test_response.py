@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from integration.server import MODEL, Server
-from integration.wire import chat, interaction, is_uuid, listed, stored, unique
+from integration.wire import chat, chunks, interaction, is_uuid, listed, stored, stream, unique
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,12 @@ def test_s34_every_field_that_clients_require(answer: dict[str, Any]) -> None:
     assert isinstance(choice["message"]["id"], str)
     assert choice["message"]["role"] == "assistant"
     assert choice["finish_reason"] in {"stop", "length"}
+
+
+def test_every_answer_and_chunk_says_what_it_was_made_by(server: Server, answer: dict[str, Any]) -> None:
+    parts = chunks(stream(server, stream_options={"include_usage": True}))
+    assert answer["system_fingerprint"].startswith("fp_")
+    assert {part["system_fingerprint"] for part in parts} == {answer["system_fingerprint"]}
 
 
 def test_s36_completion_id_is_a_uuid(answer: dict[str, Any]) -> None:

@@ -113,6 +113,8 @@ class Engine:
         self.recommended = SamplingParams()
         """How the model's authors would have it sampled, where a request does not say."""
         self.weights_bytes = 0
+        self.fingerprint = ""
+        """The same for engines that give the same texts; who loads one says so."""
         pool = BlockPool(
             runner.num_blocks,
             runner.shape.block_size,

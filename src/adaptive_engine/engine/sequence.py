@@ -57,10 +57,10 @@ class GenerationRequest:
     params: SamplingParams = SamplingParams()
     cache_salt: bytes = b""
     """Requests share cached prefixes only when their salts are equal; at most 64 bytes."""
-    owner: bytes = b""
-    """Whose request this is: owners that have work get equal shares of the engine."""
     session: bytes | None = None
     """The conversation of `cache_salt`'s owner that this is a turn of; its cache is kept longer. None is no session."""
+    owner: bytes = b""
+    """Whose request this is: owners that have work get equal shares of the engine."""
     constraint: Constraint | None = None
     """The grammar that the answer has to match, at its start and for this generation alone; None is free text."""
     first_token_limit: FirstTokenLimit | None = None

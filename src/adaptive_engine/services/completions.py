@@ -63,6 +63,8 @@ class Prepared:
     prompt: tuple[int, ...]
     params: SamplingParams
     choices: int
+    fingerprint: str
+    """Of the engine that answers."""
     store: bool
     messages: list[dict[str, Any]]
     labels: dict[str, str]
@@ -245,6 +247,7 @@ class Completions:
             prompt=prompt,
             params=params,
             choices=request.n or 1,
+            fingerprint=engine.fingerprint,
             store=request.store is not False,
             messages=[message.model_dump(mode="json", exclude_none=True) for message in request.messages],
             labels={**(request.metadata or {}), **(request.labels or {})},

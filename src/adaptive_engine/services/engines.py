@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adaptive_engine._version import __version__
 from adaptive_engine.errors import AdaptiveError, Conflict, ModelLoading, ModelOffline
 from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.services import memory
@@ -215,7 +219,9 @@ class Engines:
         directory = ModelDirectory.load(self._models_dir / model.key)
         read = graph.result() if graph else None
         others = any(other.engine for other in list(self._models.values()))
-        engine = Engine.load(directory.path, self._options(model), read, beside_others=others)
+        options = self._options(model)
+        engine = Engine.load(directory.path, options, read, beside_others=others)
+        engine.fingerprint = _fingerprint(directory, options)
         if loading.estimate is None:
             try:
                 self._require(model.key, engine.memory)
@@ -269,6 +275,13 @@ class Engines:
         with self._lock:
             loading.failure = f"It cannot be loaded. {message.removeprefix('EntityNotFound: ')}"
             loading.settle()
+
+
+def _fingerprint(directory: ModelDirectory, options: EngineOptions) -> str:
+    """Changes with the build, the runtime, the model's files and how it is run: with all that texts depend on."""
+    files = sorted((name, record.sha256) for name, record in directory.manifest.files.items())
+    parts = [__version__, metadata.version("openvino"), files, asdict(options)]
+    return "fp_" + hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
 def _read(directory: Path) -> Graph:

@@ -210,6 +210,8 @@ class ChatResponse(BaseModel):
     object: str = "chat.completion"
     created: int
     model: str | None = None
+    system_fingerprint: str | None = None
+    """Changes with the server's version, the model's files and its settings: with all that a seed cannot hold."""
     session_id: UUID
     choices: list[Choice]
     usage: Usage
@@ -239,6 +241,7 @@ class ChatChunk(BaseModel):
     object: str = "chat.completion.chunk"
     created: int
     model: str | None = None
+    system_fingerprint: str | None = None
     session_id: UUID
     choices: list[ChunkChoice]
     usage: Usage | None = None

@@ -172,6 +172,22 @@ def test_own_settings_of_a_model(make_engines: MakeEngines, make_model: MakeMode
     assert own.memory.kv_cache > 1.9 * servers.memory.kv_cache
 
 
+def test_engines_that_give_the_same_texts_have_the_same_fingerprint(
+    make_engines: MakeEngines, make_model: MakeModel
+) -> None:
+    fast = make_engines()
+    models = make_model("one"), make_model("other"), make_model("longer", ComputeConfig(max_seq_len=64))
+    for model in models:
+        fast.load(model)
+    exact = make_engines(deterministic=True)
+    exact.load(models[0])
+    fast.wait()
+    exact.wait()
+    one, other, longer = (fast.get(deployment(model)).fingerprint for model in models)
+    assert one == other
+    assert len({one, longer, exact.get(deployment(models[0])).fingerprint}) == 3
+
+
 @pytest.mark.parametrize("deterministic", [False, True], ids=["fast", "deterministic"])
 def test_the_estimate_of_memory_is_what_the_engine_reserves(
     make_engines: MakeEngines, make_model: MakeModel, models_dir: Path, deterministic: bool

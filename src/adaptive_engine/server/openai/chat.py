@@ -125,6 +125,7 @@ def _body(completion: Completion) -> dict[str, Any]:
         "object": "chat.completion",
         "created": completion.created,
         "model": model,
+        "system_fingerprint": completion.prepared.fingerprint,
         "session_id": str(completion.prepared.session_id),
         "choices": [
             {
@@ -178,6 +179,7 @@ class _Framer:
                 "object": "chat.completion.chunk",
                 "created": completion.created,
                 "model": model,
+                "system_fingerprint": completion.prepared.fingerprint,
                 "session_id": str(completion.prepared.session_id),
             }
         )
