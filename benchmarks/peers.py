@@ -1,0 +1,72 @@
+"""Servers of others, for comparison: llama.cpp's llama-server and vLLM, each from a Python environment of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from common import Server, running
+
+PEER_PYTHON = Path(".venvs/peers/bin/python")
+
+LLAMA = """
+import sys, time, xllamacpp
+params = xllamacpp.CommonParams()
+params.model.path, params.hostnames, params.port = sys.argv[1], ["127.0.0.1"], 0
+params.n_parallel, params.n_ctx = int(sys.argv[2]), int(sys.argv[3])
+params.cpuparams.n_threads = params.cpuparams_batch.n_threads = int(sys.argv[4])
+server = xllamacpp.Server(params)
+print("ready at", server.listening_address, flush=True)
+while True:
+    time.sleep(3600)
+"""
+# vLLM does not run quantised GGUF files on CPUs: it gets the same weights, as numbers.
+DEQUANTISE = """
+import sys
+from pathlib import Path
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+gguf, target = Path(sys.argv[1]), sys.argv[2]
+read = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
+# A model that was read from a GGUF file refuses to be saved; one like it with the same weights does not.
+del read.config.quantization_config
+plain = AutoModelForCausalLM.from_config(read.config, dtype=torch.bfloat16)
+plain.load_state_dict(read.state_dict(), strict=False)
+plain.tie_weights()
+plain.save_pretrained(target)
+AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(target)
+"""
+
+
+def llama_server(
+    python: Path, gguf: Path, threads: int, slots: int, slot_tokens: int
+) -> AbstractContextManager[Server]:
+    """llama-server with `slots` requests at a time, each with room for `slot_tokens` of prompt and answer."""
+    arguments = [str(gguf), str(slots), str(slots * slot_tokens), str(threads)]
+    return running([str(python), "-c", LLAMA, *arguments], r"ready at (http://\S+)")
+
+
+def dequantise(python: Path, gguf: Path, target: Path) -> None:
+    """The weights of `gguf` as a Hugging Face directory."""
+    subprocess.run([str(python), "-c", DEQUANTISE, str(gguf), str(target)], check=True, stdout=subprocess.DEVNULL)
+
+
+def vllm_server(python: Path, model: Path, threads: int, slot_tokens: int) -> AbstractContextManager[Server]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    # The module is what `vllm serve` starts; the command itself is missing from the packages for CPUs.
+    command = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
+    command += ["--served-model-name", "default", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--max-model-len", str(slot_tokens)]
+    env = {
+        "VLLM_CPU_KVCACHE_SPACE": "4",
+        "VLLM_CPU_OMP_THREADS_BIND": f"0-{threads - 1}",
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "PATH": f"{python.absolute().parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    return running(command, rf"running on (http://127\.0\.0\.1:{port})", env)
