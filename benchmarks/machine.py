@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -51,19 +52,19 @@ def tree(pid: int) -> list[int]:
     return found
 
 
-def memory_mib(pid: int, field: str = "VmRSS") -> float:
-    """Resident memory of the process and its descendants; `VmHWM` sums the peaks of each."""
+def memory_mib(pids: Iterable[int], field: str = "VmRSS") -> float:
+    """Resident memory of the processes; `VmHWM` sums the peaks of each."""
     total = 0
-    for one in tree(pid):
+    for pid in pids:
         try:
-            lines = Path(f"/proc/{one}/status").read_text().splitlines()
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
         except OSError:
             continue
         total += sum(int(line.split()[1]) for line in lines if line.startswith(field))
     return total / 1024
 
 
-def cpu_seconds(pids: list[int]) -> float:
+def cpu_seconds(pids: Iterable[int]) -> float:
     """Used so far, with that of children which have ended."""
     ticks = 0
     for pid in pids:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from common import Server, running
@@ -54,7 +55,9 @@ def dequantise(python: Path, gguf: Path, target: Path) -> None:
     subprocess.run([str(python), "-c", DEQUANTISE, str(gguf), str(target)], check=True, stdout=subprocess.DEVNULL)
 
 
-def vllm_server(python: Path, model: Path, threads: int, slot_tokens: int) -> AbstractContextManager[Server]:
+@contextmanager
+def vllm_server(python: Path, model: Path, threads: int, slot_tokens: int) -> Iterator[Server]:
+    """vLLM with room for `slot_tokens` of prompt and answer in each request. Its first start compiles for minutes."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -63,10 +66,18 @@ def vllm_server(python: Path, model: Path, threads: int, slot_tokens: int) -> Ab
     command += ["--served-model-name", "default", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--max-model-len", str(slot_tokens)]
     env = {
-        "VLLM_CPU_KVCACHE_SPACE": "4",
+        "VLLM_CPU_KVCACHE_SPACE": "1",
         "VLLM_CPU_OMP_THREADS_BIND": f"0-{threads - 1}",
         "HF_HUB_OFFLINE": "1",
         "VLLM_NO_USAGE_STATS": "1",
-        "PATH": f"{python.absolute().parent}{os.pathsep}{os.environ['PATH']}",
     }
-    return running(command, rf"running on (http://127\.0\.0\.1:{port})", env)
+    with running(command, rf"on (http://127\.0\.0\.1:{port})", env) as server:
+        # It says so a moment before it listens.
+        while not _listens(port):
+            time.sleep(0.01)
+        yield server
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

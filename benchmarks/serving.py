@@ -132,7 +132,7 @@ class Bench:
             await decode(subject, rng, SLOTS, self.options.sizes.answer)
             return {
                 "first_token_s": first.arrivals[0] - server.launched,
-                "peak_mib": machine.memory_mib(server.pid, "VmHWM"),
+                "peak_mib": machine.memory_mib(machine.tree(server.pid), "VmHWM"),
             }
 
 
