@@ -1,20 +1,22 @@
 """Results as Markdown tables, and as a picture.
 
-    python benchmarks/report.py benchmarks/results/FILE.json
+    python benchmarks/report.py benchmarks/results/FILE.json [docs/performance.md]
 
-Prints the tables and writes the picture beside the file.
+Prints the tables and writes the picture beside the file; or puts the tables into the document, in place of those that
+are there, and the picture beside it.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from plot import picture
 from results import Results, Spread, outcomes, spread
 
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 NAMES = {
     "ours": "Adaptive Engine",
     "bare": "Adaptive Engine, in process",
@@ -119,14 +121,27 @@ def _table(head: list[str], lines: Iterable[list[str]]) -> str:
     return "\n".join([padded[0], rule, *padded[1:]])
 
 
+def into(document: str, tables: str) -> str:
+    """The document with `tables` between its marks. Raises ValueError when it has none."""
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"the document has no place for tables: a line {BEGIN} and, below it, one {END}")
+    return f"{before}{begin}\n\n{tables}\n\n{end}{after}"
+
+
 def main() -> None:
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    path = Path(sys.argv[1])
-    results = Results.load(path)
-    print(markdown(results))
-    path.with_suffix(".svg").write_text(picture(results))
-    print(f"\n{path.with_suffix('.svg')}")
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("file", type=Path)
+    arguments.add_argument("document", type=Path, nargs="?")
+    options = arguments.parse_args()
+    results = Results.load(options.file)
+    target: Path = options.document or options.file
+    if options.document:
+        target.write_text(into(target.read_text(), markdown(results)))
+    else:
+        print(markdown(results))
+    target.with_suffix(".svg").write_text(picture(results))
 
 
 if __name__ == "__main__":

@@ -110,19 +110,23 @@ async def mixed(subject: Subject, rng: random.Random, prompt_tokens: int, tokens
     arrived = [0] * STREAMS
     all_run = asyncio.Event()
 
-    def arrival(stream: int) -> None:
-        arrived[stream] += 1
+    def arrival(place: int) -> None:
+        arrived[place] += 1
         if min(arrived) >= BEFORE:
             all_run.set()
 
-    running = asyncio.gather(
-        *(subject.chat(story(number + i), tokens, on_arrival=partial(arrival, i)) for i in range(STREAMS))
-    )
-    # Streams that fail never run.
-    running.add_done_callback(lambda _: all_run.set())
-    await all_run.wait()
-    late = await subject.chat(newcomer, FEW)
-    return gaps([answer.arrivals for answer in await running], late.started, late.arrivals[0])
+    async def stream(place: int) -> Answer:
+        try:
+            return await subject.chat(story(number + place), tokens, on_arrival=partial(arrival, place))
+        finally:
+            # Nobody waits for a stream that has ended.
+            all_run.set()
+
+    async with asyncio.TaskGroup() as group:
+        streams = [group.create_task(stream(i)) for i in range(STREAMS)]
+        await all_run.wait()
+        late = await subject.chat(newcomer, FEW)
+    return gaps([running.result().arrivals for running in streams], late.started, late.started + late.ttft)
 
 
 def gaps(streams: Sequence[Sequence[float]], came: float, answered: float) -> Values:

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 from plot import nice_step, picture
-from report import markdown
+from report import BEGIN, END, into, markdown
 from results import Results, Row
 
 FACTS = {"model": "smollm2 <Q4_1>", "processor": "Some CPU", "threads": 2, "instructions": ["avx2", "avx512f"]}
@@ -55,6 +55,14 @@ def test_the_picture_has_a_bar_for_each_figure() -> None:
 def test_nothing_measured_is_no_error() -> None:
     assert "None of them was measured." in markdown(Results(FACTS))
     ElementTree.fromstring(picture(Results(FACTS)))
+
+
+def test_tables_take_the_place_of_those_in_a_document() -> None:
+    once = into(f"# Speed\n\n{BEGIN}\n{END}\n\nThat is all.\n", "| fast |")
+    assert once == f"# Speed\n\n{BEGIN}\n\n| fast |\n\n{END}\n\nThat is all.\n"
+    assert into(once, "| faster |") == once.replace("fast", "faster")
+    with pytest.raises(ValueError, match="no place for tables"):
+        into("# Speed\n", "| fast |")
 
 
 @pytest.mark.parametrize(("least", "step"), [(0.7, 1), (1, 1), (11, 20), (23, 25), (26, 50), (2600, 5000)])
