@@ -35,7 +35,7 @@ read = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dt
 # A model that was read from a GGUF file refuses to be saved; one like it with the same weights does not.
 del read.config.quantization_config
 plain = AutoModelForCausalLM.from_config(read.config, dtype=torch.bfloat16)
-plain.load_state_dict(read.state_dict(), strict=False)
+plain.load_state_dict(read.state_dict())
 plain.tie_weights()
 plain.save_pretrained(target)
 AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(target)
@@ -52,7 +52,10 @@ def llama_server(
 
 def dequantise(python: Path, gguf: Path, target: Path) -> None:
     """The weights of `gguf` as a Hugging Face directory."""
-    subprocess.run([str(python), "-c", DEQUANTISE, str(gguf), str(target)], check=True, stdout=subprocess.DEVNULL)
+    command = [str(python), "-c", DEQUANTISE, str(gguf), str(target)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"the weights for vLLM could not be written: {done.stdout[-2000:]}")
 
 
 @contextmanager

@@ -27,7 +27,7 @@ NAMES = {
 }
 # Scenario, title, what its cases are, and the values that are shown.
 TABLES: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...] = (
-    ("decode", "Tokens per second", "{} streams", (("tokens_per_second", ""),)),
+    ("decode", "Tokens per second of streams at a time", "x{}", (("tokens_per_second", ""),)),
     ("ttft", "Milliseconds to the first token of a new prompt", "{} tokens", (("ttft_ms", ""),)),
     (
         "session",
@@ -46,7 +46,7 @@ TABLES: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...] = (
             ("newcomer_ttft_ms", "its first token"),
         ),
     ),
-    ("overhead", "The server's cost: tokens per second", "{} streams", (("tokens_per_second", ""),)),
+    ("overhead", "The server's cost: tokens per second", "x{}", (("tokens_per_second", ""),)),
     (
         "start",
         "A server's start, and its memory",

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 SERVERS = ("llama", "vllm")
 PEERS = ("genai", *SERVERS)
@@ -94,9 +94,7 @@ class Goal:
         return value >= self.at_least if self.at_least is not None else value <= (self.at_most or 0)
 
 
-Direction = Literal["higher", "lower"]
-BETTER: dict[str, Direction] = {"tokens_per_second": "higher"}
-"""Of what more is better; of all else less is."""
+MORE_IS_BETTER = {"tokens_per_second"}
 
 
 def decode_goals() -> list[Goal]:
@@ -157,7 +155,7 @@ def judge(results: Results, goal: Goal, case: str) -> Outcome | None:
     measured = {peer: values for peer, values in peers.items() if values}
     if not measured:
         return None
-    pick: Callable[..., str] = max if BETTER.get(goal.value) == "higher" else min
+    pick: Callable[..., str] = max if goal.value in MORE_IS_BETTER else min
     best = pick(measured, key=lambda peer: statistics.median(measured[peer].values()))
     ratios = spread(ours[number] / value for number, value in measured[best].items() if number in ours)
     return Outcome(goal, case, best, ratios) if ratios else None
