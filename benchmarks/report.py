@@ -96,8 +96,9 @@ def _goals(results: Results) -> str:
         what = f"{outcome.goal.scenario} {outcome.case}: {outcome.goal.what}"
         if outcome.against is not None and len(outcome.goal.against) > 1:
             what += f" ({NAMES[outcome.against]})"
-        lines.append([what, _cell(outcome.spread), outcome.goal.limit, "ok" if outcome.met else "(!)"])
-    return _table(["", "measured", "goal", ""], lines) if lines else "None of them was measured."
+        met = "ok" if outcome.met else "(!)"
+        lines.append([what, _cell(outcome.spread), outcome.goal.limit, met, f"{outcome.others:.0%}"])
+    return _table(["", "measured", "goal", "", "others, at most"], lines) if lines else "None of them was measured."
 
 
 def _cell(figures: Spread | None) -> str:

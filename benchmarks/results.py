@@ -128,6 +128,8 @@ class Outcome:
     against: str | None
     """The subject that ours was divided by."""
     spread: Spread
+    others: float
+    """The greatest share of the processors that other programs used in any row of the case."""
 
     @property
     def met(self) -> bool:
@@ -148,9 +150,10 @@ def outcomes(results: Results, goals: Sequence[Goal] = GOALS) -> list[Outcome]:
 def judge(results: Results, goal: Goal, case: str) -> Outcome | None:
     """None when ours, or all that it is to be compared with, was not measured."""
     ours = results.by_round(goal.scenario, case, "ours", goal.value)
+    others = max((row.others for row in results.rows if (row.scenario, row.case) == (goal.scenario, case)), default=0.0)
     if not goal.against:
         figures = spread(ours.values())
-        return Outcome(goal, case, None, figures) if figures else None
+        return Outcome(goal, case, None, figures, others) if figures else None
     peers = {peer: results.by_round(goal.scenario, case, peer, goal.value) for peer in goal.against}
     measured = {peer: values for peer, values in peers.items() if values}
     if not measured:
@@ -158,4 +161,4 @@ def judge(results: Results, goal: Goal, case: str) -> Outcome | None:
     pick: Callable[..., str] = max if goal.value in MORE_IS_BETTER else min
     best = pick(measured, key=lambda peer: statistics.median(measured[peer].values()))
     ratios = spread(ours[number] / value for number, value in measured[best].items() if number in ours)
-    return Outcome(goal, case, best, ratios) if ratios else None
+    return Outcome(goal, case, best, ratios, others) if ratios else None

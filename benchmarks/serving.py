@@ -141,7 +141,7 @@ def http(name: str, server: Server) -> Http:
 
 
 async def measure(bench: Bench, results: Results, save: Callable[[], None]) -> None:
-    """Adds the rows to `results` as they come."""
+    """Adds the rows to `results` and saves them as they come: whoever ends this early keeps what there is."""
     for subject in bench.subjects.values():
         await decode(subject, random.Random(), 2, 8)
     for number in range(bench.options.rounds):
@@ -160,7 +160,7 @@ async def measure(bench: Bench, results: Results, save: Callable[[], None]) -> N
                     f"round {number + 1}  {scenario:8} {case:13} {name:13}  {shown}  others {row.others:.0%}",
                     flush=True,
                 )
-        save()
+                save()
 
 
 def prepare(stack: ExitStack, folder: Path, options: Options) -> tuple[Bench, dict[str, Any]]:
