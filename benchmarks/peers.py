@@ -76,7 +76,10 @@ def vllm_server(python: Path, model: Path, threads: int, slot_tokens: int) -> It
     }
     with running(command, rf"on (http://127\.0\.0\.1:{port})", env) as server:
         # It says so a moment before it listens.
+        deadline = time.monotonic() + 30
         while not _listens(port):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"vLLM does not listen at {server.url}")
             time.sleep(0.01)
         yield server
 

@@ -93,7 +93,7 @@ def _figures(results: Results, scenario: str, case_name: str, values: tuple[tupl
 def _goals(results: Results) -> str:
     lines = []
     for outcome in outcomes(results):
-        what = f"{outcome.goal.scenario} {outcome.case}: {outcome.goal.what}"
+        what = f"{outcome.goal.scenario} {outcome.case}".strip() + f": {outcome.goal.what}"
         if outcome.against is not None and len(outcome.goal.against) > 1:
             what += f" ({NAMES[outcome.against]})"
         met = "ok" if outcome.met else "(!)"

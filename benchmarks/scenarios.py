@@ -28,7 +28,7 @@ WORDS = """
     take used few house use place during high without again home around small found part school every
 """
 # The template's own tokens: its default system message and the marks around the question.
-TEMPLATE_TOKENS = 31
+TEMPLATE_TOKENS = 30
 # More than one, because the first tokens may be half a character.
 FEW = 4
 STREAMS = 8

