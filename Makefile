@@ -11,7 +11,7 @@ INSTRUCTOR := .venvs/instructor
 PEERS := .venvs/peers
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help install serve test check format bench bench-serving bench-structured bench-corpus clean
+.PHONY: help install serve test check format bench bench-serving bench-structured bench-corpus soak clean
 # One benchmark at a time.
 .NOTPARALLEL:
 help:
@@ -20,9 +20,10 @@ help:
 	@echo "make check    lint and type-check"
 	@echo "make format   format the code"
 	@echo "make bench    measure everything on this machine: the next three, the last one with CORPUS=DIR only"
-	@echo "  make bench-serving              the engine and the HTTP path"
+	@echo "  make bench-serving              speed beside llama-server and OpenVINO GenAI; ARGS='--quick' for one small round"
 	@echo "  make bench-structured           JSON within a schema, beside llama-server"
 	@echo "  make bench-corpus CORPUS=DIR    whether a corpus of schemas is enforced"
+	@echo "make soak     look for leaks for MINUTES=20"
 	@echo "make install  create $(VENV) with everything"
 	@echo "make clean    remove the environments"
 
@@ -66,8 +67,8 @@ format: install
 
 bench: bench-serving bench-structured $(if $(CORPUS),bench-corpus)
 
-bench-serving: install
-	$(BIN)/python benchmarks/serving.py
+bench-serving: install $(PEERS)/.installed
+	$(BIN)/python benchmarks/serving.py $(ARGS)
 
 bench-structured: install $(PEERS)/.installed
 	$(BIN)/python benchmarks/structured.py
@@ -75,6 +76,9 @@ bench-structured: install $(PEERS)/.installed
 bench-corpus: install
 	$(if $(CORPUS),,$(error make bench-corpus CORPUS=DIR: a directory as benchmarks/schema_corpus.py describes it))
 	$(BIN)/python benchmarks/schema_corpus.py --server '$(CORPUS)'
+
+soak: install
+	$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),20)
 
 clean:
 	rm -rf $(VENV) .venvs

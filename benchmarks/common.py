@@ -1,4 +1,4 @@
-"""What the benchmarks share: the server as a process of its own, and the machine that the figures hold for."""
+"""What the benchmarks share: servers as processes of their own, and the machine that the figures hold for."""
 
 from __future__ import annotations
 
@@ -10,57 +10,70 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 KEY = "benchmark-admin-key-0001"
 
 
-def start_server(data_dir: Path, env: Mapping[str, str] | None = None) -> tuple[subprocess.Popen[str], str, float]:
-    """The process, its URL, and the seconds it took to get ready."""
-    start = time.perf_counter()
-    command = [str(Path(sys.executable).with_name("adaptive")), "serve", "--port", "0", "--data-dir", str(data_dir)]
+@dataclass(frozen=True)
+class Server:
+    url: str
+    pid: int
+    launched: float
+    """`time.perf_counter()` just before its process was started."""
+
+
+@contextmanager
+def running(command: Sequence[str], ready: str, env: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """A server that ends with the block. `ready` matches the line that says so; its group 1 is the URL."""
+    launched = time.perf_counter()
     process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "ADAPTIVE_ADMIN_API_KEY": KEY, **(env or {})}
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **(env or {})}
     )
-    assert process.stderr is not None
+    log = threading.Thread(target=_drain, args=[process], daemon=True)
+    try:
+        url = _wait_until_ready(process, ready)
+        log.start()
+        yield Server(url, process.pid, launched)
+    finally:
+        _stop(process)
+        if log.ident is not None:
+            log.join()
+
+
+def running_server(data_dir: Path, env: Mapping[str, str] | None = None) -> AbstractContextManager[Server]:
+    """Our own server with its key and its store on."""
+    command = [str(Path(sys.executable).with_name("adaptive")), "serve", "--port", "0", "--data-dir", str(data_dir)]
+    return running(command, r"ready at (http://\S+)", {"ADAPTIVE_ADMIN_API_KEY": KEY, **(env or {})})
+
+
+def _wait_until_ready(process: subprocess.Popen[str], ready: str) -> str:
+    assert process.stdout is not None
     lines = []
-    for line in process.stderr:
-        if found := re.search(r"ready at (http://\S+)", line):
-            return process, found[1], time.perf_counter() - start
+    for line in process.stdout:
+        if found := re.search(ready, line):
+            return found[1]
         lines.append(line)
     raise RuntimeError("the server did not start: " + "".join(lines)[-2000:])
 
 
-def drain(process: subprocess.Popen[str]) -> None:
+def _drain(process: subprocess.Popen[str]) -> None:
     """Its log must not fill the pipe."""
-    assert process.stderr is not None
-    for _ in process.stderr:
+    assert process.stdout is not None
+    for _ in process.stdout:
         pass
 
 
-def stop(process: subprocess.Popen[Any]) -> None:
+def _stop(process: subprocess.Popen[str]) -> None:
     process.terminate()
     try:
         process.wait(60)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-@contextmanager
-def running_server(data_dir: Path, env: Mapping[str, str] | None = None) -> Iterator[str]:
-    """The URL of a server that ends with the block."""
-    process, url, _ = start_server(data_dir, env)
-    log = threading.Thread(target=drain, args=[process], daemon=True)
-    log.start()
-    try:
-        yield url
-    finally:
-        stop(process)
-        log.join()
 
 
 def end_in_order() -> None:

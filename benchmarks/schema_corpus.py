@@ -462,8 +462,8 @@ def main() -> None:
         if not options.server_only:
             sound &= check_masks(options.directory, model.path, options.limit)
         if options.server or options.server_only:
-            with running_server(Path(folder)) as url:
-                sound &= asyncio.run(check_server(url, options.directory, options.limit, options.repeat))
+            with running_server(Path(folder)) as server:
+                sound &= asyncio.run(check_server(server.url, options.directory, options.limit, options.repeat))
     print(f"\n{'all goals met' if sound else 'goals missed'}")
     sys.exit(0 if sound else 1)
 

@@ -21,21 +21,20 @@ import asyncio
 import json
 import math
 import os
-import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import httpx2
 import jsonschema_rs
-from common import KEY, end_in_order, processor, running_server, stop
+from common import KEY, end_in_order, processor, running_server
+from peers import PEER_PYTHON, llama_server
 
 from adaptive_engine.engine import Engine, EngineOptions, GenerationRequest, SamplingParams
 from adaptive_engine.grammar.checker import Checkers
@@ -49,21 +48,10 @@ CONCURRENCY = (1, 8)
 ALONE = 3
 MAX_TOKENS = 300
 SLOTS = 8
-PEER_PYTHON = Path(".venvs/peers/bin/python")
+# More than the largest prompt and answer need.
+SLOT_TOKENS = 2048
 # Goals: llama-server's time over ours, and masks over the model's time.
 FASTER, MASK_SHARE = 3.0, 0.02
-
-PEER = """
-import sys, time, xllamacpp
-params = xllamacpp.CommonParams()
-params.model.path, params.hostnames, params.port = sys.argv[1], ["127.0.0.1"], 0
-params.n_parallel, params.n_ctx = int(sys.argv[2]), int(sys.argv[3])
-params.cpuparams.n_threads = params.cpuparams_batch.n_threads = int(sys.argv[4])
-server = xllamacpp.Server(params)
-print("ready at", server.listening_address, flush=True)
-while True:
-    time.sleep(3600)
-"""
 
 
 def closed(**properties: Any) -> dict[str, Any]:
@@ -258,22 +246,6 @@ async def take_turn(ask: Ask, concurrency: int, first_tag: int, free: list[int] 
     return Turn(time.perf_counter() - start, answers)
 
 
-@contextmanager
-def llama_server(python: Path, model: Path, threads: int) -> Iterator[str]:
-    # Its window is that of the model for each slot; more than the largest prompt and answer need.
-    command = [str(python), "-c", PEER, str(model), str(SLOTS), str(SLOTS * 2048), str(threads)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if found := re.search(r"ready at (http://\S+)", line):
-                yield found[1]
-                return
-        raise RuntimeError(f"llama-server ended with status {process.wait()}")
-    finally:
-        stop(process)
-
-
 async def race(
     names: list[str], rounds: int, ours: str, peer: str | None
 ) -> tuple[dict[tuple[str, int, str], list[Turn]], dict[str, dict[str, float]]]:
@@ -423,10 +395,11 @@ def main() -> None:
         model = ensure_default_model(Path(folder) / "models")
         with ExitStack() as stack:
             env = {"ADAPTIVE_ENGINE__THREADS": str(options.threads)}
-            ours = stack.enter_context(running_server(Path(folder), env))
+            ours = stack.enter_context(running_server(Path(folder), env)).url
             peer = None
             if not options.no_peer:
-                peer = stack.enter_context(llama_server(options.peer_python, fetch(DEFAULT_MODEL), options.threads))
+                server = llama_server(options.peer_python, fetch(DEFAULT_MODEL), options.threads, SLOTS, SLOT_TOKENS)
+                peer = stack.enter_context(server).url
             turns, first_use = asyncio.run(race(names, options.rounds, ours, peer))
         engine = Engine.load(model.path, EngineOptions(threads=options.threads))
         try:
