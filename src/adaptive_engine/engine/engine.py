@@ -26,7 +26,7 @@ from adaptive_engine.engine.admission import Backlog, Pace, QueueLimits
 from adaptive_engine.engine.answers import AnswerMemory
 from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.kv_cache import BlockPool, block_names
-from adaptive_engine.engine.loading import load_template, recommended_sampling, weights_bytes
+from adaptive_engine.engine.loading import has_least_graph, load_template, recommended_sampling, weights_bytes
 from adaptive_engine.engine.logprobs import forced_logprob, token_logprob
 from adaptive_engine.engine.runner import SCRATCH_BLOCKS, Graph, Precision, Runner, read_graph
 from adaptive_engine.engine.sampler import Logits, sample
@@ -153,6 +153,7 @@ class Engine:
         self._closing = False
         self._stopped: Callable[[], AdaptiveError] = partial(EngineFailed, f"The engine of model '{name}' has stopped.")
         self._step_started: float | None = None
+        self._compiler = ThreadPoolExecutor(1, thread_name_prefix="compile-least")
         self._thread = threading.Thread(target=self._run, name=f"engine-{name}", daemon=True)
 
     @classmethod
@@ -193,7 +194,19 @@ class Engine:
         engine.recommended = recommended_sampling(directory)
         engine.weights_bytes = weights_bytes(directory)
         engine._thread.start()
+        if has_least_graph(directory):
+            engine._compiler.submit(engine._add_least_graph, graph)
+        engine._compiler.shutdown(wait=False)
         return engine
+
+    def _add_least_graph(self, graph: Graph) -> None:
+        """In a thread of its own: the engine answers without it meanwhile."""
+        if self._closing:
+            return
+        try:
+            self._runner.add_least_graph(graph)
+        except RuntimeError:
+            log.exception("the engine of %s goes on without a graph for its smallest steps", self.name)
 
     def render(self, messages: list[ChatMessage], salt: bytes = b"") -> tuple[int, ...]:
         """The prompt of `messages` as token ids. Texts of control tokens inside messages stay text.
@@ -316,13 +329,14 @@ class Engine:
     def close(self, error: Callable[[], AdaptiveError] | None = None) -> None:
         """Stop after the current step; streams that still run end with `error`, by default EngineFailed.
 
-        Blocks for that step.
+        Blocks for that step, and for seconds where the engine was loaded just before.
         """
         if error is not None:
             self._stopped = error
         self._closing = True
         self._wake.set()
         self._thread.join(10)
+        self._compiler.shutdown()
 
     def _cancel(self, stream: TokenStream) -> None:
         # It counts no longer from here on; the engine thread frees the rest before its next step.

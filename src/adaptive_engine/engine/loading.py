@@ -11,6 +11,8 @@ from adaptive_engine.engine.tokenizer import Tokenizer
 from adaptive_engine.errors import EngineFailed
 from adaptive_engine.types import ChatMessage
 
+_LEAST_GRAPH_BYTES = 512 * 2**20
+
 
 def recommended_sampling(directory: Path) -> SamplingParams:
     """`temperature` and `top_p` of the generation config; Hugging Face's `do_sample: false` means greedy."""
@@ -21,7 +23,17 @@ def recommended_sampling(directory: Path) -> SamplingParams:
     return SamplingParams(temperature=min(temperature, 2.0), top_p=float(config.get("top_p") or 1.0))
 
 
+def has_least_graph(directory: Path) -> bool:
+    """Whether a second graph for the smallest steps is worth its memory: with large weights it gains little."""
+    return _file_bytes(directory) <= _LEAST_GRAPH_BYTES
+
+
 def weights_bytes(directory: Path) -> int:
+    """What the weights take in memory, in all graphs."""
+    return _file_bytes(directory) * (2 if has_least_graph(directory) else 1)
+
+
+def _file_bytes(directory: Path) -> int:
     return (directory / "openvino_model.bin").stat().st_size
 
 

@@ -18,7 +18,7 @@ from adaptive_engine.engine.kv_cache import BlockName, BlockPool, block_names
 from adaptive_engine.engine.queue import FairQueue
 from adaptive_engine.engine.sequence import Sequence, Slice
 from adaptive_engine.engine.sessions import SessionKey, Tail
-from adaptive_engine.engine.speculation import least_chance
+from adaptive_engine.engine.speculation import pays
 
 # Attention to one token alone is computed by another kernel, with other rounding. A prompt never meets it, wherever it
 # is cut and however much of it was cached; with three tokens there is always a way to go on.
@@ -136,19 +136,20 @@ class Scheduler:
         # Making room may have preempted a sequence that already had its slice.
         slices = [part for part in slices if part.sequence.blocks]
         if self._row_cost is not None:
-            floor = least_chance(self._row_cost, len(slices))
             for part in slices:
-                spare -= self._draft(part, floor, spare)
+                if part.samples:
+                    spare -= self._draft(part, self._row_cost, len(slices), spare)
         return slices
 
-    def _draft(self, part: Slice, floor: float, limit: int) -> int:
-        """Add up to `limit` drafts of at least the chance `floor`, if there is room without preempting."""
+    def _draft(self, part: Slice, row_cost: float, rows: int, limit: int) -> int:
+        """Add up to `limit` drafts if they pay in a step of `rows` rows, and have room without preempting."""
         sequence = part.sequence
-        # One token comes in any case; drafts beyond the last one that may be generated are of no use.
-        limit = min(limit, sequence.budget - 1)
-        if limit <= 0 or not part.samples:
+        # A guess costs nothing; if it would have been right is how the drafter knows its chance.
+        drafts = sequence.drafter.propose(sequence.tokens)
+        if not drafts or not pays(sequence.drafter.chance, row_cost, rows):
             return 0
-        drafts = sequence.drafter.propose(sequence.tokens, floor)[:limit]
+        # One token comes in any case; drafts beyond the last one that may be generated are of no use.
+        drafts = drafts[: max(min(limit, sequence.budget - 1), 0)]
         if drafts and sequence.request.constraint is not None:
             drafts = drafts[: sequence.request.constraint.admits(drafts)]
         room = (len(sequence.blocks) + self.pool.available) * self.pool.block_size - part.stop

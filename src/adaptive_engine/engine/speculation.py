@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from array import array
 
-MAX_DRAFTS = 10
+DRAFTS = 4
+"""So many at a time, or none: steps of ever other sizes would cost more than a few drafts more or less."""
+RESHAPE_ROWS = 3
+"""A step with another number of rows than the last one takes as much longer as so many rows."""
 # Shorter matches are chance, longer ones say nothing more.
 _SHORTEST, _LONGEST = 2, 4
 _WIDTH = array("i").itemsize
@@ -18,13 +21,15 @@ _WIDTH = array("i").itemsize
 _FIRST_CHANCE, _MEMORY = 0.5, 0.9
 
 
-def least_chance(row_cost: float, rows: int) -> float:
-    """How likely a draft has to be right for a step to give more tokens per second with it.
+def pays(chance: float, row_cost: float, rows: int) -> bool:
+    """Whether a step gives more tokens per second with drafts, each of which is right with `chance` if all before are.
 
-    A step of `rows` rows takes `1 + row_cost * rows` and gives a token for each; a draft is a row more.
+    A step of `rows` rows takes `1 + row_cost * rows` and gives a token for each. Drafts are rows more. A single stream
+    has a graph of its own to come back to; other batches change their size for a burst of drafts, and back.
     """
-    cost = row_cost * rows
-    return cost / (1 + cost)
+    extra = DRAFTS if rows == 1 else DRAFTS + 2 * RESHAPE_ROWS
+    tokens_lost = extra * row_cost * rows / (1 + row_cost * rows)
+    return sum(chance**n for n in range(1, DRAFTS + 1)) > tokens_lost
 
 
 class Drafter:
@@ -39,14 +44,10 @@ class Drafter:
         self._text = bytearray()
         self._guess: list[int] = []
 
-    def propose(self, tokens: list[int], least_chance: float) -> list[int]:
-        """The drafts behind `tokens` that are likely enough. `tokens` only grows from call to call."""
+    def propose(self, tokens: list[int]) -> list[int]:
+        """Drafts of what comes behind `tokens`, which only grow from call to call."""
         self._guess = self._look_up(tokens)
-        count, chance = 0, self.chance
-        while count < len(self._guess) and chance > least_chance:
-            count += 1
-            chance *= self.chance
-        return self._guess[:count]
+        return self._guess
 
     def observe(self, tokens: list[int]) -> None:
         """`tokens` came behind those of the last proposal, whether or not it was made use of."""
@@ -68,7 +69,7 @@ class Drafter:
                 at = text.rfind(pattern, 0, at + len(pattern) - 1)
             if at >= 0:
                 start = at // _WIDTH + length
-                found = tokens[start : start + MAX_DRAFTS]
+                found = tokens[start : start + DRAFTS]
                 # Where the text has begun to go in circles, it goes on.
-                return (found * MAX_DRAFTS)[:MAX_DRAFTS]
+                return (found * DRAFTS)[:DRAFTS]
         return []

@@ -29,14 +29,15 @@ def estimate(directory: Path, kv_tokens: int, *, deterministic: bool) -> ModelMe
 
     Raises OSError, ValueError or KeyError for a directory without a readable `config.json`.
     """
+    from adaptive_engine.engine.loading import weights_bytes
+
     config = json.loads((directory / "config.json").read_text("utf-8"))
     heads = int(config["num_attention_heads"])
     size = int(config.get("head_dim") or config["hidden_size"] // heads)
     vectors = 2 * int(config["num_hidden_layers"]) * int(config.get("num_key_value_heads") or heads)
     # In the fast mode a byte for each number, with scale and zero point of each vector as floats.
     per_vector = 4 * size if deterministic else size + 8
-    weights = (directory / "openvino_model.bin").stat().st_size
-    return ModelMemory(weights=weights, kv_cache=kv_tokens * vectors * per_vector)
+    return ModelMemory(weights=weights_bytes(directory), kv_cache=kv_tokens * vectors * per_vector)
 
 
 def describe(size: int) -> str:

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
-import openvino as ov
+import random
+from types import SimpleNamespace
+from typing import Any
 
-from adaptive_engine.engine.runner import INPUTS, LOGITS_INPUT, _page_attention
+import numpy as np
+import openvino as ov
+import pytest
+
+from adaptive_engine.engine.detokenizer import TextStream
+from adaptive_engine.engine.runner import (
+    INPUTS,
+    LOGITS_INPUT,
+    Precision,
+    Runner,
+    RunnerShape,
+    _page_attention,
+    read_graph,
+)
+from adaptive_engine.engine.sequence import GenerationRequest, Sequence, Slice
 from adaptive_engine.registry import ModelDirectory
 
 
@@ -15,3 +31,55 @@ def test_the_paged_model_has_exactly_the_inputs_that_are_fed(default_model_dir: 
     caches = [name for name in names if name.startswith(("key_cache.", "value_cache."))]
     assert sorted(set(names) - set(caches)) == sorted([*INPUTS, LOGITS_INPUT])
     assert len(caches) == 60
+
+
+def steps(runner: Runner, sizes: list[int]) -> list[Any]:
+    """Logits behind each of a sequence's slices, which have so many tokens."""
+    tokens = list(range(100, 100 + sum(sizes)))
+    stream: Any = None
+    sequence = Sequence(
+        request=GenerationRequest(tuple(tokens[: sizes[0]])),
+        stream=stream,
+        text=TextStream(),
+        rng=random.Random(0),
+        max_new_tokens=100,
+        tokens=tokens[: sizes[0]],
+        prompt_length=sizes[0],
+        prompt_names=[],
+        blocks=[1, 2],
+    )
+    found, start = [], 0
+    for size in sizes:
+        sequence.tokens = tokens[: start + size]
+        runner.start([Slice(sequence, start, start + size)])
+        found.append(runner.finish().copy())
+        start += size
+    return found
+
+
+@pytest.mark.parametrize("precision", ["fast", "deterministic"])
+def test_the_graph_for_the_smallest_steps_computes_the_same_on_the_same_cache(
+    default_model_dir: ModelDirectory, precision: Precision
+) -> None:
+    graph = read_graph(default_model_dir.path)
+    runner = Runner.load(graph, kv_tokens=256, precision=precision)
+    sizes = [20, 1, 1, 3, 1, 1]
+    without = steps(runner, sizes)
+    runner.add_least_graph(graph)
+    used = []
+    least = runner._least_request
+    runner._least_request = SimpleNamespace(
+        set_tensor=least.set_tensor,
+        start_async=lambda: (used.append(1), least.start_async()),
+        wait=least.wait,
+        get_tensor=least.get_tensor,
+    )
+    for one, other in zip(without, steps(runner, sizes), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len(used) == 4
+
+
+def test_a_step_keeps_the_rows_of_the_last_one_until_that_costs_more_than_a_change() -> None:
+    runner = Runner(None, None, RunnerShape(32, 10, 1), 1)
+    taken = [64, 8, 8, 7, 7, 7, 7, 7, 8, 6, 5, 5, 2, 1]
+    assert [rows + runner._padding(rows) for rows in taken] == [64, 8, 8, 8, 8, 8, 7, 7, 8, 8, 5, 5, 5, 1]

@@ -9,72 +9,70 @@ from typing import Any
 import pytest
 
 from adaptive_engine.engine import Engine, EngineOptions, GenerationRequest, SamplingParams
-from adaptive_engine.engine.speculation import MAX_DRAFTS, Drafter, least_chance
+from adaptive_engine.engine.speculation import DRAFTS, Drafter, pays
 from adaptive_engine.grammar.constraint import Constraint
 from adaptive_engine.grammar.masks import Grammar
 from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.types import ChatMessage
 
-NO_FLOOR = 0.0
-
 
 def test_the_draft_is_what_followed_the_last_time() -> None:
     tokens = [5, 6, 7, 1, 2, 3, 8, 6, 7, 4, 4, 4, 4, 4, 4, 4, 4, 4, 9, 6, 7]
-    assert Drafter().propose(tokens, NO_FLOOR) == tokens[9 : 9 + MAX_DRAFTS]
+    assert Drafter().propose(tokens) == tokens[9 : 9 + DRAFTS]
 
 
 def test_the_longest_match_wins_over_the_latest() -> None:
     tokens = [1, 2, 3, 4, 50, 0, 3, 4, 60, 0, 1, 2, 3, 4]
-    assert Drafter().propose(tokens, NO_FLOOR)[0] == 50
+    assert Drafter().propose(tokens)[0] == 50
 
 
 def test_a_circle_goes_on() -> None:
-    assert Drafter().propose([1, 2, 3, 1, 2, 3, 1, 2], NO_FLOOR) == ([3, 1, 2] * MAX_DRAFTS)[:MAX_DRAFTS]
+    assert Drafter().propose([1, 2, 3, 1, 2, 3, 1, 2]) == ([3, 1, 2] * DRAFTS)[:DRAFTS]
 
 
 @pytest.mark.parametrize("tokens", [[1], [1, 2], [1, 2, 3], [1, 2, 3, 2, 1], [1, 2, 3, 3, 2]])
 def test_nothing_repeats_nothing_is_drafted(tokens: list[int]) -> None:
-    assert Drafter().propose(tokens, NO_FLOOR) == []
+    assert Drafter().propose(tokens) == []
 
 
 def test_a_match_across_the_bytes_of_two_tokens_is_none() -> None:
     """0x00010000 follows 0x00000001 in memory as 01 00 00 00 00 00 01 00: shifted by two bytes it is other tokens."""
     shifted = int.from_bytes(b"\x01\x00\x02\x00", "little")
     tokens = [shifted, int.from_bytes(b"\x03\x00\x04\x00", "little"), 7, 0x00020001 >> 16 | 0x00030000, 9]
-    assert Drafter().propose([*tokens, 0x00020000, 0x00040003], NO_FLOOR) == []
+    assert Drafter().propose([*tokens, 0x00020000, 0x00040003]) == []
 
 
 def test_tokens_may_come_in_pieces() -> None:
     tokens = [1, 2, 3, 4, 5, 1, 2, 3]
     piecewise = Drafter()
     for end in range(1, len(tokens)):
-        piecewise.propose(tokens[:end], NO_FLOOR)
+        piecewise.propose(tokens[:end])
         piecewise.observe(tokens[end : end + 1])
-    assert piecewise.propose(tokens, NO_FLOOR) == Drafter().propose(tokens, NO_FLOOR)
+    assert piecewise.propose(tokens) == Drafter().propose(tokens)
 
 
-def test_wrong_guesses_end_drafting_and_right_ones_bring_it_back() -> None:
+def test_the_chance_follows_what_comes() -> None:
     drafter, tokens = Drafter(), [1, 2, 3]
     for _ in range(40):
         tokens += [1, 2]
-        drafter.propose(tokens, NO_FLOOR)
-        drafter.observe([len(tokens) + 100])
+        drafter.propose(tokens)
         tokens.append(len(tokens) + 100)
-    assert drafter.propose([*tokens, 1, 2], 0.2) == []
+        drafter.observe(tokens[-1:])
+    assert drafter.chance < 0.05
     for _ in range(40):
-        # Nothing is drafted at first, but what would have been is compared with what comes.
+        # Nothing needs to be drafted for that: what would have been is compared with what comes.
         tokens += [1, 2]
-        drafter.propose(tokens, 0.2)
-        drafter.observe([tokens[-3], 1, 2] if len(tokens) > 3 else [])
-        tokens.append(tokens[-3])
-    assert drafter.propose([*tokens, 1, 2], 0.2)
+        guess = drafter.propose(tokens)
+        drafter.observe(guess)
+        tokens += guess[:1]
+    assert drafter.chance > 0.95
 
 
-def test_a_full_batch_wants_surer_drafts_than_a_single_stream() -> None:
-    chances = [least_chance(0.25, rows) for rows in (1, 4, 16, 64)]
-    assert chances == sorted(chances)
-    assert 0.1 < chances[0] < 0.3
-    assert chances[-1] > 0.9
+def test_drafts_pay_sooner_for_a_single_stream_than_in_a_batch() -> None:
+    least = [next(c / 100 for c in range(101) if c == 100 or pays(c / 100, 0.25, rows)) for rows in (1, 2, 4, 16)]
+    assert least == sorted(least)
+    assert 0.3 < least[0] < 0.6
+    assert least[-1] == 1.0
 
 
 @pytest.fixture(scope="module")
