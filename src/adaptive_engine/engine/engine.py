@@ -49,6 +49,8 @@ from adaptive_engine.types import ChatMessage, FinishReason, ModelMemory, Usage
 
 log = logging.getLogger(__name__)
 
+# A new engine is left alone for so long, or until its first answer.
+_SETTLING_SECONDS = 3
 # Averages may be wrong by so much before they end a request that could have met its limit.
 _DOUBT = 2
 
@@ -154,6 +156,7 @@ class Engine:
         self._stopped: Callable[[], AdaptiveError] = partial(EngineFailed, f"The engine of model '{name}' has stopped.")
         self._step_started: float | None = None
         self._compiler = ThreadPoolExecutor(1, thread_name_prefix="compile-least")
+        self._answered = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"engine-{name}", daemon=True)
 
     @classmethod
@@ -200,7 +203,8 @@ class Engine:
         return engine
 
     def _add_least_graph(self, graph: Graph) -> None:
-        """In a thread of its own: the engine answers without it meanwhile."""
+        """In a thread of its own: the engine answers without it meanwhile, and first of all whoever waited for it."""
+        self._answered.wait(_SETTLING_SECONDS)
         if self._closing:
             return
         try:
@@ -335,6 +339,7 @@ class Engine:
             self._stopped = error
         self._closing = True
         self._wake.set()
+        self._answered.set()
         self._thread.join(10)
         self._compiler.shutdown()
 
@@ -578,6 +583,7 @@ class Engine:
             total_ms=1000 * (now - since),
         )
         self._drop(sequence)
+        self._answered.set()
         self.stats.finished += 1
         sequence.unsent += sequence.text.flush()
         self._send(sequence.stream, Delta(sequence.unsent, reason, usage, timings, tuple(sequence.unsent_logprobs)))

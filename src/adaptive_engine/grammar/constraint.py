@@ -49,7 +49,8 @@ class Constraint:
 
     def admits(self, tokens: list[int]) -> int:
         """How many of `tokens`, from the first, may come next. Changes nothing."""
-        return self._matcher.admits(tokens)
+        # A copy: a limit that is met on the way is none of this answer, which may go another one.
+        return self._matcher.copy().admits(tokens)
 
     def take(self, token: int, budget: int) -> list[int]:
         """Go on by the sampled `token`; returns what is appended: it and the tokens forced behind it.
