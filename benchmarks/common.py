@@ -27,21 +27,26 @@ class Server:
 
 
 @contextmanager
-def running(command: Sequence[str], ready: str, env: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """A server that ends with the block. `ready` matches the line that says so; its group 1 is the URL."""
+def running(
+    command: Sequence[str], ready: str, env: Mapping[str, str] | None = None, *, log: int = subprocess.STDOUT
+) -> Iterator[Server]:
+    """A server that ends with the block. `ready` matches the line that says so; its group 1 is the URL.
+
+    `log` is where standard error goes: by default, that line may be there.
+    """
     launched = time.perf_counter()
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **(env or {})}
+        command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, **(env or {})}
     )
-    log = threading.Thread(target=_drain, args=[process], daemon=True)
+    reader = threading.Thread(target=_drain, args=[process], daemon=True)
     try:
         url = _wait_until_ready(process, ready)
-        log.start()
+        reader.start()
         yield Server(url, process.pid, launched)
     finally:
         _stop(process)
-        if log.ident is not None:
-            log.join()
+        if reader.ident is not None:
+            reader.join()
 
 
 def running_server(data_dir: Path, env: Mapping[str, str] | None = None) -> AbstractContextManager[Server]:

@@ -47,7 +47,8 @@ def llama_server(
 ) -> AbstractContextManager[Server]:
     """llama-server with `slots` requests at a time, each with room for `slot_tokens` of prompt and answer."""
     arguments = [str(gguf), str(slots), str(slots * slot_tokens), str(threads)]
-    return running([str(python), "-c", LLAMA, *arguments], r"ready at (http://\S+)")
+    # Without its log, which several threads write: nothing shall come between the words of the line that we wait for.
+    return running([str(python), "-c", LLAMA, *arguments], r"ready at (http://\S+)", log=subprocess.DEVNULL)
 
 
 def dequantise(python: Path, gguf: Path, target: Path) -> None:
