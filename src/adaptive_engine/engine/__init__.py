@@ -16,7 +16,8 @@ from adaptive_engine.engine.stream import Delta, Timings, TokenStream
 from adaptive_engine.privacy import silence_openvino
 
 if TYPE_CHECKING:
-    from adaptive_engine.engine.engine import Engine, EngineHealth, EngineOptions
+    from adaptive_engine.engine.engine import Engine
+    from adaptive_engine.engine.options import EngineHealth, EngineOptions
     from adaptive_engine.engine.runner import read_graph
 
 __all__ = [
@@ -36,7 +37,7 @@ __all__ = [
 
 silence_openvino()
 
-_LAZY = {"Engine": "engine", "EngineHealth": "engine", "EngineOptions": "engine", "read_graph": "runner"}
+_LAZY = {"Engine": "engine", "EngineHealth": "options", "EngineOptions": "options", "read_graph": "runner"}
 
 
 def __getattr__(name: str) -> Any:

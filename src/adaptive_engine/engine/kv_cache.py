@@ -14,16 +14,13 @@ A block number is in exactly one of four places:
 
 from __future__ import annotations
 
-import hashlib
 import time
-from array import array
 from collections import OrderedDict
 from collections.abc import Callable
 from collections.abc import Sequence as Seq
 
+from adaptive_engine.engine.prefix import BlockName
 from adaptive_engine.engine.sessions import SessionKey, Sessions, Tail
-
-BlockName = bytes
 
 SESSION_SHARE = 0.5
 """Most of the cache that sessions may hold."""
@@ -31,17 +28,6 @@ SESSION_SHARE = 0.5
 
 class OutOfBlocks(Exception):
     """Neither a free nor an idle block is left."""
-
-
-def block_names(salt: bytes, tokens: Seq[int], block_size: int, known: Seq[BlockName] = ()) -> list[BlockName]:
-    """Names of all full blocks of `tokens`; `known` are the leading ones, already computed."""
-    names = list(known)
-    parent = names[-1] if names else salt
-    for start in range(len(names) * block_size, len(tokens) - block_size + 1, block_size):
-        content = array("q", tokens[start : start + block_size]).tobytes()
-        parent = hashlib.blake2b(content, key=parent, digest_size=16).digest()
-        names.append(parent)
-    return names
 
 
 class BlockPool:

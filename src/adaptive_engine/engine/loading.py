@@ -1,17 +1,63 @@
-"""What an engine reads from a model directory beside the weights and the tokenizer."""
+"""What an engine is made of, from a model directory."""
 
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 
+from adaptive_engine.engine.options import EngineOptions
+from adaptive_engine.engine.runner import Graph, Runner
 from adaptive_engine.engine.sequence import SamplingParams
 from adaptive_engine.engine.template import ChatTemplate
 from adaptive_engine.engine.tokenizer import Tokenizer
 from adaptive_engine.errors import EngineFailed
+from adaptive_engine.grammar.masks import Vocabulary
 from adaptive_engine.types import ChatMessage
 
 _LEAST_GRAPH_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    runner: Runner
+    tokenizer: Tokenizer
+    vocabulary: Vocabulary
+    template: ChatTemplate
+    max_seq_len: int
+    """Tokens of prompt and answer together that the model can take, or shall."""
+    recommended: SamplingParams
+    """How the model's authors would have it sampled."""
+    weights_bytes: int
+    """What the weights take in memory."""
+
+
+def load_model(directory: Path, options: EngineOptions, graph: Graph, *, beside_others: bool) -> LoadedModel:
+    """Compile `graph`, and read what else there is. `beside_others` holds up less what this process does meanwhile."""
+    with ThreadPoolExecutor(1) as elsewhere:
+        # Compiling takes seconds outside Python; the rest is ready before it is.
+        compiling = elsewhere.submit(
+            Runner.load,
+            graph,
+            kv_tokens=options.kv_cache_len,
+            precision=options.precision,
+            threads=options.threads,
+        )
+        if beside_others:
+            # What follows holds the interpreter, and for longer while the compiler has the cores.
+            wait([compiling])
+        config = json.loads((directory / "config.json").read_text("utf-8"))
+        tokenizer = Tokenizer.load(directory)
+        return LoadedModel(
+            tokenizer=tokenizer,
+            vocabulary=Vocabulary.load(directory, size=graph.vocab_size, end_ids=tokenizer.special.end_ids),
+            template=load_template(directory, tokenizer),
+            max_seq_len=options.max_seq_len or int(config["max_position_embeddings"]),
+            recommended=recommended_sampling(directory),
+            weights_bytes=weights_bytes(directory),
+            runner=compiling.result(),
+        )
 
 
 def recommended_sampling(directory: Path) -> SamplingParams:

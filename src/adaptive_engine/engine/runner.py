@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import openvino as ov
@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from openvino import opset13
 from openvino._offline_transformations import paged_attention_transformation
 
+from adaptive_engine.engine.options import Precision
 from adaptive_engine.engine.sequence import Slice
 from adaptive_engine.engine.speculation import RESHAPE_ROWS
 from adaptive_engine.errors import EngineFailed
-
-Precision = Literal["fast", "deterministic"]
 
 # u8 keys quantised per channel crash OpenVINO 2026.4's kernels on CPUs without AVX-512; per token they do not.
 PROPERTIES: dict[Precision, dict[str, Any]] = {

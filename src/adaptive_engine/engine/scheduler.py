@@ -14,7 +14,8 @@ from __future__ import annotations
 import sys
 from collections import Counter
 
-from adaptive_engine.engine.kv_cache import BlockName, BlockPool, block_names
+from adaptive_engine.engine.kv_cache import BlockPool
+from adaptive_engine.engine.prefix import BlockName, block_names
 from adaptive_engine.engine.queue import FairQueue
 from adaptive_engine.engine.sequence import Sequence, Slice
 from adaptive_engine.engine.sessions import SessionKey, Tail

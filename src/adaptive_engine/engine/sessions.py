@@ -12,6 +12,8 @@ from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from adaptive_engine.engine.prefix import common_length
+
 
 class SessionKey(NamedTuple):
     owner: bytes
@@ -72,7 +74,7 @@ class Sessions:
         turn = self._turns.get(key)
         if turn is None or turn.tail is None or turn.tail.parent != parent:
             return None
-        count = _common(turn.tail.tokens, tokens)
+        count = common_length(turn.tail.tokens, tokens)
         if count == 0:
             return None
         if len(turn.blocks) == 1:
@@ -112,13 +114,3 @@ class Sessions:
             return False
         del self._holders[block]
         return True
-
-
-def _common(left: Seq[int], right: Seq[int]) -> int:
-    """How many leading items are equal."""
-    count = 0
-    for one, other in zip(left, right, strict=False):
-        if one != other:
-            break
-        count += 1
-    return count

@@ -94,3 +94,31 @@ class TokenStream:
     def _wake(self) -> None:
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
+
+
+class Outbox:
+    """What a step has for its streams. It goes to each of their loops in one call."""
+
+    def __init__(self) -> None:
+        self._messages: dict[asyncio.AbstractEventLoop, list[tuple[TokenStream, Delta | BaseException]]] = {}
+
+    def put(self, stream: TokenStream, message: Delta | BaseException) -> None:
+        self._messages.setdefault(stream.loop, []).append((stream, message))
+
+    def flush(self) -> None:
+        for loop, messages in self._messages.items():
+            try:
+                loop.call_soon_threadsafe(_deliver, messages)
+            except RuntimeError:
+                # The loop is closed: nobody is left to read.
+                for stream, _ in messages:
+                    stream.cancel()
+        self._messages = {}
+
+
+def _deliver(messages: list[tuple[TokenStream, Delta | BaseException]]) -> None:
+    for stream, message in messages:
+        if isinstance(message, Delta):
+            stream.deliver(message)
+        else:
+            stream.fail(message)

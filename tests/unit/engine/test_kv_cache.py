@@ -7,7 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from adaptive_engine.engine.kv_cache import BlockPool, OutOfBlocks, block_names
+from adaptive_engine.engine.kv_cache import BlockPool, OutOfBlocks
+from adaptive_engine.engine.prefix import block_names
 from adaptive_engine.engine.sessions import SessionKey, Tail
 
 SIZE = 4

@@ -11,10 +11,10 @@ import openvino as ov
 import pytest
 
 from adaptive_engine.engine.detokenizer import TextStream
+from adaptive_engine.engine.options import Precision
 from adaptive_engine.engine.runner import (
     INPUTS,
     LOGITS_INPUT,
-    Precision,
     Runner,
     RunnerShape,
     _page_attention,

@@ -6,7 +6,8 @@ import random
 from typing import Any
 
 from adaptive_engine.engine.detokenizer import TextStream
-from adaptive_engine.engine.kv_cache import BlockPool, block_names
+from adaptive_engine.engine.kv_cache import BlockPool
+from adaptive_engine.engine.prefix import block_names
 from adaptive_engine.engine.scheduler import Scheduler
 from adaptive_engine.engine.sequence import GenerationRequest, Sequence, Slice
 
