@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
@@ -14,7 +15,8 @@ FinishReason = Literal["stop", "length"]
 # What became of an interaction. `pending` rows left by a crash become `aborted` at the next start.
 InteractionState = Literal["pending", "complete", "length", "cancelled", "error", "aborted"]
 InteractionSource = Literal["LIVE", "OFFLINE", "AUTOMATION", "DATASET", "EVALUATION"]
-KeyRole = Literal["admin", "inference"]
+MetricCategory = Literal["SYSTEM", "GRADER", "USER"]
+"""Who scores: the server by itself, a grader, or people and applications."""
 MetricKind = Literal["SCALAR", "BOOL"]
 ModelState = Literal["ONLINE", "PENDING", "OFFLINE", "ERROR"]
 """Whether a model answers: it does, it is being loaded, nobody wants it to, or it cannot."""
@@ -36,15 +38,21 @@ def now_ms() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks: the key that authenticated the request and what it may touch."""
+    """Who asks: the key that authenticated the request, and what it permits (see `permissions.py`)."""
 
     key_id: str
-    role: KeyRole
-    project_id: UUID | None
-    """The only project this key may use, or None for all projects."""
+    everywhere: frozenset[str] = frozenset()
+    """Permissions for the server, and in each of its projects."""
+    in_projects: Mapping[UUID, frozenset[str]] = field(default_factory=dict)
+    """Further permissions, by project."""
+    user_id: UUID | None = None
+    """Whose key it is; None for a key that belongs to nobody."""
 
-    def may_use(self, project_id: UUID) -> bool:
-        return self.project_id is None or self.project_id == project_id
+    def may(self, permission: str, project_id: UUID | None = None) -> bool:
+        """In that project, or, without one, on the server as a whole."""
+        if permission in self.everywhere:
+            return True
+        return project_id is not None and permission in self.in_projects.get(project_id, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +124,7 @@ class ApiKey:
 
     id: str
     name: str
-    role: KeyRole
+    role: str
     project_id: UUID | None
     digest: bytes
     created_at: int
@@ -188,6 +196,10 @@ class Interaction:
     warnings: list[dict[str, Any]] = field(default_factory=list)
     prompt_hash: str | None = None
     completed_at: int | None = None
+    ab_test_id: UUID | None = None
+    """The A/B test that chose the model."""
+    created_by: UUID | None = None
+    """The user whose key sent it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +213,7 @@ class Metric:
     description: str
     unit: str | None
     created_at: int
+    category: MetricCategory = "USER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,3 +229,4 @@ class Score:
     reason: str | None = None
     details: str | None = None
     user: str | None = None
+    source: MetricCategory = "USER"

@@ -24,9 +24,9 @@ async def principal(request: Request) -> Principal:
 
 
 async def admin(request: Request) -> Principal:
-    """Raises PermissionDenied unless the key may change the server itself."""
+    """Raises PermissionDenied unless the key may change the server's models."""
     found = await principal(request)
-    if found.role != "admin" or found.project_id is not None:
+    if not found.may("admin:manage_models"):
         raise PermissionDenied(
             "This needs an admin key that is not limited to a project. Make one: adaptive keys create NAME --admin"
         )

@@ -24,8 +24,9 @@ from pathlib import Path
 from uuid import UUID
 
 from adaptive_engine.errors import AuthenticationFailed, InvalidRequest, NotFound, StorageUnavailable
+from adaptive_engine.permissions import ROLES
 from adaptive_engine.store import Database, api_keys
-from adaptive_engine.types import ApiKey, KeyRole, Principal, now_ms
+from adaptive_engine.types import ApiKey, Principal, now_ms
 
 PEPPER_BYTES = 32
 CACHE_SECONDS = 5.0
@@ -97,7 +98,7 @@ class KeyRing:
         self._generation = 0
 
     def create(
-        self, name: str, role: KeyRole, project_id: UUID | None = None, expires_at: int | None = None
+        self, name: str, role: str, project_id: UUID | None = None, expires_at: int | None = None
     ) -> tuple[ApiKey, str]:
         """A new key, and its text, which nobody can read again. `expires_at` is epoch ms.
 
@@ -111,7 +112,7 @@ class KeyRing:
             api_keys.create(connection, key)
         return key, text
 
-    def import_plaintext(self, name: str, key_text: str, role: KeyRole) -> ApiKey:
+    def import_plaintext(self, name: str, key_text: str, role: str) -> ApiKey:
         """Let a key work that the operator chose, such as one from an environment variable.
 
         There is one imported key per name: another text or role replaces it, the same changes nothing. One that was
@@ -178,8 +179,7 @@ class KeyRing:
             raise StorageUnavailable("API keys cannot be checked now; try again.", code="auth_unavailable") from error
         for key in found:
             if hmac.compare_digest(key.digest, digest) and key.revoked_at is None:
-                principal = Principal(key.id, key.role, key.project_id)
-                return _Cached(principal, key.expires_at, self._clock() + CACHE_SECONDS)
+                return _Cached(_principal(key), key.expires_at, self._clock() + CACHE_SECONDS)
         raise _refused()
 
     def _recall(self, digest: bytes) -> _Cached | None:
@@ -207,6 +207,13 @@ class KeyRing:
     def _imported_id(self, text: str) -> str:
         """Where an imported key is found: a second, shorter hash, that says nothing about the first."""
         return _IMPORTED + _base32(hmac.digest(self._pepper, b"id:" + text.encode("ascii"), hashlib.sha256))[:16]
+
+
+def _principal(key: ApiKey) -> Principal:
+    permissions = ROLES.get(key.role, frozenset())
+    if key.project_id is None:
+        return Principal(key.id, permissions)
+    return Principal(key.id, in_projects={key.project_id: permissions})
 
 
 def _is_replaced_by(key: ApiKey, wanted: ApiKey) -> bool:

@@ -8,7 +8,8 @@ import time
 from collections.abc import Iterable
 from uuid import UUID
 
-from adaptive_engine.errors import NotFound
+from adaptive_engine.errors import NotFound, PermissionDenied
+from adaptive_engine.permissions import PERMISSIONS
 from adaptive_engine.store import deployments, projects
 from adaptive_engine.store.database import Database
 from adaptive_engine.types import Deployment, Principal, Project
@@ -37,27 +38,36 @@ class Routing:
         self._lock = threading.Lock()
         self._snapshot = self._load()
 
-    def project(self, principal: Principal, id_or_key: str, param: str = "project") -> Project:
-        """Raises NotFound for unknown projects and, in the same words, for those of others."""
+    def project(
+        self, principal: Principal, id_or_key: str, param: str = "project", *, needs: str = "project:read"
+    ) -> Project:
+        """The project, in which the caller has the permission `needs`.
+
+        Raises NotFound for unknown projects and, in the same words, for those that the caller may not even see, and
+        PermissionDenied for others.
+        """
         snapshot = self._current()
         project = snapshot.projects.get(id_or_key)
         if project is None:
             project = snapshot.by_id.get(_uuid_or_none(id_or_key))  # type: ignore[arg-type]
-        if project is None or not principal.may_use(project.id):
+        if project is None or not principal.may("project:read", project.id):
             raise NotFound(
                 f"Project '{id_or_key}' does not exist, or this key may not use it.{self._hint(principal, id_or_key)}",
                 code="project_not_found",
                 param=param,
             )
+        if not principal.may(needs, project.id):
+            raise PermissionDenied(f"This key may not {PERMISSIONS[needs]} here: it lacks '{needs}'.", param=param)
         return project
 
-    def projects(self, principal: Principal) -> list[Project]:
-        return [project for project in self._current().projects.values() if principal.may_use(project.id)]
+    def projects(self, principal: Principal, *, needs: str = "project:read") -> list[Project]:
+        """Those in which the caller has the permission."""
+        return [project for project in self._current().projects.values() if principal.may(needs, project.id)]
 
     def deployment(self, principal: Principal, model: str) -> Deployment:
         """`model` as a request spells it: `project/model`, `project/` or `project`. Raises NotFound."""
         project_key, _, model_key = model.partition("/")
-        project = self.project(principal, project_key, param="model")
+        project = self.project(principal, project_key, param="model", needs="completion:create")
         attached = self._current().deployments.get(project.id, {})
         if not model_key:
             default = next((d for d in attached.values() if d.is_default), None)

@@ -171,6 +171,8 @@ def _values(row: Interaction) -> dict[str, Any]:
         "prompt_hash": row.prompt_hash,
         "messages": row.messages,
         "parameters": row.parameters,
+        "ab_test_id": row.ab_test_id,
+        "created_by": row.created_by,
         **_outcome(row),
     }
 

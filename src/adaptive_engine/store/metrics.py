@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -11,7 +12,8 @@ from adaptive_engine.store.database import duplicates_refused
 from adaptive_engine.store.tables import metrics
 from adaptive_engine.types import Metric
 
-_SELECT = sa.select(
+# Typed by us: a row of more than ten columns is more than the type checker can follow.
+_COLUMNS: tuple[sa.Column[Any], ...] = (
     metrics.c.id,
     metrics.c.project_id,
     metrics.c.key,
@@ -21,7 +23,9 @@ _SELECT = sa.select(
     metrics.c.description,
     metrics.c.unit,
     metrics.c.created_at,
+    metrics.c.category,
 )
+_SELECT = sa.select(*_COLUMNS)
 
 
 def create(connection: Connection, metric: Metric) -> None:
@@ -38,6 +42,7 @@ def create(connection: Connection, metric: Metric) -> None:
                 description=metric.description,
                 unit=metric.unit,
                 created_at=metric.created_at,
+                category=metric.category,
             )
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -13,7 +14,8 @@ from adaptive_engine.store.database import duplicates_refused
 from adaptive_engine.store.tables import metrics, scores
 from adaptive_engine.types import Score
 
-_SELECT = sa.select(
+# Typed by us: a row of more than ten columns is more than the type checker can follow.
+_COLUMNS: tuple[sa.Column[Any], ...] = (
     scores.c.id,
     scores.c.interaction_id,
     scores.c.metric_id,
@@ -23,7 +25,9 @@ _SELECT = sa.select(
     scores.c.reason,
     scores.c.details,
     scores.c.user,
-).join(metrics, metrics.c.id == scores.c.metric_id)
+    scores.c.source,
+)
+_SELECT = sa.select(*_COLUMNS).join(metrics, metrics.c.id == scores.c.metric_id)
 
 
 def add(connection: Connection, rows: Sequence[Score]) -> None:
@@ -43,6 +47,7 @@ def add(connection: Connection, rows: Sequence[Score]) -> None:
                     "details": row.details,
                     "user": row.user,
                     "created_at": row.created_at,
+                    "source": row.source,
                 }
                 for row in rows
             ],

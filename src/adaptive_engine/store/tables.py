@@ -85,6 +85,7 @@ projects = sa.Table(
     sa.Column("description", Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("archived_at", sa.BigInteger),
+    sa.Column("settings", Json),
 )
 
 models = sa.Table(
@@ -121,6 +122,54 @@ sa.Index(
     postgresql_where=sa.text("is_default"),
 )
 
+teams = sa.Table(
+    "teams",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("key", Text, nullable=False, unique=True),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+)
+
+# The roles that come with the server are rows too, written at every start, so that everything can refer to them.
+roles = sa.Table(
+    "roles",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("key", Text, nullable=False, unique=True),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("permissions", Json, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+)
+
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("email", Text, nullable=False, unique=True),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("user_type", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("deleted_at", sa.BigInteger),
+)
+
+team_members = sa.Table(
+    "team_members",
+    metadata,
+    sa.Column("user_id", sa.Uuid, sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("team_id", sa.Uuid, sa.ForeignKey("teams.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("role_id", sa.Uuid, sa.ForeignKey("roles.id"), nullable=False),
+)
+
+project_shares = sa.Table(
+    "project_shares",
+    metadata,
+    sa.Column("project_id", sa.Uuid, sa.ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("team_id", sa.Uuid, sa.ForeignKey("teams.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("role_id", sa.Uuid, sa.ForeignKey("roles.id"), nullable=False),
+    sa.Column("is_owner", sa.Boolean, nullable=False),
+)
+
 api_keys = sa.Table(
     "api_keys",
     metadata,
@@ -132,6 +181,36 @@ api_keys = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("expires_at", sa.BigInteger),
     sa.Column("revoked_at", sa.BigInteger),
+    sa.Column("user_id", sa.Uuid, sa.ForeignKey("users.id", ondelete="CASCADE")),
+)
+
+ab_tests = sa.Table(
+    "ab_tests",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("project_id", sa.Uuid, sa.ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("key", Text, nullable=False),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("metric_id", sa.Uuid, sa.ForeignKey("metrics.id", ondelete="SET NULL")),
+    sa.Column("score_type", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("traffic_split", sa.Double, nullable=False),
+    sa.Column("auto_deploy", sa.Boolean, nullable=False),
+    sa.Column("alpha", sa.Double, nullable=False),
+    sa.Column("min_scores", sa.BigInteger, nullable=False),
+    sa.Column("verdict", Json),
+    sa.Column("begun_at", sa.BigInteger, nullable=False),
+    sa.Column("ended_at", sa.BigInteger),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("project_id", "key"),
+)
+
+ab_test_arms = sa.Table(
+    "ab_test_arms",
+    metadata,
+    sa.Column("ab_test_id", sa.Uuid, sa.ForeignKey("ab_tests.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("model_id", sa.Uuid, sa.ForeignKey("models.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("position", sa.Integer, nullable=False),
 )
 
 interactions = sa.Table(
@@ -160,6 +239,9 @@ interactions = sa.Table(
     sa.Column("cached_tokens", sa.BigInteger, nullable=False),
     sa.Column("timings", Json, nullable=False),
     sa.Column("warnings", Json, nullable=False),
+    # Without a foreign key: the log outlives what it names, and each reference would be checked on every insert.
+    sa.Column("ab_test_id", sa.Uuid),
+    sa.Column("created_by", sa.Uuid),
 )
 # Each serves one filter in listing order, so that a page costs its own length and not the project's.
 sa.Index("ix_interactions_newest", interactions.c.project_id, interactions.c.created_at, interactions.c.id)
@@ -169,6 +251,30 @@ sa.Index(
     interactions.c.model_key,
     interactions.c.created_at,
     interactions.c.id,
+)
+sa.Index(
+    "ix_interactions_prompt",
+    interactions.c.project_id,
+    interactions.c.prompt_hash,
+    interactions.c.created_at,
+    interactions.c.id,
+)
+# Indexes of columns that few rows have hold those only.
+sa.Index(
+    "ix_interactions_user",
+    interactions.c.project_id,
+    interactions.c.user,
+    interactions.c.created_at,
+    interactions.c.id,
+    sqlite_where=sa.text('"user" IS NOT NULL'),
+    postgresql_where=sa.text('"user" IS NOT NULL'),
+)
+sa.Index(
+    "ix_interactions_ab_test",
+    interactions.c.ab_test_id,
+    interactions.c.model_id,
+    sqlite_where=sa.text("ab_test_id IS NOT NULL"),
+    postgresql_where=sa.text("ab_test_id IS NOT NULL"),
 )
 sa.Index("ix_interactions_session", interactions.c.session_id, interactions.c.created_at, interactions.c.id)
 # Start-up looks for rows that a crash left; the index holds only the few that are in flight.
@@ -200,6 +306,7 @@ metrics = sa.Table(
     sa.Column("description", Text, nullable=False),
     sa.Column("unit", Text),
     sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("category", sa.Text, nullable=False, server_default="USER"),
     sa.UniqueConstraint("project_id", "key"),
 )
 
@@ -216,4 +323,48 @@ scores = sa.Table(
     sa.Column("details", Text),
     sa.Column("user", Text),
     sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("source", sa.Text, nullable=False, server_default="USER"),
+    sa.Index("ix_scores_metric", "metric_id", "value", "interaction_id"),
+)
+
+comparisons = sa.Table(
+    "comparisons",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("project_id", sa.Uuid, sa.ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("metric_id", sa.Uuid, sa.ForeignKey("metrics.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column(
+        "preferred_id", sa.Uuid, sa.ForeignKey("interactions.id", ondelete="CASCADE"), nullable=False, index=True
+    ),
+    sa.Column("other_id", sa.Uuid, sa.ForeignKey("interactions.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("tied", sa.Text),
+    sa.Column("user", Text),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+)
+
+outcomes = sa.Table(
+    "outcomes",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("project_id", sa.Uuid, sa.ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("metric_id", sa.Uuid, sa.ForeignKey("metrics.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("session_id", sa.Uuid, nullable=False, index=True),
+    sa.Column("value", sa.Double, nullable=False),
+    sa.Column("user", Text),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+)
+
+graders = sa.Table(
+    "graders",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("project_id", sa.Uuid, sa.ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("key", Text, nullable=False),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("metric_id", sa.Uuid, sa.ForeignKey("metrics.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("judge", Json, nullable=False),
+    sa.Column("sampling_rate", sa.Double, nullable=False),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("project_id", "key"),
 )

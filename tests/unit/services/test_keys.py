@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from adaptive_engine.errors import AuthenticationFailed, Conflict, InvalidRequest, NotFound, StorageUnavailable
+from adaptive_engine.permissions import ROLES
 from adaptive_engine.services import keys
 from adaptive_engine.services.keys import CACHE_SECONDS, KeyRing, load_pepper
 from adaptive_engine.store import Database, api_keys, projects
@@ -54,7 +55,7 @@ def test_a_created_key_works(database: Database, ring: KeyRing) -> None:
         projects.create(connection, project)
     key, text = ring.create("ci", "inference", project.id)
     assert text.startswith(f"ad_{key.id}_")
-    assert ring.authenticate(text) == Principal(key.id, "inference", project.id)
+    assert ring.authenticate(text) == Principal(key.id, in_projects={project.id: ROLES["inference"]})
     assert KeyRing(database, PEPPER).authenticate(text).key_id == key.id
     assert ring.list() == [key]
 
@@ -156,7 +157,7 @@ def test_an_imported_key_works_and_is_stored_once(database: Database, ring: KeyR
     key = ring.import_plaintext("environment", OPERATORS, "admin")
     assert ring.import_plaintext("environment", OPERATORS, "admin") == key
     assert ring.list() == [key]
-    assert ring.authenticate(OPERATORS) == Principal(key.id, "admin", None)
+    assert ring.authenticate(OPERATORS) == Principal(key.id, ROLES["admin"])
 
 
 def test_a_changed_import_replaces_the_earlier(ring: KeyRing) -> None:
@@ -177,7 +178,7 @@ def test_a_changed_import_replaces_the_earlier(ring: KeyRing) -> None:
 def test_an_import_may_change_its_role_but_not_undo_a_revocation(ring: KeyRing) -> None:
     ring.import_plaintext("environment", OPERATORS, "admin")
     key = ring.import_plaintext("environment", OPERATORS, "inference")
-    assert ring.authenticate(OPERATORS).role == "inference"
+    assert ring.authenticate(OPERATORS).everywhere == ROLES["inference"]
     ring.revoke(key.id)
     assert ring.import_plaintext("environment", OPERATORS, "admin").revoked_at is not None
     refusal(ring, OPERATORS)

@@ -29,7 +29,7 @@ async def create_metric(request: Request, services: ServicesDep, principal: Prin
     """Register a metric in a project. Registering the same one again changes nothing."""
     require_json(request)
     body = parse(wire.MetricCreate, await request.body())
-    project = services.routing.project(principal, body.project)
+    project = services.routing.project(principal, body.project, needs="metric:manage")
     metric = Metric(
         id=uuid7(),
         project_id=project.id,
@@ -81,7 +81,7 @@ async def create_feedback(request: Request, services: ServicesDep, principal: Pr
     """Score one completion on one metric."""
     require_json(request)
     body = parse(wire.FeedbackCreate, await request.body())
-    projects = [project.id for project in services.routing.projects(principal)]
+    projects = [project.id for project in services.routing.projects(principal, needs="score:create")]
     given = Scoring(body.metric, body.value, body.reason, body.details, body.user_id)
     return await asyncio.to_thread(_score, services, projects, body, given)
 

@@ -57,7 +57,7 @@ async def list_interactions(
     after: str | None = None,
 ) -> wire.InteractionList:
     """A page of interactions, newest first. Filters are and-ed."""
-    found = services.routing.project(principal, project)
+    found = services.routing.project(principal, project, needs="interaction:read")
     wanted = InteractionFilter(
         project_id=found.id,
         models=tuple(model or ()),
@@ -90,9 +90,9 @@ async def get_interaction(
 ) -> wire.Interaction:
     """One interaction of a project, or of any project that the key may use."""
     if project is None:
-        allowed = services.routing.projects(principal)
+        allowed = services.routing.projects(principal, needs="interaction:read")
     else:
-        allowed = [services.routing.project(principal, project)]
+        allowed = [services.routing.project(principal, project, needs="interaction:read")]
     stored = await asyncio.to_thread(find, services, [p.id for p in allowed], completion_id)
     key = next(p.key for p in allowed if p.id == stored.interaction.project_id)
     return _to_wire(stored, key)
@@ -110,7 +110,7 @@ def find(services: Services, project_ids: list[UUID], completion_id: UUID) -> St
 
 
 def _create(services: Services, principal: Principal, body: wire.InteractionCreate) -> wire.InteractionCreated:
-    project = services.routing.project(principal, body.project)
+    project = services.routing.project(principal, body.project, needs="interaction:create")
     model_id = None
     if body.model_service is not None:
         model_id = services.routing.deployment(principal, f"{project.key}/{body.model_service}").model.id

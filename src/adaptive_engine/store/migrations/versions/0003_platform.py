@@ -1,0 +1,197 @@
+"""People and what they may do, A/B tests, comparisons, outcomes, graders; more to filter interactions by."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("projects", sa.Column("settings", sa.Text()))
+    _people()
+    _ab_tests()
+    _interactions()
+    _feedback()
+
+
+def _people() -> None:
+    op.create_table(
+        "teams",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_teams"),
+        sa.UniqueConstraint("key", name="uq_teams_key"),
+    )
+    op.create_table(
+        "roles",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("permissions", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_roles"),
+        sa.UniqueConstraint("key", name="uq_roles_key"),
+    )
+    op.create_table(
+        "users",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("user_type", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("deleted_at", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("id", name="pk_users"),
+        sa.UniqueConstraint("email", name="uq_users_email"),
+    )
+    op.create_table(
+        "team_members",
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("team_id", sa.Uuid(), nullable=False),
+        sa.Column("role_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_team_members_user_id", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["team_id"], ["teams.id"], name="fk_team_members_team_id", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["role_id"], ["roles.id"], name="fk_team_members_role_id"),
+        sa.PrimaryKeyConstraint("user_id", "team_id", name="pk_team_members"),
+    )
+    op.create_table(
+        "project_shares",
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("team_id", sa.Uuid(), nullable=False),
+        sa.Column("role_id", sa.Uuid(), nullable=False),
+        sa.Column("is_owner", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name="fk_project_shares_project_id", ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(["team_id"], ["teams.id"], name="fk_project_shares_team_id", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["role_id"], ["roles.id"], name="fk_project_shares_role_id"),
+        sa.PrimaryKeyConstraint("project_id", "team_id", name="pk_project_shares"),
+    )
+    _add_reference("api_keys", "user_id", "users")
+
+
+def _ab_tests() -> None:
+    op.create_table(
+        "ab_tests",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("metric_id", sa.Uuid()),
+        sa.Column("score_type", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("traffic_split", sa.Double(), nullable=False),
+        sa.Column("auto_deploy", sa.Boolean(), nullable=False),
+        sa.Column("alpha", sa.Double(), nullable=False),
+        sa.Column("min_scores", sa.BigInteger(), nullable=False),
+        sa.Column("verdict", sa.Text()),
+        sa.Column("begun_at", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger()),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name="fk_ab_tests_project_id", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["metric_id"], ["metrics.id"], name="fk_ab_tests_metric_id", ondelete="SET NULL"),
+        sa.PrimaryKeyConstraint("id", name="pk_ab_tests"),
+        sa.UniqueConstraint("project_id", "key", name="uq_ab_tests_project_id_key"),
+    )
+    op.create_table(
+        "ab_test_arms",
+        sa.Column("ab_test_id", sa.Uuid(), nullable=False),
+        sa.Column("model_id", sa.Uuid(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["ab_test_id"], ["ab_tests.id"], name="fk_ab_test_arms_ab_test_id", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["model_id"], ["models.id"], name="fk_ab_test_arms_model_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("ab_test_id", "model_id", name="pk_ab_test_arms"),
+    )
+
+
+def _interactions() -> None:
+    op.add_column("interactions", sa.Column("ab_test_id", sa.Uuid()))
+    op.add_column("interactions", sa.Column("created_by", sa.Uuid()))
+    op.create_index("ix_interactions_prompt", "interactions", ["project_id", "prompt_hash", "created_at", "id"])
+    op.create_index(
+        "ix_interactions_user",
+        "interactions",
+        ["project_id", "user", "created_at", "id"],
+        sqlite_where=sa.text('"user" IS NOT NULL'),
+        postgresql_where=sa.text('"user" IS NOT NULL'),
+    )
+    op.create_index(
+        "ix_interactions_ab_test",
+        "interactions",
+        ["ab_test_id", "model_id"],
+        sqlite_where=sa.text("ab_test_id IS NOT NULL"),
+        postgresql_where=sa.text("ab_test_id IS NOT NULL"),
+    )
+
+
+def _feedback() -> None:
+    op.add_column("metrics", sa.Column("category", sa.Text(), nullable=False, server_default="USER"))
+    op.add_column("scores", sa.Column("source", sa.Text(), nullable=False, server_default="USER"))
+    op.create_index("ix_scores_metric", "scores", ["metric_id", "value", "interaction_id"])
+    op.create_table(
+        "comparisons",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("metric_id", sa.Uuid(), nullable=False),
+        sa.Column("preferred_id", sa.Uuid(), nullable=False),
+        sa.Column("other_id", sa.Uuid(), nullable=False),
+        sa.Column("tied", sa.Text()),
+        sa.Column("user", sa.Text()),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name="fk_comparisons_project_id", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["metric_id"], ["metrics.id"], name="fk_comparisons_metric_id", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["preferred_id"], ["interactions.id"], name="fk_comparisons_preferred_id", ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(["other_id"], ["interactions.id"], name="fk_comparisons_other_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_comparisons"),
+    )
+    for column in ("metric_id", "preferred_id", "other_id"):
+        op.create_index(f"ix_comparisons_{column}", "comparisons", [column])
+    op.create_table(
+        "outcomes",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("metric_id", sa.Uuid(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("value", sa.Double(), nullable=False),
+        sa.Column("user", sa.Text()),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name="fk_outcomes_project_id", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["metric_id"], ["metrics.id"], name="fk_outcomes_metric_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_outcomes"),
+    )
+    for column in ("metric_id", "session_id"):
+        op.create_index(f"ix_outcomes_{column}", "outcomes", [column])
+    op.create_table(
+        "graders",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("metric_id", sa.Uuid(), nullable=False),
+        sa.Column("judge", sa.Text(), nullable=False),
+        sa.Column("sampling_rate", sa.Double(), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name="fk_graders_project_id", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["metric_id"], ["metrics.id"], name="fk_graders_metric_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_graders"),
+        sa.UniqueConstraint("project_id", "key", name="uq_graders_project_id_key"),
+    )
+
+
+def _add_reference(table: str, column: str, to: str) -> None:
+    """A nullable column with a foreign key. SQLite takes the key with the column only, and cannot name it."""
+    name = f"fk_{table}_{column}"
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute(f"ALTER TABLE {table} ADD COLUMN {column} CHAR(32) REFERENCES {to} (id) ON DELETE CASCADE")
+        return
+    op.add_column(table, sa.Column(column, sa.Uuid()))
+    op.create_foreign_key(name, table, to, [column], ["id"], ondelete="CASCADE")
