@@ -74,9 +74,18 @@ class FairQueue:
     def in_turn(self) -> Iterator[Sequence]:
         """All that wait, each time one of the owner served least; of equals, of the one with fewer sequences.
 
-        The one that came may be taken meanwhile, which can change whose turn is next.
+        Those in the background come after all others. The one that came may be taken meanwhile, which can change whose
+        turn is next.
         """
-        left = [(owner, deque(owner.waiting)) for owner in self._owners.values() if owner.waiting]
+        yield from self._turns(background=False)
+        yield from self._turns(background=True)
+
+    def _turns(self, *, background: bool) -> Iterator[Sequence]:
+        waiting = (
+            (owner, deque(one for one in owner.waiting if one.request.background is background))
+            for owner in self._owners.values()
+        )
+        left = [turn for turn in waiting if turn[1]]
         while left:
             turn = min(left, key=lambda pair: (pair[0].served, pair[0].alive))
             yield turn[1].popleft()

@@ -31,6 +31,8 @@ _MAX_PASSED = 8
 _MAX_LACKING = 4
 # Fewer tokens of a prompt are not worth their place in a step.
 _LEAST_SHARE = 16
+# So many tokens of prompts in the background a step computes beside the foreground, which notices little of it.
+_BACKGROUND_TOKENS = 16
 
 
 class Scheduler:
@@ -69,13 +71,15 @@ class Scheduler:
     def schedule(self) -> list[Slice]:
         """The slices of the next step; empty only when there is no work."""
         slices = self._decodes()
-        decoding = {part.sequence for part in slices}
         self._admit_waiting()
+        # One that was displaced has no tokens computed any more.
+        slices = [part for part in slices if part.sequence.computed == part.start]
+        decoding = {part.sequence for part in slices}
         prefilling = [sequence for sequence in self.running if sequence not in decoding]
         rows = sum(part.rows for part in slices)
         # However much is forced, prompts get on.
         budget = max(self._prefill_tokens_busy - (rows - len(slices)), _LEAST) if slices else self._prefill_tokens
-        return slices + _share_among_owners(min(budget, self._max_rows - rows), prefilling)
+        return slices + self._prefills(min(budget, self._max_rows - rows), prefilling)
 
     def advance(self, sequence: Sequence, computed: int) -> None:
         """So many tokens of the sequence are computed: full blocks of them can be shared from now on."""
@@ -159,15 +163,30 @@ class Scheduler:
             self._reserve(sequence, part.stop + len(part.drafts))
         return len(part.drafts)
 
+    def _prefills(self, budget: int, prefilling: list[Sequence]) -> list[Slice]:
+        """Chunks of prompts that together have at most `budget` tokens. The background gets what is left over."""
+        background = [sequence for sequence in prefilling if sequence.request.background]
+        if not background:
+            return _share_among_owners(budget, prefilling)
+        slices = _share_among_owners(budget, [one for one in prefilling if not one.request.background])
+        left = budget - sum(part.rows for part in slices)
+        if any(not sequence.request.background for sequence in self.running):
+            left = min(left, _BACKGROUND_TOKENS)
+        return slices + _share_among_owners(left, background) if left >= _LEAST else slices
+
     def _admit_waiting(self) -> None:
         """In turn, as far as places and room go. Small ones may pass a few times what lacks room."""
-        if not self.waiting or len(self.running) >= self.max_running:
+        if not self.waiting:
             return
         lacking: list[Sequence] = []
         for sequence in self.waiting.in_turn():
+            if sequence.request.background and lacking:
+                return
+            if len(self.running) >= self.max_running and not self._displace_for(sequence):
+                return
             if self._must_wait_for_prefix(sequence):
                 continue
-            if self._admit(sequence):
+            if self._admit(sequence) or (self._displace_for(sequence) and self._admit(sequence)):
                 for passed in lacking:
                     passed.passed += 1
             else:
@@ -176,6 +195,16 @@ class Scheduler:
                 return
             if any(one.passed >= _MAX_PASSED for one in lacking):
                 return
+
+    def _displace_for(self, sequence: Sequence) -> bool:
+        """Take its place from the youngest in the background, for one in the foreground; whether there was any."""
+        if sequence.request.background:
+            return False
+        for running in reversed(self.running):
+            if running.request.background:
+                self._preempt(running)
+                return True
+        return False
 
     def _reserve(self, sequence: Sequence, tokens: int) -> bool:
         """Blocks for `tokens` tokens; others give way for them. False: the sequence itself had to."""
@@ -190,9 +219,12 @@ class Scheduler:
         return True
 
     def _victim(self) -> Sequence:
-        """The youngest of the owner that has most running. So the oldest of all never gives way, and gets on."""
+        """One in the background, else the youngest of the owner that has most running.
+
+        So the oldest in the foreground never gives way, and gets on.
+        """
         running = Counter(sequence.request.owner for sequence in self.running)
-        return max(reversed(self.running), key=lambda sequence: running[sequence.request.owner])
+        return max(reversed(self.running), key=lambda one: (one.request.background, running[one.request.owner]))
 
     def _preempt(self, sequence: Sequence) -> None:
         """Take the blocks away; the tokens stay, and are computed again when there is room."""
@@ -204,9 +236,20 @@ class Scheduler:
         self.waiting.put_back(sequence)
 
     def _must_wait_for_prefix(self, sequence: Sequence) -> bool:
-        """Its next prompt block is being computed by another sequence right now: waiting is cheaper than twice."""
+        """Its next prompt block is being computed by another sequence right now: waiting is cheaper than twice.
+
+        The foreground does not wait for the background, which leaves it what it has computed.
+        """
         matched = self.pool.match(sequence.prompt_names)
-        return matched < len(sequence.prompt_names) and sequence.prompt_names[matched] in self._filling
+        if matched == len(sequence.prompt_names):
+            return False
+        filling = self._filling.get(sequence.prompt_names[matched])
+        if filling is None:
+            return False
+        if filling.request.background and not sequence.request.background:
+            self._preempt(filling)
+            return False
+        return True
 
     def _admit(self, sequence: Sequence) -> bool:
         """Share the cached prefix, allocate the rest of the tokens known so far. False: not enough room yet."""

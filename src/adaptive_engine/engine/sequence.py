@@ -64,6 +64,8 @@ class GenerationRequest:
     constraint: Constraint | None = None
     """The grammar that the answer has to match, at its start and for this generation alone; None is free text."""
     first_token_limit: FirstTokenLimit | None = None
+    background: bool = False
+    """Gets on with what requests in the foreground leave over, and gives way to them."""
 
 
 @dataclass(eq=False, slots=True)

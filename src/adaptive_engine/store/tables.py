@@ -368,3 +368,25 @@ graders = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.UniqueConstraint("project_id", "key"),
 )
+
+# What graders have to do and have done: a queue that survives crashes, and that several servers can share.
+judgements = sa.Table(
+    "judgements",
+    metadata,
+    sa.Column("grader_id", sa.Uuid, sa.ForeignKey("graders.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("interaction_id", sa.Uuid, sa.ForeignKey("interactions.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("verdict", sa.Text),
+    sa.Column("error", Text),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("due_at", sa.BigInteger, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("finished_at", sa.BigInteger),
+    sa.Index("ix_judgements_interaction_id", "interaction_id"),
+    sa.Index(
+        "ix_judgements_due",
+        "due_at",
+        sqlite_where=sa.text("finished_at IS NULL"),
+        postgresql_where=sa.text("finished_at IS NULL"),
+    ),
+)

@@ -19,10 +19,12 @@ def scheduler(blocks: int = 100, max_running: int = 8, prefill: int = 32, busy: 
     return Scheduler(pool, max_running=max_running, prefill_tokens=prefill, prefill_tokens_busy=busy)
 
 
-def sequence(prompt: list[int], salt: bytes = b"", session: bytes | None = None, owner: bytes = b"") -> Sequence:
+def sequence(
+    prompt: list[int], salt: bytes = b"", session: bytes | None = None, owner: bytes = b"", background: bool = False
+) -> Sequence:
     stream: Any = None
     return Sequence(
-        request=GenerationRequest(tuple(prompt), cache_salt=salt, session=session, owner=owner),
+        request=GenerationRequest(tuple(prompt), cache_salt=salt, session=session, owner=owner, background=background),
         stream=stream,
         text=TextStream(),
         rng=random.Random(0),
@@ -312,3 +314,66 @@ def test_a_small_budget_is_not_split_into_crumbs() -> None:
     assert [part.stop - part.start for part in step(of)] == [20, 20]
     while not all(one.generated for one in prompts):
         step(of)
+
+
+def test_the_background_waits_for_all_others() -> None:
+    of = scheduler(max_running=1)
+    late, early = sequence([1, 2, 3], background=True), sequence([4, 5, 6], background=True)
+    foreground = sequence([7, 8, 9])
+    for one in (early, late, foreground):
+        of.add(one)
+    step(of)
+    assert of.running == [foreground]
+    of.remove(foreground)
+    step(of)
+    assert of.running == [early]
+
+
+def test_the_background_gives_its_place_to_the_foreground() -> None:
+    of = scheduler(max_running=2)
+    older, younger = sequence([1, 2, 3], background=True), sequence([4, 5, 6], background=True)
+    of.add(older)
+    of.add(younger)
+    step(of)
+    foreground = sequence([7, 8, 9])
+    of.add(foreground)
+    step(of)
+    assert of.running == [older, foreground]
+    assert younger.generated == 1
+    of.remove(foreground)
+    step(of)
+    assert of.running == [older, younger]
+    step(of)
+    assert younger.generated == 2
+
+
+def test_the_background_gives_its_room_to_the_foreground() -> None:
+    of = scheduler(blocks=10)
+    background = sequence(list(range(30)), background=True)
+    of.add(background)
+    step(of)
+    foreground = sequence(list(range(100, 120)))
+    of.add(foreground)
+    step(of)
+    assert of.running == [foreground]
+
+
+def test_the_foreground_gets_the_budget_for_prompts_first() -> None:
+    of = scheduler(prefill=32)
+    background, foreground = sequence(list(range(100)), background=True), sequence(list(range(200, 250)))
+    of.add(background)
+    of.add(foreground)
+    assert [(part.sequence, part.rows) for part in step(of)] == [(foreground, 32)]
+    assert [(part.sequence, part.rows) for part in step(of)] == [(foreground, 18), (background, 14)]
+
+
+def test_the_foreground_does_not_wait_for_a_prefix_that_the_background_computes() -> None:
+    of = scheduler(prefill=32)
+    background = sequence(list(range(40)), background=True)
+    of.add(background)
+    step(of)
+    foreground = sequence(list(range(40)))
+    of.add(foreground)
+    step(of)
+    assert of.running[0] is foreground
+    assert foreground.cached_tokens == 32

@@ -185,6 +185,31 @@ def _feedback() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_graders"),
         sa.UniqueConstraint("project_id", "key", name="uq_graders_project_id_key"),
     )
+    op.create_table(
+        "judgements",
+        sa.Column("grader_id", sa.Uuid(), nullable=False),
+        sa.Column("interaction_id", sa.Uuid(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("verdict", sa.Text()),
+        sa.Column("error", sa.Text()),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("finished_at", sa.BigInteger()),
+        sa.ForeignKeyConstraint(["grader_id"], ["graders.id"], name="fk_judgements_grader_id", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["interaction_id"], ["interactions.id"], name="fk_judgements_interaction_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("grader_id", "interaction_id", name="pk_judgements"),
+    )
+    op.create_index("ix_judgements_interaction_id", "judgements", ["interaction_id"])
+    op.create_index(
+        "ix_judgements_due",
+        "judgements",
+        ["due_at"],
+        sqlite_where=sa.text("finished_at IS NULL"),
+        postgresql_where=sa.text("finished_at IS NULL"),
+    )
 
 
 def _add_reference(table: str, column: str, to: str) -> None:
