@@ -20,6 +20,7 @@ MetricCategory = Literal["SYSTEM", "GRADER", "USER"]
 MetricKind = Literal["SCALAR", "BOOL"]
 ModelState = Literal["ONLINE", "PENDING", "OFFLINE", "ERROR"]
 """Whether a model answers: it does, it is being loaded, nobody wants it to, or it cannot."""
+JudgementState = Literal["pending", "running", "done", "failed"]
 ScoringType = Literal["HIGHER_IS_BETTER", "LOWER_IS_BETTER"]
 
 
@@ -230,3 +231,43 @@ class Score:
     details: str | None = None
     user: str | None = None
     source: MetricCategory = "USER"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeExample:
+    """A judgement that people made, shown to the judge."""
+
+    input: str
+    output: str
+    score: str | int
+    reasoning: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """A model that scores completions by criteria in words."""
+
+    model: str
+    """Key of a model that is attached to the grader's project."""
+    criteria: str
+    scale: tuple[int, int] | None = None
+    """The least and the greatest score; None for PASS, FAIL and NA."""
+    template: str | None = None
+    """What the judge reads, with `{{ name }}` for what there is to say; None is the usual one."""
+    examples: tuple[JudgeExample, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Grader:
+    """A judge at work in a project: what it scores becomes a metric."""
+
+    id: UUID
+    project_id: UUID
+    key: str
+    name: str
+    metric_id: UUID
+    judge: Judge
+    sampling_rate: float
+    """The share of new interactions that it judges, 0 to 1."""
+    enabled: bool
+    created_at: int

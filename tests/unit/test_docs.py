@@ -79,6 +79,7 @@ BELOW = {
     "store": {"errors", "types"},
     "registry": {"errors", "types", "privacy"},
     "services": {
+        "permissions",
         "engine",
         "grammar",
         "store",
@@ -92,7 +93,7 @@ BELOW = {
     },
     "server": {
         *("services", "engine", "grammar", "store", "registry", "wire", "errors", "types", "settings", "telemetry"),
-        "__version__",
+        *("permissions", "__version__"),
     },
 }
 

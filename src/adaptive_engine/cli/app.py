@@ -16,6 +16,7 @@ COMMANDS = {
     "chat": Command("adaptive_engine.cli.chat:chat", "Talk to a model of a running server in the terminal."),
     "models": Command("adaptive_engine.cli.models:app", "Import, deploy, configure and terminate models."),
     "schema": Command("adaptive_engine.cli.schema:app", "Check JSON schemas for structured output."),
+    "graders": Command("adaptive_engine.cli.graders:app", "Let judge models score interactions."),
     "keys": Command("adaptive_engine.cli.keys:app", "Create, list and revoke API keys."),
     "doctor": Command("adaptive_engine.cli.doctor:doctor", "Check whether a server can work here."),
 }

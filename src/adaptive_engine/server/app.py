@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from adaptive_engine import __version__
 from adaptive_engine.server import errors, health
-from adaptive_engine.server.api import feedback, interactions, structured
+from adaptive_engine.server.api import feedback, graders, interactions, structured
 from adaptive_engine.server.api import models as admin_models
 from adaptive_engine.server.context import Services
 from adaptive_engine.server.middleware import Authentication, BodyLimit, PathSpelling, RequestContext
@@ -39,6 +39,7 @@ def create_app(services: Services) -> ASGIApp:
         (admin_models.router, "models"),
         (interactions.router, "interactions"),
         (feedback.router, "feedback"),
+        (graders.router, "graders"),
         (structured.router, "structured output"),
     ):
         app.include_router(router, prefix=API_PREFIX, tags=[tag], dependencies=[Security(_BEARER)])

@@ -14,6 +14,7 @@ from adaptive_engine.server.lifespan import Services
 from adaptive_engine.services import models
 from adaptive_engine.services.completions import Completions
 from adaptive_engine.services.engines import Engines
+from adaptive_engine.services.grading import GraderQueue, Grading
 from adaptive_engine.services.keys import KeyRing, load_pepper
 from adaptive_engine.services.lifecycle import ModelLifecycle
 from adaptive_engine.services.routing import Routing
@@ -35,17 +36,23 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
         keys = KeyRing(database, load_pepper(settings.data_dir))
         new_key = _admin_key(keys, settings)
         routing = Routing(database)
-        recorder = Recorder(database)
+        grader_queue = GraderQueue()
+        recorder = Recorder(database, grader_queue)
         recorder.start()
         schemas = Schemas()
         try:
             structured = StructuredOutput(schemas)
             completions = Completions(routing, engines, structured, recorder)
             lifecycle = ModelLifecycle(database, routing, engines, schemas, settings.engine)
+            grading = Grading(database, routing, completions, grader_queue)
             services = Services(
-                settings, database, recorder, keys, routing, engines, lifecycle, structured, completions
+                settings, database, recorder, keys, routing, engines, lifecycle, structured, completions, grading
             )
-            yield services, new_key
+            grading.start()
+            try:
+                yield services, new_key
+            finally:
+                grading.close()
         finally:
             # The loop that read their streams has ended, and with it every request: nothing is left to record.
             engines.close()

@@ -22,6 +22,7 @@ from adaptive_engine.settings import Settings
 
 if TYPE_CHECKING:
     from adaptive_engine.services.completions import Completions
+    from adaptive_engine.services.grading import Grading
     from adaptive_engine.services.keys import KeyRing
     from adaptive_engine.services.lifecycle import ModelLifecycle
     from adaptive_engine.services.routing import Routing
@@ -45,6 +46,7 @@ class Services:
     lifecycle: ModelLifecycle
     structured: StructuredOutput
     completions: Completions
+    grading: Grading
 
 
 @contextmanager

@@ -205,13 +205,18 @@ class Completions:
         self._structured = structured
         self._recorder = recorder
 
-    async def start(self, principal: Principal, request: ChatRequest, request_id: str) -> Completion:
-        """Validate, route and admit. Everything that can be refused is refused here, before any header is sent."""
+    async def start(
+        self, principal: Principal, request: ChatRequest, request_id: str, *, background: bool = False
+    ) -> Completion:
+        """Validate, route and admit. Everything that can be refused is refused here, before any header is sent.
+
+        A completion in the `background` gives way to all others.
+        """
         limit = None if request.max_ttft_ms is None else FirstTokenLimit(request.max_ttft_ms, time.perf_counter())
         deployment = self._routing.deployment(principal, request.model)
         engine = self._engines.get(deployment)
         prepared = await self._prepare(request, deployment, engine)
-        choices = self._admit(prepared, engine, request_id, limit)
+        choices = self._admit(prepared, engine, request_id, limit, background=background)
         completion = Completion(prepared, choices, self._structured, self._recorder, request_id)
         if prepared.store:
             try:
@@ -258,7 +263,7 @@ class Completions:
         )
 
     def _admit(
-        self, prepared: Prepared, engine: Engine, request_id: str, limit: FirstTokenLimit | None
+        self, prepared: Prepared, engine: Engine, request_id: str, limit: FirstTokenLimit | None, *, background: bool
     ) -> list[Choice]:
         """All choices or none."""
         digest = hashlib.sha256(json.dumps(prepared.messages, sort_keys=True).encode()).hexdigest()
@@ -273,6 +278,7 @@ class Completions:
                     owner=prepared.deployment.project.id.bytes,
                     constraint=prepared.format.constraint(),
                     first_token_limit=limit,
+                    background=background,
                 )
                 for sampling in params
             ]

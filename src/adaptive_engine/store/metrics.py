@@ -52,6 +52,11 @@ def get_by_key(connection: Connection, project_id: UUID, key: str) -> Metric | N
     return None if row is None else Metric(*row)
 
 
+def get(connection: Connection, metric_id: UUID) -> Metric | None:
+    row = connection.execute(_SELECT.where(metrics.c.id == metric_id)).one_or_none()
+    return None if row is None else Metric(*row)
+
+
 def list_for_project(connection: Connection, project_id: UUID) -> list[Metric]:
     """Sorted by key."""
     query = _SELECT.where(metrics.c.project_id == project_id).order_by(metrics.c.key)

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -63,11 +64,22 @@ class _Entry:
     done: asyncio.Future[None] | None
 
 
+class Follower(Protocol):
+    """What else happens when interactions end. Called in the recorder's thread."""
+
+    def finished(self, connection: Connection, rows: Sequence[Interaction]) -> None:
+        """In the transaction that writes these outcomes. Some may be known already."""
+
+    def committed(self) -> None:
+        """The transaction is durable."""
+
+
 class Recorder:
     """Writes interactions in the order of the calls, from any event loop. `start` before use, `close` at the end."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, follower: Follower | None = None) -> None:
         self._database = database
+        self._follower = follower
         self._changed = threading.Condition()
         self._queue: deque[_Entry] = deque()
         self._queued_rows = 0
@@ -257,6 +269,8 @@ class Recorder:
         try:
             with self._database.write() as connection:
                 _write_rows(connection, begun, finished)
+                if self._follower is not None and finished:
+                    self._follower.finished(connection, finished)
         except StorageUnavailable as error:
             if self._failure is None:
                 _log.error("interactions cannot be stored: %s", error.message)
@@ -265,6 +279,8 @@ class Recorder:
         if self._failure is not None:
             _log.info("interactions can be stored again")
         self._failure = None
+        if self._follower is not None and finished:
+            self._follower.committed()
         self._transactions += 1
         self._last_commit_ms = (time.perf_counter() - started) * 1000
 

@@ -17,6 +17,7 @@ from adaptive_engine.sdk.settings import DEFAULT_TIMEOUT_SECS, read_settings
 if TYPE_CHECKING:
     from adaptive_engine.sdk._async.chat import AsyncChat
     from adaptive_engine.sdk._async.feedback import AsyncFeedback
+    from adaptive_engine.sdk._async.graders import AsyncGraders
     from adaptive_engine.sdk._async.interactions import AsyncInteractions
     from adaptive_engine.sdk._async.models import AsyncModels
     from adaptive_engine.sdk._async.structured import AsyncStructured
@@ -73,6 +74,12 @@ class AsyncAdaptive:
         from adaptive_engine.sdk._async.feedback import AsyncFeedback
 
         return AsyncFeedback(self)
+
+    @cached_property
+    def graders(self) -> AsyncGraders:
+        from adaptive_engine.sdk._async.graders import AsyncGraders
+
+        return AsyncGraders(self)
 
     @cached_property
     def models(self) -> AsyncModels:

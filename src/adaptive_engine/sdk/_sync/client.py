@@ -18,6 +18,7 @@ from adaptive_engine.sdk.settings import DEFAULT_TIMEOUT_SECS, read_settings
 if TYPE_CHECKING:
     from adaptive_engine.sdk._sync.chat import Chat
     from adaptive_engine.sdk._sync.feedback import Feedback
+    from adaptive_engine.sdk._sync.graders import Graders
     from adaptive_engine.sdk._sync.interactions import Interactions
     from adaptive_engine.sdk._sync.models import Models
     from adaptive_engine.sdk._sync.structured import Structured
@@ -74,6 +75,12 @@ class Adaptive:
         from adaptive_engine.sdk._sync.feedback import Feedback
 
         return Feedback(self)
+
+    @cached_property
+    def graders(self) -> Graders:
+        from adaptive_engine.sdk._sync.graders import Graders
+
+        return Graders(self)
 
     @cached_property
     def models(self) -> Models:

@@ -1,0 +1,213 @@
+"""Graders at work: new interactions are queued in the transaction that stores them, and judged in the background.
+
+Judges are asked like any model, but their requests give way to all others in the engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import Callable
+from collections.abc import Sequence as Seq
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import IntegrityError
+
+from adaptive_engine.errors import AdaptiveError, Conflict, InternalError, InvalidRequest
+from adaptive_engine.services import judging
+from adaptive_engine.services.completions import Completions
+from adaptive_engine.services.routing import Routing
+from adaptive_engine.store import Connection, Database, graders, interactions, judgements, metrics, scores
+from adaptive_engine.store.judgements import JUDGED_STATES, Task
+from adaptive_engine.types import Grader, Interaction, Judge, Principal, Score, now_ms, uuid7
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE = 2
+"""Judgements that run at the same time."""
+MAX_TRIES = 3
+LEASE_MS = 120_000
+"""After this, a judgement of which nothing was heard may be made by another server."""
+# When the model cannot be asked, nothing else is tried for so long (ms).
+_PAUSE_MS = 15_000
+# What other servers queued, or what is due again, is looked for this often (s) while nothing is queued here.
+_LOOK_SECONDS = 5.0
+_JUDGED_SOURCES = ("LIVE", "OFFLINE")
+
+
+class GraderQueue:
+    """The recorder's follower: what is to be judged is queued with the interaction, or neither is stored."""
+
+    def __init__(self) -> None:
+        self.on_commit: Callable[[], None] = lambda: None
+
+    def finished(self, connection: Connection, rows: Seq[Interaction]) -> None:
+        enqueue(connection, rows)
+
+    def committed(self) -> None:
+        self.on_commit()
+
+
+def enqueue(connection: Connection, rows: Seq[Interaction]) -> None:
+    """Queue what is to be judged of interactions that are written in this transaction."""
+    finished = [row for row in rows if row.state in JUDGED_STATES and row.source in _JUDGED_SOURCES]
+    if not finished:
+        return
+    for grader in graders.list_enabled(connection):
+        chosen = [row.id for row in finished if row.project_id == grader.project_id and _is_sampled(grader, row.id)]
+        if chosen:
+            try:
+                # A grader that is deleted in this moment must not cost the interactions.
+                with connection.begin_nested():
+                    judgements.add(connection, grader.id, chosen)
+            except IntegrityError:
+                log.info("a grader was deleted while interactions were queued for it", grader=grader.key)
+
+
+def _is_sampled(grader: Grader, interaction_id: UUID) -> bool:
+    """The same answer whenever it is asked, and independent from one grader to the next."""
+    digest = hashlib.blake2b(grader.id.bytes + interaction_id.bytes, digest_size=8).digest()
+    return int.from_bytes(digest, "big") < grader.sampling_rate * 2**64
+
+
+class Grading:
+    """Makes judgements, in a thread of its own. `start` before use, `close` at the end."""
+
+    def __init__(self, database: Database, routing: Routing, completions: Completions, queue: GraderQueue) -> None:
+        queue.on_commit = self.look
+        self._database = database
+        self._routing = routing
+        self._completions = completions
+        self._loop = asyncio.new_event_loop()
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._serve, name="grading", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop at once; what is not judged yet is judged after the next start."""
+        if self._thread.ident is not None:
+            self._loop.call_soon_threadsafe(self._stop)
+            self._thread.join()
+        self._loop.close()
+
+    def look(self) -> None:
+        """There may be something to do. From any thread."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    async def judge(self, judge: Judge, project_id: UUID, judged: Interaction) -> tuple[str, float | None, str]:
+        """Verdict, score and reasoning. Raises what keeps the model from answering."""
+        bearer = Principal("grader", in_projects={project_id: frozenset({"project:read", "completion:create"})})
+        project = self._routing.project(bearer, str(project_id))
+        asked = judging.request(judge, project.key, judged)
+        completion = await self._completions.start(bearer, asked, f"grader-{uuid7()}", background=True)
+        try:
+            async for _ in completion.deltas():
+                pass
+        except asyncio.CancelledError:
+            await completion.cancel()
+            raise
+        return judging.read(judge, completion.choices[0].text)
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._run())
+
+    def _stop(self) -> None:
+        self._stopping = True
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            try:
+                self._wake.clear()
+                tasks = await asyncio.to_thread(self._take)
+                if tasks:
+                    await asyncio.gather(*map(self._work, tasks))
+                    continue
+            except asyncio.CancelledError:
+                return
+            except Exception:
+                # The store is down, or worse; it is looked at again after the pause.
+                log.warning("graders cannot work now", exc_info=True)
+            try:
+                await asyncio.wait_for(self._wake.wait(), _LOOK_SECONDS)
+            except TimeoutError:
+                pass
+            except asyncio.CancelledError:
+                return
+
+    def _take(self) -> list[Task]:
+        with self._database.read() as connection:
+            if not judgements.any_due(connection):
+                return []
+        with self._database.write() as connection:
+            return judgements.take(connection, AT_ONCE, LEASE_MS)
+
+    async def _work(self, task: Task) -> None:
+        grader, judged = await asyncio.to_thread(self._load, task)
+        if grader is None or judged is None:
+            return
+        try:
+            verdict, score, reasoning = await self.judge(grader.judge, grader.project_id, judged)
+        except asyncio.CancelledError:
+            self._give_back(task, now_ms(), None, counts=False)
+            raise
+        except InvalidRequest as error:
+            # It would be refused again, such as a conversation that is too long for the judge.
+            await asyncio.to_thread(self._fail, task, error.message)
+        except AdaptiveError as error:
+            await asyncio.to_thread(self._postpone, task, error)
+        except Exception:
+            log.exception("a judgement failed", grader=grader.key, interaction=str(task.interaction_id))
+            await asyncio.to_thread(self._postpone, task, InternalError("The judgement failed; see the server's log."))
+        else:
+            await asyncio.to_thread(self._save, task, grader, verdict, score, reasoning)
+
+    def _load(self, task: Task) -> tuple[Grader | None, Interaction | None]:
+        with self._database.read() as connection:
+            stored = interactions.get(connection, None, task.interaction_id)
+            return graders.get(connection, task.grader_id), stored and stored.interaction
+
+    def _save(self, task: Task, grader: Grader, verdict: str, score: float | None, reasoning: str) -> None:
+        with self._database.write() as connection:
+            is_first = judgements.finish(connection, task, "done", verdict=verdict)
+            metric = metrics.get(connection, grader.metric_id)
+            if not is_first or score is None or metric is None:
+                return
+            row = Score(
+                id=uuid7(),
+                interaction_id=task.interaction_id,
+                metric_id=metric.id,
+                metric_key=metric.key,
+                value=score,
+                created_at=now_ms(),
+                details=reasoning,
+                source="GRADER",
+            )
+            try:
+                scores.add(connection, [row])
+            except Conflict:
+                log.info("an interaction was deleted while it was judged", interaction=str(task.interaction_id))
+
+    def _fail(self, task: Task, reason: str) -> None:
+        with self._database.write() as connection:
+            judgements.finish(connection, task, "failed", error=reason)
+
+    def _postpone(self, task: Task, error: AdaptiveError) -> None:
+        """An outage of the model does not count as a try: it says nothing about the judgement."""
+        counts = isinstance(error, InternalError)
+        if counts and task.tries >= MAX_TRIES:
+            self._fail(task, error.message)
+        else:
+            self._give_back(task, now_ms() + _PAUSE_MS, error.message, counts=counts)
+
+    def _give_back(self, task: Task, due_at: int, reason: str | None, *, counts: bool) -> None:
+        with self._database.write() as connection:
+            judgements.give_back(connection, task, due_at, reason, counts=counts)

@@ -1,0 +1,85 @@
+"""Graders: judges of a project's interactions."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from adaptive_engine.store.database import duplicates_refused
+from adaptive_engine.store.tables import graders, projects
+from adaptive_engine.types import Grader, Judge, JudgeExample
+
+_COLUMNS: tuple[sa.Column[Any], ...] = (
+    graders.c.id,
+    graders.c.project_id,
+    graders.c.key,
+    graders.c.name,
+    graders.c.metric_id,
+    graders.c.judge,
+    graders.c.sampling_rate,
+    graders.c.enabled,
+    graders.c.created_at,
+)
+_SELECT = sa.select(*_COLUMNS)
+
+
+def create(connection: Connection, grader: Grader) -> None:
+    """Raises Conflict when the project has a grader of that key."""
+    with duplicates_refused(f"Grader '{grader.key}' exists already in this project."):
+        connection.execute(graders.insert().values(id=grader.id, project_id=grader.project_id, **_values(grader)))
+
+
+def update(connection: Connection, grader: Grader) -> None:
+    connection.execute(graders.update().where(graders.c.id == grader.id).values(_values(grader)))
+
+
+def delete(connection: Connection, grader_id: UUID) -> None:
+    """With its judgements; the scores it gave stay."""
+    connection.execute(graders.delete().where(graders.c.id == grader_id))
+
+
+def get_by_key(connection: Connection, project_id: UUID, key: str) -> Grader | None:
+    row = connection.execute(_SELECT.where(graders.c.project_id == project_id, graders.c.key == key)).one_or_none()
+    return None if row is None else _from_row(row)
+
+
+def get(connection: Connection, grader_id: UUID) -> Grader | None:
+    row = connection.execute(_SELECT.where(graders.c.id == grader_id)).one_or_none()
+    return None if row is None else _from_row(row)
+
+
+def list_for_project(connection: Connection, project_id: UUID) -> list[Grader]:
+    """Sorted by key."""
+    query = _SELECT.where(graders.c.project_id == project_id).order_by(graders.c.key)
+    return [_from_row(row) for row in connection.execute(query)]
+
+
+def list_enabled(connection: Connection) -> list[Grader]:
+    """Those that judge new interactions, in all projects that are not archived."""
+    query = _SELECT.join(projects, projects.c.id == graders.c.project_id)
+    query = query.where(graders.c.enabled, graders.c.sampling_rate > 0, projects.c.archived_at.is_(None))
+    return [_from_row(row) for row in connection.execute(query)]
+
+
+def _values(grader: Grader) -> dict[str, Any]:
+    return {
+        "key": grader.key,
+        "name": grader.name,
+        "metric_id": grader.metric_id,
+        "judge": dataclasses.asdict(grader.judge),
+        "sampling_rate": grader.sampling_rate,
+        "enabled": grader.enabled,
+        "created_at": grader.created_at,
+    }
+
+
+def _from_row(row: Any) -> Grader:
+    values = dict(row._mapping)
+    judge = values.pop("judge")
+    examples = tuple(JudgeExample(**example) for example in judge.pop("examples"))
+    scale = judge.pop("scale")
+    return Grader(**values, judge=Judge(**judge, scale=tuple(scale) if scale else None, examples=examples))
