@@ -124,7 +124,12 @@ def delete(
     Example:
       adaptive graders delete polite
     """
-    _ask(url, api_key, data_dir, lambda client: client.graders.delete(key, project) or True)
+
+    def work(client: Adaptive) -> str:
+        client.graders.delete(key, project)
+        return key
+
+    _ask(url, api_key, data_dir, work)
     typer.echo(f"Grader '{key}' is deleted; its metric and its scores stay.")
 
 

@@ -61,12 +61,11 @@ def update(connection: Connection, project_id: UUID, key: str, changes: dict[str
     Raises NotFound, InvalidRequest.
     """
     grader = find(connection, project_id, key)
-    of_judge = {
-        name: changes.pop(name) for name in [field.name for field in dataclasses.fields(Judge)] if name in changes
-    }
-    judge = dataclasses.replace(grader.judge, **of_judge)
+    of_judge = {field.name for field in dataclasses.fields(Judge)}
+    judge = dataclasses.replace(grader.judge, **{name: changes[name] for name in changes.keys() & of_judge})
     _check(connection, project_id, judge)
-    grader = dataclasses.replace(grader, judge=judge, **changes)
+    others = {name: changes[name] for name in changes.keys() - of_judge}
+    grader = dataclasses.replace(grader, judge=judge, **others)
     graders.update(connection, grader)
     return _overview(connection, grader)
 

@@ -173,7 +173,7 @@ class Grading:
     def _load(self, task: Task) -> tuple[Grader | None, Interaction | None]:
         with self._database.read() as connection:
             stored = interactions.get(connection, None, task.interaction_id)
-            return graders.get(connection, task.grader_id), stored and stored.interaction
+            return graders.get(connection, task.grader_id), stored.interaction if stored else None
 
     def _save(self, task: Task, grader: Grader, verdict: str, score: float | None, reasoning: str) -> None:
         with self._database.write() as connection:
