@@ -13,7 +13,6 @@ from collections.abc import Sequence as Seq
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import IntegrityError
 
 from adaptive_engine.errors import AdaptiveError, Conflict, InternalError, InvalidRequest
 from adaptive_engine.services import judging
@@ -58,12 +57,7 @@ def enqueue(connection: Connection, rows: Seq[Interaction]) -> None:
     for grader in graders.list_enabled(connection):
         chosen = [row.id for row in finished if row.project_id == grader.project_id and _is_sampled(grader, row.id)]
         if chosen:
-            try:
-                # A grader that is deleted in this moment must not cost the interactions.
-                with connection.begin_nested():
-                    judgements.add(connection, grader.id, chosen)
-            except IntegrityError:
-                log.info("a grader was deleted while interactions were queued for it", grader=grader.key)
+            judgements.add(connection, grader.id, chosen)
 
 
 def _is_sampled(grader: Grader, interaction_id: UUID) -> bool:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from adaptive_engine.store.tables import interactions, judgements
 from adaptive_engine.types import JudgementState, now_ms
@@ -59,22 +61,19 @@ class Progress:
 
 
 def add(connection: Connection, grader_id: UUID, interaction_ids: Iterable[UUID]) -> int:
-    """Queue them, except those the grader has; how many there were."""
-    moment = now_ms()
-    added = 0
-    for interaction_id in interaction_ids:
-        known = sa.exists().where(judgements.c.grader_id == grader_id, judgements.c.interaction_id == interaction_id)
-        values: list[sa.ColumnElement[object]] = [
-            sa.literal(grader_id, sa.Uuid),
-            sa.literal(interaction_id, sa.Uuid),
-            sa.literal("pending", sa.Text),
-            sa.literal(0, sa.Integer),
-            sa.literal(moment, sa.BigInteger),
-            sa.literal(moment, sa.BigInteger),
-        ]
-        row = sa.select(*values).where(~known)
-        added += connection.execute(judgements.insert().from_select(_NAMES, row)).rowcount
-    return added
+    """Queue them, except those the grader has; how many there were. None when the grader is deleted in this moment."""
+    try:
+        # What else this transaction writes must not be lost with it.
+        with connection.begin_nested():
+            return sum(_add(connection, grader_id, interaction_id) for interaction_id in interaction_ids)
+    except IntegrityError:
+        return 0
+
+
+def _add(connection: Connection, grader_id: UUID, interaction_id: UUID) -> int:
+    known = sa.exists().where(*_row(grader_id, interaction_id))
+    values = _queued(grader_id, sa.literal(interaction_id, sa.Uuid))
+    return connection.execute(judgements.insert().from_select(_NAMES, sa.select(*values).where(~known))).rowcount
 
 
 def backfill(connection: Connection, grader_id: UUID, project_id: UUID, wanted: Backfill) -> int:
@@ -94,16 +93,8 @@ def backfill(connection: Connection, grader_id: UUID, project_id: UUID, wanted: 
     if wanted.again:
         connection.execute(judgements.delete().where(of_grader, ~_OPEN, judgements.c.interaction_id.in_(chosen)))
     picked = chosen.subquery()
-    moment = now_ms()
     known = sa.exists().where(of_grader, judgements.c.interaction_id == picked.c.id)
-    values: list[sa.ColumnElement[object]] = [
-        sa.literal(grader_id, sa.Uuid),
-        picked.c.id,
-        sa.literal("pending", sa.Text),
-        sa.literal(0, sa.Integer),
-        sa.literal(moment, sa.BigInteger),
-        sa.literal(moment, sa.BigInteger),
-    ]
+    values = _queued(grader_id, picked.c.id)
     return connection.execute(judgements.insert().from_select(_NAMES, sa.select(*values).where(~known))).rowcount
 
 
@@ -175,6 +166,19 @@ def progress(connection: Connection, grader_ids: Sequence[UUID]) -> dict[UUID, P
         )
         for grader_id, of in counts.items()
     }
+
+
+def _queued(grader_id: UUID, interaction_id: sa.ColumnElement[UUID]) -> list[sa.ColumnElement[Any]]:
+    """The values of `_NAMES` in a new row."""
+    moment = now_ms()
+    return [
+        sa.literal(grader_id, sa.Uuid),
+        interaction_id,
+        sa.literal("pending", sa.Text),
+        sa.literal(0, sa.Integer),
+        sa.literal(moment, sa.BigInteger),
+        sa.literal(moment, sa.BigInteger),
+    ]
 
 
 def _problem(connection: Connection, grader_id: UUID) -> str | None:
