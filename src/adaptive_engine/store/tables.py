@@ -189,7 +189,7 @@ api_keys = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("expires_at", sa.BigInteger),
     sa.Column("revoked_at", sa.BigInteger),
-    sa.Column("user_id", sa.Uuid, sa.ForeignKey("users.id", ondelete="CASCADE")),
+    sa.Column("user_id", sa.Uuid, sa.ForeignKey("users.id")),
 )
 
 ab_tests = sa.Table(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -13,16 +12,10 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from adaptive_engine.permissions import ALL
-from adaptive_engine.registry import import_model
-from adaptive_engine.server.app import create_app
-from adaptive_engine.server.assembly import assembled
 from adaptive_engine.server.lifespan import Services
 from adaptive_engine.server.middleware import PUBLIC_PATHS
-from adaptive_engine.services.engines import Engines
-from adaptive_engine.settings import Settings
 from adaptive_engine.store import interactions, projects, roles
 from adaptive_engine.types import AccessRole, Interaction, Project, now_ms, uuid7
-from unit.registry.gguf_builder import tiny_model
 
 COMPLETION = uuid7()
 """In the default project."""
@@ -100,19 +93,9 @@ def named(route: tuple[str, str]) -> str:
     return " ".join(route)
 
 
-@pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    """The parts of a server, with a model of one layer and two projects."""
-    data_dir = tmp_path_factory.mktemp("data")
-    settings = Settings(data_dir=data_dir)
-    model = import_model(tiny_model(data_dir / "tiny.gguf"), settings.models_dir, "tiny")
-    engines = Engines(settings.models_dir, settings.engine)
-    with assembled(settings, model, engines) as (services, _):
-        fill(services)
-        yield services
-
-
-def fill(services: Services) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def _filled(services: Services) -> None:
+    """A completion, a second project, and for each permission a role with all but that and one with only that."""
     with services.database.write() as connection:
         default = projects.get_by_key(connection, PROJECT)
         assert default is not None
@@ -126,18 +109,6 @@ def fill(services: Services) -> None:
             ):
                 roles.create(connection, AccessRole(uuid7(), key, key, frozenset(permitted), now_ms()))
     services.routing.refresh()
-
-
-@pytest.fixture(scope="module")
-def app(services: Services) -> Any:
-    return create_app(services)
-
-
-@pytest.fixture
-async def client(app: Any) -> AsyncIterator[httpx2.AsyncClient]:
-    transport = httpx2.ASGITransport(app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://server/api/v1") as client:
-        yield client
 
 
 def key(services: Services, role: str, project: str | None = None) -> str:

@@ -198,7 +198,7 @@ def _add_reference(table: str, column: str, to: str) -> None:
     """A nullable column with a foreign key. SQLite takes the key with the column only, and cannot name it."""
     name = f"fk_{table}_{column}"
     if op.get_bind().dialect.name == "sqlite":
-        op.execute(f"ALTER TABLE {table} ADD COLUMN {column} CHAR(32) REFERENCES {to} (id) ON DELETE CASCADE")
+        op.execute(f"ALTER TABLE {table} ADD COLUMN {column} CHAR(32) REFERENCES {to} (id)")
         return
     op.add_column(table, sa.Column(column, sa.Uuid()))
-    op.create_foreign_key(name, table, to, [column], ["id"], ondelete="CASCADE")
+    op.create_foreign_key(name, table, to, [column], ["id"])
