@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -50,11 +49,16 @@ def principal_of_user(connection: Connection, user_id: UUID, key_id: str = "") -
     for member in team_members.list_for_user(connection, user_id):
         in_team[member.team.id] = member.role.permissions
         everywhere |= member.role.permissions & (ALL if member.team.key == ADMIN_TEAM else _OF_A_TEAM)
-    in_projects: dict[UUID, frozenset[str]] = defaultdict(frozenset)
-    for share in shares.list_for_user(connection, user_id):
-        own = counting_in_project(in_team[share.team.id])
-        in_projects[share.project_id] |= own if share.is_owner else own & share.role.permissions
-    return Principal(key_id, frozenset(everywhere), dict(in_projects), user_id)
+    shared = shares.list_for_user(connection, user_id)
+    limits = (
+        {} if all(share.is_owner for share in shared) else {r.id: r.permissions for r in roles.list_all(connection)}
+    )
+    in_projects: dict[UUID, frozenset[str]] = {}
+    for project_id, team_id, role_id, is_owner in shared:
+        own = in_team.get(team_id, frozenset())
+        permitted = counting_in_project(own if is_owner else own & limits.get(role_id, frozenset()))
+        in_projects[project_id] = in_projects.get(project_id, frozenset()) | permitted
+    return Principal(key_id, frozenset(everywhere), in_projects, user_id)
 
 
 def permissions_in(principal: Principal, project_id: UUID) -> list[str]:

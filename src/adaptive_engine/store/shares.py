@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -24,6 +24,15 @@ _SELECT = (
     .join(roles, roles.c.id == project_shares.c.role_id)
     .order_by(teams.c.key)
 )
+
+
+class SharedProject(NamedTuple):
+    """A share, by ids."""
+
+    project_id: UUID
+    team_id: UUID
+    role_id: UUID
+    is_owner: bool
 
 
 def add(connection: Connection, shares: Collection[Share]) -> None:
@@ -57,10 +66,13 @@ def list_for_team(connection: Connection, team_id: UUID) -> list[Share]:
     return _load(connection, _SELECT.where(project_shares.c.team_id == team_id))
 
 
-def list_for_user(connection: Connection, user_id: UUID) -> list[Share]:
-    """Those of all teams that the user belongs to."""
+def list_for_user(connection: Connection, user_id: UUID) -> list[SharedProject]:
+    """Those of all teams that the user belongs to. Keys are checked with it, so it has ids only."""
     theirs = sa.select(team_members.c.team_id).where(team_members.c.user_id == user_id)
-    return _load(connection, _SELECT.where(project_shares.c.team_id.in_(theirs)))
+    query = sa.select(
+        project_shares.c.project_id, project_shares.c.team_id, project_shares.c.role_id, project_shares.c.is_owner
+    )
+    return [SharedProject(*row) for row in connection.execute(query.where(project_shares.c.team_id.in_(theirs)))]
 
 
 def _load(connection: Connection, query: sa.Select[Any]) -> list[Share]:
