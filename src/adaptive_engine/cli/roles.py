@@ -11,7 +11,9 @@ from adaptive_engine.cli.keys import operating
 from adaptive_engine.cli.options import DataDir
 from adaptive_engine.cli.table import show_table
 
-app = typer.Typer(help="List and create roles, of which users and keys have one.", rich_markup_mode=None)
+app = typer.Typer(
+    help="List and create roles, of which users and keys have one.", rich_markup_mode=None, no_args_is_help=True
+)
 
 Key = Annotated[str, typer.Argument(help="The role's key.")]
 Permissions = Annotated[list[str], typer.Argument(metavar="PERMISSION...", help="For example interaction:read.")]
@@ -69,5 +71,5 @@ def require_key(text: str) -> None:
 
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", text):
         raise InvalidRequest(
-            f"'{text}' is no key: use letters, digits, '.', '_' and '-'; begin with one of the first two."
+            f"'{text}' is no key: use letters, digits, '.', '_' and '-', and begin with a letter or a digit."
         )

@@ -76,13 +76,13 @@ def counting_in_project(permissions: frozenset[str]) -> frozenset[str]:
     return permissions & OF_PROJECTS
 
 
-def permissions_in_team(connection: Connection, principal: Principal, team: Team) -> frozenset[str]:
-    """What the caller may do in all that is shared with a team, and so may let its members do."""
-    if principal.user_id is None or team.key == ADMIN_TEAM:
+def permissions_in_team(connection: Connection, principal: Principal, team: Team | None) -> frozenset[str]:
+    """What the caller may do in all that a team has, and so may let others do; without a team, on the whole server."""
+    if principal.user_id is None:
         return principal.everywhere
+    counting = {ADMIN_TEAM} if team is None else {ADMIN_TEAM, team.key}
     memberships = team_members.list_for_user(connection, principal.user_id)
-    own = (member.role.permissions for member in memberships if member.team.id == team.id)
-    return principal.everywhere.union(*own)
+    return frozenset[str]().union(*(m.role.permissions for m in memberships if m.team.key in counting))
 
 
 def require(principal: Principal, permission: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from adaptive_engine.errors import InvalidRequest, NotFound, PermissionDenied
 from adaptive_engine.services import access, roles, users
 from adaptive_engine.services.keys import KeyRing
-from adaptive_engine.store import Connection, api_keys
+from adaptive_engine.store import Connection, api_keys, team_members
 from adaptive_engine.types import ApiKey, Principal, Project, User, now_ms
 
 
@@ -98,10 +98,9 @@ def _user(connection: Connection, principal: Principal, id_or_email: str) -> Use
         return own.user
     access.require(principal, "admin:manage_users")
     user = users.find(connection, id_or_email)
-    permitted = access.principal_of_user(connection, user.id)
-    access.require_held(principal.everywhere, permitted.everywhere, "user")
-    for project_id, permissions in permitted.in_projects.items():
-        access.require_held(access.permissions_in(principal, project_id), permissions, "user")
+    for member in team_members.list_for_user(connection, user.id):
+        held = access.permissions_in_team(connection, principal, member.team)
+        access.require_held(held, access.counting_in_team(member.role.permissions, member.team), "user")
     return user
 
 
@@ -111,7 +110,7 @@ def _role(connection: Connection, principal: Principal, wanted: NewKey) -> str:
     if project is None:
         access.require(principal, "admin:manage_users")
         role = roles.find(connection, wanted.role)
-        access.require_held(principal.everywhere, role.permissions, "role")
+        access.require_held(access.permissions_in_team(connection, principal, None), role.permissions, "role")
         return role.key
     if not principal.may("project:share", project.id):
         raise access.denied("project:share", project.key)

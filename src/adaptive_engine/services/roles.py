@@ -58,7 +58,8 @@ def update(connection: Connection, principal: Principal, id_or_key: str, permiss
     role = _changeable(connection, principal, id_or_key)
     _require_known(permissions)
     # It counts in every team at once, so what the caller has in one of them is not enough.
-    access.require_held(principal.everywhere, set(permissions) - role.permissions, "permissions")
+    held = access.permissions_in_team(connection, principal, None)
+    access.require_held(held, set(permissions) - role.permissions, "permissions")
     access.require_not_above(principal, role.permissions - set(permissions), "permissions")
     roles.set_permissions(connection, role.id, permissions)
     return replace(role, permissions=frozenset(permissions))
@@ -93,8 +94,8 @@ def _held(connection: Connection, principal: Principal) -> frozenset[str]:
     """What the caller may do somewhere: a role alone gives nothing to anybody yet."""
     if principal.user_id is None:
         return principal.everywhere
-    own = (member.role.permissions for member in team_members.list_for_user(connection, principal.user_id))
-    return principal.everywhere.union(*own)
+    memberships = team_members.list_for_user(connection, principal.user_id)
+    return frozenset[str]().union(*(access.counting_in_team(m.role.permissions, m.team) for m in memberships))
 
 
 def _require_known(permissions: Collection[str]) -> None:

@@ -97,6 +97,19 @@ def test_who_manages_users_takes_nobodys_place(installation: Installation) -> No
         made(installation, platform, role="read-only")
 
 
+def test_what_counts_in_a_team_is_not_given_for_the_whole_server(installation: Installation) -> None:
+    installation.team("research")
+    places = ("admin", "platform_admin"), ("research", "power_user")
+    platform = installation.principal(user=installation.user("platform", *places))
+    installation.role("founder", "project:create")
+    assert platform.may("project:create")
+    made(installation, platform, user=installation.user("ada", ("research", "founder")))
+    with pytest.raises(PermissionDenied, match="lacks project:create"):
+        made(installation, platform, user=installation.user("eve", ("default", "founder")))
+    with pytest.raises(PermissionDenied, match="lacks project:create"):
+        made(installation, platform, role="founder")
+
+
 def test_a_key_makes_none_that_outlives_it(installation: Installation, project: Project) -> None:
     limit = now_ms() + SOON
     lent = installation.principal(role="power_user", project=project, expires_at=limit)
