@@ -33,6 +33,14 @@ def uuid7() -> UUID:
     return UUID(bytes=bytes(value))
 
 
+def uuid_or_none(text: str) -> UUID | None:
+    """For what is named by id or by key."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
 def now_ms() -> int:
     """Milliseconds since the Unix epoch, the unit of every stored time."""
     return time.time_ns() // 1_000_000
@@ -44,7 +52,7 @@ class Principal:
 
     key_id: str
     everywhere: frozenset[str] = frozenset()
-    """Permissions for the server, and in each of its projects."""
+    """Permissions for the server, and in each of its projects; `project:create` also when it counts in a team only."""
     in_projects: Mapping[UUID, frozenset[str]] = field(default_factory=dict)
     """Further permissions, by project."""
     user_id: UUID | None = None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from uuid import UUID
 
 from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
 from adaptive_engine.permissions import ALL, ROLES
 from adaptive_engine.services import access
 from adaptive_engine.store import Connection, api_keys, roles, team_members
-from adaptive_engine.types import AccessRole, Principal, now_ms, uuid7
+from adaptive_engine.types import AccessRole, Principal, now_ms, uuid7, uuid_or_none
 
 _SPELLINGS = {"platform-admin": "platform_admin"}
 
@@ -29,7 +28,7 @@ def ensure_built_in(connection: Connection) -> None:
 def find(connection: Connection, id_or_key: str, param: str = "role") -> AccessRole:
     """Raises NotFound."""
     found = roles.get_by_key(connection, _SPELLINGS.get(id_or_key, id_or_key))
-    if found is None and (role_id := _uuid_or_none(id_or_key)):
+    if found is None and (role_id := uuid_or_none(id_or_key)):
         found = roles.get(connection, role_id)
     if found is None:
         known = ", ".join(role.key for role in roles.list_all(connection))
@@ -104,10 +103,3 @@ def _require_known(permissions: Collection[str]) -> None:
         raise InvalidRequest(
             f"permissions: there is no '{unknown[0]}'. GET /api/v1/permissions lists them.", param="permissions"
         )
-
-
-def _uuid_or_none(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

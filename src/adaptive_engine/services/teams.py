@@ -10,7 +10,7 @@ from adaptive_engine.services import access
 from adaptive_engine.services.models import ensure_default_project
 from adaptive_engine.services.roles import ensure_built_in
 from adaptive_engine.store import Connection, projects, roles, shares, team_members, teams
-from adaptive_engine.types import Principal, Share, Team, now_ms, uuid7
+from adaptive_engine.types import Principal, Share, Team, now_ms, uuid7, uuid_or_none
 
 DEFAULT_TEAM = "default"
 _OF_EVERY_INSTALLATION = {access.ADMIN_TEAM: "Administrators", DEFAULT_TEAM: "Default"}
@@ -39,11 +39,8 @@ def give(connection: Connection, project_id: UUID, team: Team) -> None:
 def find(connection: Connection, id_or_key: str, param: str = "team") -> Team:
     """Raises NotFound."""
     found = teams.get_by_key(connection, id_or_key)
-    if found is None:
-        try:
-            found = teams.get(connection, UUID(id_or_key))
-        except ValueError:
-            found = None
+    if found is None and (team_id := uuid_or_none(id_or_key)):
+        found = teams.get(connection, team_id)
     if found is None:
         raise NotFound(f"Team '{id_or_key}' does not exist.", code="team_not_found", param=param)
     return found

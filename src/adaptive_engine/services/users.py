@@ -10,7 +10,7 @@ from uuid import UUID
 from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
 from adaptive_engine.services import access, roles, teams
 from adaptive_engine.store import Connection, api_keys, team_members, users
-from adaptive_engine.types import Membership, Principal, Team, User, UserType, now_ms, uuid7
+from adaptive_engine.types import Membership, Principal, Team, User, UserType, now_ms, uuid7, uuid_or_none
 
 _ACCOUNT_NAME = re.compile(r"[a-z0-9_-]{1,64}")
 _ACCOUNT_DOMAIN = "system.adaptive.local"
@@ -35,11 +35,8 @@ class NewUser:
 def find(connection: Connection, id_or_email: str, param: str = "user") -> User:
     """Raises NotFound."""
     found = users.get_by_email(connection, id_or_email.lower())
-    if found is None:
-        try:
-            found = users.get(connection, UUID(id_or_email))
-        except ValueError:
-            found = None
+    if found is None and (user_id := uuid_or_none(id_or_email)):
+        found = users.get(connection, user_id)
     if found is None:
         raise NotFound(f"User '{id_or_email}' does not exist.", code="user_not_found", param=param)
     return found

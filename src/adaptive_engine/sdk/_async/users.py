@@ -19,7 +19,7 @@ AllUsers: TypeAlias = list[User]
 
 
 class AsyncUsers:
-    """Who may use the server. A user is named by e-mail address or id, a team and a role by key or id.
+    """Who may use the server. A user is found by e-mail address or id, a team and a role by key or id.
 
     await client.users.create("ada@example.com", "Ada", [("research", "power_user")])
     bot = await client.users.create_service_account("ci-bot", [("research", "inference")])
@@ -37,10 +37,10 @@ class AsyncUsers:
         """All users. Needs 'admin:manage_users', as all that follow do unless they say otherwise."""
         return decode(UserList, await self._client._send(Call("GET", "/users"))).data
 
-    async def get(self, user: str) -> User | None:
+    async def get(self, email: str) -> User | None:
         """The user, or None when there is none."""
         try:
-            response = await self._client._send(Call("GET", _path(user)))
+            response = await self._client._send(Call("GET", _path(email)))
         except NotFoundError as error:
             if error.code != "user_not_found":
                 raise
@@ -66,18 +66,18 @@ class AsyncUsers:
         """Make a user for an application, with its key in `api_key`. The key cannot be shown again."""
         return await self._create({"email": email, "name": name, "user_type": "SYSTEM"}, teams_with_role, True)
 
-    async def delete(self, user: str) -> User:
+    async def delete(self, email: str) -> User:
         """Delete a user; their keys end at once. Raises ConflictError for the last admin."""
-        return decode(User, await self._client._send(Call("DELETE", _path(user))))
+        return decode(User, await self._client._send(Call("DELETE", _path(email))))
 
-    async def add_to_team(self, user: str, team: str, role: str) -> User:
+    async def add_to_team(self, email: str, team: str, role: str) -> User:
         """Put a user into a team, or change their role there. Needs 'admin:manage_teams'."""
-        call = Call("PUT", _path(user, team), content=encode({"role": role}))
+        call = Call("PUT", _path(email, team), content=encode({"role": role}))
         return decode(User, await self._client._send(call))
 
-    async def remove_from_team(self, user: str, team: str) -> User:
+    async def remove_from_team(self, email: str, team: str) -> User:
         """Take a user out of a team. Needs 'admin:manage_teams'."""
-        return decode(User, await self._client._send(Call("DELETE", _path(user, team))))
+        return decode(User, await self._client._send(Call("DELETE", _path(email, team))))
 
     async def _create(
         self, fields: dict[str, Any], teams_with_role: Sequence[tuple[str, str]], generate_api_key: bool

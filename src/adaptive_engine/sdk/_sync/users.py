@@ -20,7 +20,7 @@ AllUsers: TypeAlias = list[User]
 
 
 class Users:
-    """Who may use the server. A user is named by e-mail address or id, a team and a role by key or id.
+    """Who may use the server. A user is found by e-mail address or id, a team and a role by key or id.
 
     client.users.create("ada@example.com", "Ada", [("research", "power_user")])
     bot = client.users.create_service_account("ci-bot", [("research", "inference")])
@@ -38,10 +38,10 @@ class Users:
         """All users. Needs 'admin:manage_users', as all that follow do unless they say otherwise."""
         return decode(UserList, self._client._send(Call("GET", "/users"))).data
 
-    def get(self, user: str) -> User | None:
+    def get(self, email: str) -> User | None:
         """The user, or None when there is none."""
         try:
-            response = self._client._send(Call("GET", _path(user)))
+            response = self._client._send(Call("GET", _path(email)))
         except NotFoundError as error:
             if error.code != "user_not_found":
                 raise
@@ -67,18 +67,18 @@ class Users:
         """Make a user for an application, with its key in `api_key`. The key cannot be shown again."""
         return self._create({"email": email, "name": name, "user_type": "SYSTEM"}, teams_with_role, True)
 
-    def delete(self, user: str) -> User:
+    def delete(self, email: str) -> User:
         """Delete a user; their keys end at once. Raises ConflictError for the last admin."""
-        return decode(User, self._client._send(Call("DELETE", _path(user))))
+        return decode(User, self._client._send(Call("DELETE", _path(email))))
 
-    def add_to_team(self, user: str, team: str, role: str) -> User:
+    def add_to_team(self, email: str, team: str, role: str) -> User:
         """Put a user into a team, or change their role there. Needs 'admin:manage_teams'."""
-        call = Call("PUT", _path(user, team), content=encode({"role": role}))
+        call = Call("PUT", _path(email, team), content=encode({"role": role}))
         return decode(User, self._client._send(call))
 
-    def remove_from_team(self, user: str, team: str) -> User:
+    def remove_from_team(self, email: str, team: str) -> User:
         """Take a user out of a team. Needs 'admin:manage_teams'."""
-        return decode(User, self._client._send(Call("DELETE", _path(user, team))))
+        return decode(User, self._client._send(Call("DELETE", _path(email, team))))
 
     def _create(
         self, fields: dict[str, Any], teams_with_role: Sequence[tuple[str, str]], generate_api_key: bool
