@@ -1,6 +1,7 @@
 """What may be done, and the roles that come with every installation. Imports nothing of ours.
 
-A permission is `noun:verb`. Those of the group `admin` count for the whole server, all others in a project.
+A permission is `noun:verb`. Those of the group `admin` count for the whole server, `project:create` for
+a team, all others in a project.
 """
 
 from __future__ import annotations

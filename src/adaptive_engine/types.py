@@ -22,6 +22,8 @@ ModelState = Literal["ONLINE", "PENDING", "OFFLINE", "ERROR"]
 """Whether a model answers: it does, it is being loaded, nobody wants it to, or it cannot."""
 JudgementState = Literal["pending", "running", "done", "failed"]
 ScoringType = Literal["HIGHER_IS_BETTER", "LOWER_IS_BETTER"]
+UserType = Literal["HUMAN", "SYSTEM"]
+"""A person, or a service account."""
 
 
 def uuid7() -> UUID:
@@ -30,6 +32,14 @@ def uuid7() -> UUID:
     value[6] = 0x70 | (value[6] & 0x0F)
     value[8] = 0x80 | (value[8] & 0x3F)
     return UUID(bytes=bytes(value))
+
+
+def uuid_or_none(text: str) -> UUID | None:
+    """For what is named by id or by key."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def now_ms() -> int:
@@ -43,7 +53,7 @@ class Principal:
 
     key_id: str
     everywhere: frozenset[str] = frozenset()
-    """Permissions for the server, and in each of its projects."""
+    """Permissions for the server, and in each of its projects; `project:create` also when it counts in a team only."""
     in_projects: Mapping[UUID, frozenset[str]] = field(default_factory=dict)
     """Further permissions, by project."""
     user_id: UUID | None = None
@@ -120,17 +130,74 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
+class Team:
+    """Users who share projects."""
+
+    id: UUID
+    key: str
+    name: str
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRole:
+    """A named set of permissions. (`Role` is who speaks in a chat.)"""
+
+    id: UUID
+    key: str
+    name: str
+    permissions: frozenset[str]
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person or a service account. Who was deleted stays known to what they left behind."""
+
+    id: UUID
+    email: str
+    name: str
+    user_type: UserType
+    created_at: int
+    deleted_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A user's place in a team."""
+
+    user_id: UUID
+    team: Team
+    role: AccessRole
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What the members of a team may do in a project: what their own role and this one both permit.
+
+    In a team that owns the project their own role alone counts.
+    """
+
+    project_id: UUID
+    team: Team
+    role: AccessRole
+    is_owner: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ApiKey:
     """A stored key. The secret itself is never stored, only its keyed hash."""
 
     id: str
     name: str
     role: str
+    """Empty for a user's key: it may do what the user may."""
     project_id: UUID | None
     digest: bytes
     created_at: int
     expires_at: int | None = None
     revoked_at: int | None = None
+    user_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from adaptive_engine.cli.app import COMMANDS
 from adaptive_engine.grammar.schema.limits import SchemaLimits
+from adaptive_engine.permissions import PERMISSIONS, ROLES
 from adaptive_engine.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +45,19 @@ def test_the_limits_of_schemas_are_documented() -> None:
     text = (ROOT / "docs/structured_output.md").read_text()
     table = {name: int(value) for name, value in re.findall(r"^\| `(\w+)` \| (\d+) \|", text, re.MULTILINE)}
     assert table == dataclasses.asdict(SchemaLimits())
+
+
+def test_the_table_of_roles_is_true() -> None:
+    text = (ROOT / "docs/access.md").read_text()
+    head, *rows = re.findall(r"^\| (.*) \|$", text[text.index("## Roles") : text.index("## Rules")], re.MULTILINE)
+    names = [cell.strip(" `") for cell in head.split("|")[1:]]
+    table: dict[str, set[str]] = {name: set() for name in names}
+    for row in rows:
+        permission, *marks = (cell.strip(" `") for cell in row.split("|"))
+        for name, mark in zip(names, marks, strict=True):
+            table[name] |= {permission} if mark == "x" else set()
+    assert table == ROLES
+    assert [row.split("`")[1] for row in rows] == list(PERMISSIONS)
 
 
 def test_every_command_is_in_the_readme() -> None:
@@ -86,6 +100,7 @@ BELOW = {
         "registry",
         "wire",
         "errors",
+        "permissions",
         "types",
         "settings",
         "telemetry",

@@ -18,6 +18,9 @@ COMMANDS = {
     "schema": Command("adaptive_engine.cli.schema:app", "Check JSON schemas for structured output."),
     "graders": Command("adaptive_engine.cli.graders:app", "Let judge models score interactions."),
     "keys": Command("adaptive_engine.cli.keys:app", "Create, list and revoke API keys."),
+    "users": Command("adaptive_engine.cli.users:app", "Create users and put them into teams."),
+    "teams": Command("adaptive_engine.cli.teams:app", "Create, list and delete teams."),
+    "roles": Command("adaptive_engine.cli.roles:app", "Create, list and delete roles."),
     "doctor": Command("adaptive_engine.cli.doctor:doctor", "Check whether a server can work here."),
 }
 

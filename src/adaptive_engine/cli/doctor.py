@@ -118,7 +118,8 @@ def _data_dir(data_dir: Path) -> Finding:
 
 def _database(data_dir: Path) -> Iterator[Finding]:
     from adaptive_engine.errors import AdaptiveError
-    from adaptive_engine.store import Database, api_keys
+    from adaptive_engine.services import access
+    from adaptive_engine.store import Database
 
     path = database_file(data_dir)
     if not path.exists():
@@ -129,14 +130,14 @@ def _database(data_dir: Path) -> Iterator[Finding]:
         try:
             database.probe()
             with database.read() as connection:
-                keys = [key for key in api_keys.list_all(connection) if key.revoked_at is None]
+                has_admin = access.has_admin(connection)
         finally:
             database.close()
     except AdaptiveError as exc:
         yield Finding("problem", "Database", exc.message, "Check the disk and the file's owner, then try again.")
         return
     yield Finding("ok", "Database", f"{path}, {path.stat().st_size / 1e6:.1f} MB")
-    if not any(key.role == "admin" for key in keys):
+    if not has_admin:
         yield Finding("warning", "Keys", "there is no admin key", "Make one: adaptive keys create NAME --admin")
 
 

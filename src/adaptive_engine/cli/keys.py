@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adaptive_engine.cli.options import DataDir, create_data_dir, database_file, resolve_data_dir
+from adaptive_engine.cli.table import show_table
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from adaptive_engine.services.keys import KeyRing
-    from adaptive_engine.store import Database
-    from adaptive_engine.types import ApiKey
+    from adaptive_engine.store import Connection, Database
+    from adaptive_engine.types import ApiKey, Project
 
 app = typer.Typer(help="Create, list and revoke API keys.", rich_markup_mode=None, no_args_is_help=True)
 
@@ -24,12 +25,15 @@ app = typer.Typer(help="Create, list and revoke API keys.", rich_markup_mode=Non
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="What the key is for, e.g. the application that uses it.")],
-    admin: Annotated[
-        bool,
-        typer.Option("--admin", help="It may also deploy and terminate models over HTTP."),
-    ] = False,
+    admin: Annotated[bool, typer.Option("--admin", help="It may do everything: the same as --role admin.")] = False,
+    role: Annotated[
+        str | None, typer.Option("--role", help="What it may do, see `adaptive roles list`. Default: inference")
+    ] = None,
     project: Annotated[
         str | None, typer.Option("--project", help="The only project the key may use. Default: all of them.")
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", metavar="EMAIL", help="Whose key it is; earlier ones end at once.")
     ] = None,
     days: Annotated[int | None, typer.Option("--days", min=1, help="Days until it expires. Default: never.")] = None,
     data_dir: DataDir = None,
@@ -39,14 +43,26 @@ def create(
     \b
     Examples:
       adaptive keys create web-shop --project default
+      adaptive keys create reports --role read-only --project default
       adaptive keys create my-laptop --admin --days 90
+      adaptive keys create laptop --user ada@example.com
     """
+    from adaptive_engine.errors import InvalidRequest
+    from adaptive_engine.services import access, api_keys
     from adaptive_engine.types import now_ms
 
-    with _ring(data_dir) as (database, ring):
-        project_id = _project_id(database, project) if project else None
-        expires_at = now_ms() + days * 86_400_000 if days else None
-        key, text = ring.create(name, "admin" if admin else "inference", project_id, expires_at)
+    if (admin and role) or (user and (admin or role)):
+        raise InvalidRequest("Give one of --admin, --role and --user.")
+    wanted_role = None if user else role or ("admin" if admin else "inference")
+    with operating(data_dir) as (connection, ring):
+        wanted = api_keys.NewKey(
+            name=name,
+            role=wanted_role,
+            project=_project(connection, project) if project else None,
+            user=user,
+            expires_at=now_ms() + days * 86_400_000 if days else None,
+        )
+        key, text = api_keys.create(connection, ring, access.OPERATOR, wanted)
     typer.echo(f"Key '{key.name}' ({key.id}). It is shown this once:", err=True)
     typer.echo(text)
 
@@ -61,14 +77,15 @@ def list_(data_dir: DataDir = None) -> None:
     """
     with _ring(data_dir) as (database, ring):
         keys = ring.list()
-        names = _project_keys(database)
-    rows = [("ID", "NAME", "ROLE", "PROJECT", "CREATED", "STATE")]
+        names, emails = _names(database)
+    rows = []
     for key in keys:
-        project = names.get(key.project_id, "?") if key.project_id else "all"
-        rows.append((key.id, key.name, key.role, project, _day(key.created_at), _state(key)))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        project = "all" if key.project_id is None else names.get(key.project_id, "?")
+        if key.user_id is not None:
+            project = "theirs"
+        user = "" if key.user_id is None else emails.get(key.user_id, "deleted")
+        rows.append((key.id, key.name, key.role, user, project, _day(key.created_at), _state(key)))
+    show_table(("ID", "NAME", "ROLE", "USER", "PROJECTS", "CREATED", "STATE"), rows)
 
 
 @app.command()
@@ -101,23 +118,34 @@ def _ring(data_dir: DataDir) -> Iterator[tuple[Database, KeyRing]]:
         database.close()
 
 
-def _project_id(database: Database, key: str) -> UUID:
+@contextmanager
+def operating(data_dir: DataDir) -> Iterator[tuple[Connection, KeyRing]]:
+    """A transaction on the store, in which there is all that every installation has."""
+    from adaptive_engine.services import teams
+
+    with _ring(data_dir) as (_, ring), ring.changing() as connection:
+        teams.ensure_first_ones(connection)
+        yield connection, ring
+
+
+def _project(connection: Connection, key: str) -> Project:
     from adaptive_engine.errors import NotFound
     from adaptive_engine.store import projects
 
-    with database.read() as connection:
-        project = projects.get_by_key(connection, key)
-        known = ", ".join(p.key for p in projects.list_all(connection)) or "none yet; `adaptive serve` makes 'default'"
+    project = projects.get_by_key(connection, key)
     if project is None:
+        known = ", ".join(p.key for p in projects.list_all(connection))
         raise NotFound(f"There is no project '{key}'. Projects: {known}.")
-    return project.id
+    return project
 
 
-def _project_keys(database: Database) -> dict[UUID, str]:
-    from adaptive_engine.store import projects
+def _names(database: Database) -> tuple[dict[UUID, str], dict[UUID, str]]:
+    """Keys of projects and e-mail addresses of users, by id."""
+    from adaptive_engine.store import projects, users
 
     with database.read() as connection:
-        return {project.id: project.key for project in projects.list_all(connection)}
+        keys = {project.id: project.key for project in projects.list_all(connection)}
+        return keys, {user.id: user.email for user in users.list_all(connection)}
 
 
 def _day(epoch_ms: int) -> str:

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from adaptive_engine import __version__
 from adaptive_engine.server import errors, health
-from adaptive_engine.server.api import feedback, graders, interactions, structured
+from adaptive_engine.server.api import feedback, graders, interactions, keys, roles, shares, structured, teams, users
 from adaptive_engine.server.api import models as admin_models
 from adaptive_engine.server.context import Services
 from adaptive_engine.server.middleware import Authentication, BodyLimit, PathSpelling, RequestContext
@@ -41,6 +41,11 @@ def create_app(services: Services) -> ASGIApp:
         (feedback.router, "feedback"),
         (graders.router, "graders"),
         (structured.router, "structured output"),
+        (users.router, "users"),
+        (teams.router, "teams"),
+        (roles.router, "roles"),
+        (shares.router, "projects"),
+        (keys.router, "keys"),
     ):
         app.include_router(router, prefix=API_PREFIX, tags=[tag], dependencies=[Security(_BEARER)])
     settings = services.settings.server

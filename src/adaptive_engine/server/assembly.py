@@ -11,7 +11,7 @@ from adaptive_engine.errors import InvalidRequest
 from adaptive_engine.grammar.schemas import Schemas
 from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.server.lifespan import Services
-from adaptive_engine.services import models
+from adaptive_engine.services import access, models, teams
 from adaptive_engine.services.completions import Completions
 from adaptive_engine.services.engines import Engines
 from adaptive_engine.services.grading import GraderQueue, Grading
@@ -34,7 +34,7 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
     try:
         _heal_and_fill(database, default, engines)
         keys = KeyRing(database, load_pepper(settings.data_dir))
-        new_key = _admin_key(keys, settings)
+        new_key = _admin_key(database, keys, settings)
         routing = Routing(database)
         grader_queue = GraderQueue()
         recorder = Recorder(database, grader_queue)
@@ -63,12 +63,12 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
 
 
 def _heal_and_fill(database: Database, default: ModelDirectory, engines: Engines) -> None:
-    """Close what a crash left open; see to the default project and its model."""
+    """Close what a crash left open; see to what every installation has, and to the default model."""
     with database.write() as connection:
         aborted = interactions.abort_pending(connection)
-        project = models.ensure_default_project(connection)
+        teams.ensure_first_ones(connection)
         model = models.register(connection, default)
-        models.attach(connection, project.key, model.key)
+        models.attach(connection, models.DEFAULT_PROJECT, model.key)
         deployed = deployments.list_all(connection)
     if aborted:
         log.warning("interactions were running when the server last stopped; marked aborted", count=aborted)
@@ -80,8 +80,8 @@ def _heal_and_fill(database: Database, default: ModelDirectory, engines: Engines
         engines.load(wanted[key])
 
 
-def _admin_key(keys: KeyRing, settings: Settings) -> str | None:
-    """Let the operator's key work, or make one when there is no admin key at all."""
+def _admin_key(database: Database, keys: KeyRing, settings: Settings) -> str | None:
+    """Let the operator's key work, or make one when nobody has a key that may do everything."""
     if settings.admin_api_key is not None:
         try:
             key = keys.import_plaintext(ENVIRONMENT_KEY, settings.admin_api_key.get_secret_value(), "admin")
@@ -90,7 +90,8 @@ def _admin_key(keys: KeyRing, settings: Settings) -> str | None:
         if key.revoked_at is not None:
             raise InvalidRequest(f"{ENVIRONMENT_KEY}: this key was revoked. Choose another, or unset the variable.")
         return None
-    if any(key.role == "admin" and key.revoked_at is None for key in keys.list()):
-        return None
-    _, text = keys.create("first admin key", "admin")
+    with database.read() as connection:
+        if access.has_admin(connection):
+            return None
+    _, text = keys.create("first admin key", access.ADMIN_ROLE)
     return text

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from adaptive_engine.errors import PermissionDenied
 from adaptive_engine.server.lifespan import Services as Services
+from adaptive_engine.services.access import require
 from adaptive_engine.types import Principal
 
 
@@ -26,10 +26,7 @@ async def principal(request: Request) -> Principal:
 async def admin(request: Request) -> Principal:
     """Raises PermissionDenied unless the key may change the server's models."""
     found = await principal(request)
-    if not found.may("admin:manage_models"):
-        raise PermissionDenied(
-            "This needs an admin key that is not limited to a project. Make one: adaptive keys create NAME --admin"
-        )
+    require(found, "admin:manage_models")
     return found
 
 

@@ -69,6 +69,8 @@ class Prepared:
     messages: list[dict[str, Any]]
     labels: dict[str, str]
     user: str | None
+    created_by: UUID | None
+    """The user whose key sent it."""
     format: AnswerFormat
     response_format: dict[str, Any] | None
     """As the client sent it, for the record."""
@@ -215,7 +217,7 @@ class Completions:
         limit = None if request.max_ttft_ms is None else FirstTokenLimit(request.max_ttft_ms, time.perf_counter())
         deployment = self._routing.deployment(principal, request.model)
         engine = self._engines.get(deployment)
-        prepared = await self._prepare(request, deployment, engine)
+        prepared = await self._prepare(request, deployment, engine, principal.user_id)
         choices = self._admit(prepared, engine, request_id, limit, background=background)
         completion = Completion(prepared, choices, self._structured, self._recorder, request_id)
         if prepared.store:
@@ -227,7 +229,9 @@ class Completions:
                 raise
         return completion
 
-    async def _prepare(self, request: ChatRequest, deployment: Deployment, engine: Engine) -> Prepared:
+    async def _prepare(
+        self, request: ChatRequest, deployment: Deployment, engine: Engine, created_by: UUID | None
+    ) -> Prepared:
         _refuse_images(request, deployment)
         turns = [ChatMessage(message.role, message.text(), message.name) for message in request.messages]
         salt = deployment.project.id.bytes
@@ -257,6 +261,7 @@ class Completions:
             messages=[message.model_dump(mode="json", exclude_none=True) for message in request.messages],
             labels={**(request.metadata or {}), **(request.labels or {})},
             user=request.user,
+            created_by=created_by,
             format=wanted,
             response_format=_response_format(request),
             warnings=tuple(warnings),
@@ -309,6 +314,7 @@ def _pending_row(prepared: Prepared, params: SamplingParams, index: int, request
         usage=Usage(prompt_tokens=len(prepared.prompt)),
         warnings=[notice.as_dict() for notice in prepared.warnings],
         prompt_hash=digest,
+        created_by=prepared.created_by,
     )
 
 

@@ -18,19 +18,20 @@ import threading
 import time
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
 from adaptive_engine.errors import AuthenticationFailed, InvalidRequest, NotFound, StorageUnavailable
-from adaptive_engine.permissions import ROLES
-from adaptive_engine.store import Database, api_keys
+from adaptive_engine.services import access
+from adaptive_engine.store import Connection, Database, api_keys
 from adaptive_engine.types import ApiKey, Principal, now_ms
 
 PEPPER_BYTES = 32
 CACHE_SECONDS = 5.0
-"""The longest that a key works on after another process has revoked it."""
+"""The longest that a key works on as it did after another process has revoked it or changed what it permits."""
 CACHE_KEYS = 10_000
 
 _OURS = re.compile(r"(ad_([a-z2-7]{12})_[0-9a-f]{64})_([0-9a-f]{8})")
@@ -94,7 +95,7 @@ class KeyRing:
         self._clock = clock
         self._lock = threading.Lock()
         self._cache: OrderedDict[bytes, _Cached] = OrderedDict()
-        # Counts revocations, so that a check that began before one does not fill the cache after it.
+        # Counts changes, so that a check that began before one does not fill the cache after it.
         self._generation = 0
 
     def create(
@@ -104,13 +105,31 @@ class KeyRing:
 
         Raises Conflict when there is no such project.
         """
-        key_id = _base32(secrets.token_bytes(8))[:12]
-        body = f"ad_{key_id}_{secrets.token_hex(32)}"
-        text = f"{body}_{_crc(body)}"
-        key = ApiKey(key_id, name, role, project_id, self._digest(text), now_ms(), expires_at)
+        key, text = self.make(name, role, project_id, expires_at)
         with self._database.write() as connection:
             api_keys.create(connection, key)
         return key, text
+
+    def make(
+        self,
+        name: str,
+        role: str,
+        project_id: UUID | None = None,
+        expires_at: int | None = None,
+        user_id: UUID | None = None,
+    ) -> tuple[ApiKey, str]:
+        """A key that works once it is stored, and its text."""
+        key_id = _base32(secrets.token_bytes(8))[:12]
+        body = f"ad_{key_id}_{secrets.token_hex(32)}"
+        text = f"{body}_{_crc(body)}"
+        return ApiKey(key_id, name, role, project_id, self._digest(text), now_ms(), expires_at, user_id=user_id), text
+
+    @contextmanager
+    def changing(self) -> Iterator[Connection]:
+        """A write transaction for what changes who may do what: this process acts on it from its commit on."""
+        with self._database.write() as connection:
+            yield connection
+        self._forget_all()
 
     def import_plaintext(self, name: str, key_text: str, role: str) -> ApiKey:
         """Let a key work that the operator chose, such as one from an environment variable.
@@ -123,13 +142,12 @@ class KeyRing:
         if _mistyped(key_text):
             raise InvalidRequest("This API key was not copied correctly: its checksum is wrong.")
         wanted = ApiKey(self._imported_id(key_text), name, role, None, self._digest(key_text), now_ms())
-        with self._database.write() as connection:
+        with self.changing() as connection:
             earlier = [key.id for key in api_keys.list_all(connection) if _is_replaced_by(key, wanted)]
             api_keys.delete(connection, earlier)
             stored = api_keys.get(connection, wanted.id)
             if stored is None:
                 api_keys.create(connection, wanted)
-        self._forget_all()
         return stored or wanted
 
     def cached(self, presented: str) -> Principal | None:
@@ -158,10 +176,9 @@ class KeyRing:
 
     def revoke(self, key_id: str) -> None:
         """From now on the key is refused, here at once and in other processes within CACHE_SECONDS. Raises NotFound."""
-        with self._database.write() as connection:
+        with self.changing() as connection:
             if not api_keys.revoke(connection, key_id, now_ms()):
                 raise NotFound(f"no API key '{key_id}'")
-        self._forget_all()
 
     def list(self) -> list[ApiKey]:
         """Oldest first, revoked ones included."""
@@ -174,12 +191,13 @@ class KeyRing:
             ids.insert(0, match[2])
         try:
             with self._database.read() as connection:
-                found = [key for key_id in ids if (key := api_keys.get(connection, key_id))]
+                for key in [key for key_id in ids if (key := api_keys.get(connection, key_id))]:
+                    if hmac.compare_digest(key.digest, digest) and key.revoked_at is None:
+                        principal = access.principal_of_key(connection, key)
+                        if principal is not None:
+                            return _Cached(principal, key.expires_at, self._clock() + CACHE_SECONDS)
         except StorageUnavailable as error:
             raise StorageUnavailable("API keys cannot be checked now; try again.", code="auth_unavailable") from error
-        for key in found:
-            if hmac.compare_digest(key.digest, digest) and key.revoked_at is None:
-                return _Cached(_principal(key), key.expires_at, self._clock() + CACHE_SECONDS)
         raise _refused()
 
     def _recall(self, digest: bytes) -> _Cached | None:
@@ -207,13 +225,6 @@ class KeyRing:
     def _imported_id(self, text: str) -> str:
         """Where an imported key is found: a second, shorter hash, that says nothing about the first."""
         return _IMPORTED + _base32(hmac.digest(self._pepper, b"id:" + text.encode("ascii"), hashlib.sha256))[:16]
-
-
-def _principal(key: ApiKey) -> Principal:
-    permissions = ROLES.get(key.role, frozenset())
-    if key.project_id is None:
-        return Principal(key.id, permissions)
-    return Principal(key.id, in_projects={key.project_id: permissions})
 
 
 def _is_replaced_by(key: ApiKey, wanted: ApiKey) -> bool:

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterable
 from uuid import UUID
 
-from adaptive_engine.errors import NotFound, PermissionDenied
-from adaptive_engine.permissions import PERMISSIONS
+from adaptive_engine.errors import NotFound
+from adaptive_engine.services import access
 from adaptive_engine.store import deployments, projects
 from adaptive_engine.store.database import Database
 from adaptive_engine.types import Deployment, Principal, Project
@@ -57,17 +57,20 @@ class Routing:
                 param=param,
             )
         if not principal.may(needs, project.id):
-            raise PermissionDenied(f"This key may not {PERMISSIONS[needs]} here: it lacks '{needs}'.", param=param)
+            raise access.denied(needs, project.key, param)
         return project
 
     def projects(self, principal: Principal, *, needs: str = "project:read") -> list[Project]:
         """Those in which the caller has the permission."""
         return [project for project in self._current().projects.values() if principal.may(needs, project.id)]
 
-    def deployment(self, principal: Principal, model: str) -> Deployment:
-        """`model` as a request spells it: `project/model`, `project/` or `project`. Raises NotFound."""
+    def deployment(self, principal: Principal, model: str, *, needs: str = "completion:create") -> Deployment:
+        """`model` as a request spells it: `project/model`, `project/` or `project`.
+
+        Raises NotFound, or PermissionDenied when the caller lacks `needs` in the project.
+        """
         project_key, _, model_key = model.partition("/")
-        project = self.project(principal, project_key, param="model", needs="completion:create")
+        project = self.project(principal, project_key, param="model", needs=needs)
         attached = self._current().deployments.get(project.id, {})
         if not model_key:
             default = next((d for d in attached.values() if d.is_default), None)
@@ -102,9 +105,15 @@ class Routing:
             self._snapshot = self._load()
 
     def first_default(self, principal: Principal) -> Deployment:
-        """A default model that the caller may use, for questions that any model can answer. Raises NotFound."""
+        """A default model that the caller may use, for questions that any model can answer.
+
+        Raises NotFound, or PermissionDenied when the caller may not use models anywhere.
+        """
+        usable = {project.id for project in self.projects(principal, needs="completion:create")}
+        if not usable:
+            raise access.denied("completion:create")
         for deployment in self.deployments(principal):
-            if deployment.is_default:
+            if deployment.is_default and deployment.project.id in usable:
                 return deployment
         raise NotFound("No project of this key has a default model. Name a model.", code="no_default_model")
 

@@ -146,11 +146,19 @@ users = sa.Table(
     "users",
     metadata,
     sa.Column("id", sa.Uuid, primary_key=True),
-    sa.Column("email", Text, nullable=False, unique=True),
+    sa.Column("email", Text, nullable=False),
     sa.Column("name", Text, nullable=False),
     sa.Column("user_type", sa.Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("deleted_at", sa.BigInteger),
+)
+# The address of a deleted user may be given to another.
+sa.Index(
+    "uq_users_email",
+    users.c.email,
+    unique=True,
+    sqlite_where=sa.text("deleted_at IS NULL"),
+    postgresql_where=sa.text("deleted_at IS NULL"),
 )
 
 team_members = sa.Table(
@@ -181,7 +189,7 @@ api_keys = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("expires_at", sa.BigInteger),
     sa.Column("revoked_at", sa.BigInteger),
-    sa.Column("user_id", sa.Uuid, sa.ForeignKey("users.id", ondelete="CASCADE")),
+    sa.Column("user_id", sa.Uuid, sa.ForeignKey("users.id")),
 )
 
 ab_tests = sa.Table(

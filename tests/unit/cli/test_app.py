@@ -48,7 +48,7 @@ def test_version() -> None:
 def test_a_misspelled_command_gets_a_suggestion() -> None:
     done = adaptive("modles")
     assert done.returncode == 2
-    assert "Did you mean 'models'?" in done.stderr
+    assert "Did you mean 'models'" in done.stderr
 
 
 def test_a_failure_is_one_line_without_a_traceback(tmp_path: Path) -> None:

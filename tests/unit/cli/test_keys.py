@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from adaptive_engine.cli.keys import app
-from adaptive_engine.errors import AuthenticationFailed, NotFound
+from adaptive_engine.errors import AuthenticationFailed, InvalidRequest, NotFound
+from adaptive_engine.permissions import ROLES
 from adaptive_engine.services.keys import KeyRing, load_pepper
 from adaptive_engine.services.models import ensure_default_project
 from adaptive_engine.store import Database
@@ -34,8 +35,7 @@ def ring(data_dir: Path) -> KeyRing:
 def test_a_created_key_works_until_it_is_revoked(data_dir: Path) -> None:
     text = keys(data_dir, "create", "shop", "--project", "default").stdout.strip()
     principal = ring(data_dir).authenticate(text)
-    assert principal.role == "inference"
-    assert principal.project_id is not None
+    assert list(principal.in_projects.values()) == [ROLES["inference"]]
     listed = keys(data_dir, "list").stdout
     assert principal.key_id in listed
     assert "shop" in listed
@@ -48,8 +48,13 @@ def test_a_created_key_works_until_it_is_revoked(data_dir: Path) -> None:
 
 def test_an_admin_key_that_expires(data_dir: Path) -> None:
     text = keys(data_dir, "create", "laptop", "--admin", "--days", "2").stdout.strip()
-    assert ring(data_dir).authenticate(text).role == "admin"
+    assert ring(data_dir).authenticate(text).everywhere == ROLES["admin"]
     assert "valid until" in keys(data_dir, "list").stdout
+
+
+def test_a_key_in_any_role(data_dir: Path) -> None:
+    text = keys(data_dir, "create", "reports", "--role", "read-only").stdout.strip()
+    assert ring(data_dir).authenticate(text).everywhere == ROLES["read-only"]
 
 
 def test_mistakes_are_named(data_dir: Path) -> None:
@@ -57,3 +62,7 @@ def test_mistakes_are_named(data_dir: Path) -> None:
     assert isinstance(unknown, NotFound)
     assert "Projects: default" in unknown.message
     assert isinstance(keys(data_dir, "revoke", "nope").exception, NotFound)
+    unknown = keys(data_dir, "create", "x", "--role", "nope").exception
+    assert isinstance(unknown, NotFound)
+    assert "Roles: admin, annotator" in unknown.message
+    assert isinstance(keys(data_dir, "create", "x", "--admin", "--user", "ada@example.com").exception, InvalidRequest)

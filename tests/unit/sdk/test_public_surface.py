@@ -44,7 +44,10 @@ def test_every_error_is_exported() -> None:
 
 def test_both_clients_offer_the_same() -> None:
     def surface(client: object) -> dict[str, set[str]]:
-        nouns = ("chat", "interactions", "feedback", "models")
+        nouns = (
+            *("chat", "interactions", "feedback", "models"),
+            *("projects", "users", "teams", "roles", "permissions", "keys"),
+        )
         return {noun: {name for name in dir(getattr(client, noun)) if not name.startswith("_")} for noun in nouns}
 
     blocking, asynchronous = sdk.Adaptive(api_key="key"), sdk.AsyncAdaptive(api_key="key")
@@ -57,6 +60,15 @@ def test_both_clients_offer_the_same() -> None:
             *("list", "list_registered", "get", "deploy", "attach"),
             *("update", "update_compute_config", "terminate"),
         },
+        "projects": {"share", "unshare", "shares"},
+        "users": {
+            *("me", "list", "get", "create", "create_service_account", "delete"),
+            *("add_to_team", "remove_from_team"),
+        },
+        "teams": {"list", "create", "delete"},
+        "roles": {"list", "create", "update", "delete"},
+        "permissions": {"list", "own"},
+        "keys": {"list", "create", "revoke"},
     }
 
 

@@ -189,7 +189,7 @@ def test_a_key_in_our_format_can_be_imported(ring: KeyRing, tmp_path: Path) -> N
     _, text = KeyRing(foreign, b"q" * 32).create("theirs", "admin")
     foreign.close()
     ring.import_plaintext("environment", text, "inference")
-    assert ring.authenticate(text).role == "inference"
+    assert ring.authenticate(text).everywhere == ROLES["inference"]
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,14 @@ if TYPE_CHECKING:
     from adaptive_engine.sdk._async.feedback import AsyncFeedback
     from adaptive_engine.sdk._async.graders import AsyncGraders
     from adaptive_engine.sdk._async.interactions import AsyncInteractions
+    from adaptive_engine.sdk._async.keys import AsyncKeys
     from adaptive_engine.sdk._async.models import AsyncModels
+    from adaptive_engine.sdk._async.permissions import AsyncPermissions
+    from adaptive_engine.sdk._async.projects import AsyncProjects
+    from adaptive_engine.sdk._async.roles import AsyncRoles
     from adaptive_engine.sdk._async.structured import AsyncStructured
+    from adaptive_engine.sdk._async.teams import AsyncTeams
+    from adaptive_engine.sdk._async.users import AsyncUsers
 
 
 class AsyncAdaptive:
@@ -92,6 +98,42 @@ class AsyncAdaptive:
         from adaptive_engine.sdk._async.structured import AsyncStructured
 
         return AsyncStructured(self)
+
+    @cached_property
+    def projects(self) -> AsyncProjects:
+        from adaptive_engine.sdk._async.projects import AsyncProjects
+
+        return AsyncProjects(self)
+
+    @cached_property
+    def users(self) -> AsyncUsers:
+        from adaptive_engine.sdk._async.users import AsyncUsers
+
+        return AsyncUsers(self)
+
+    @cached_property
+    def teams(self) -> AsyncTeams:
+        from adaptive_engine.sdk._async.teams import AsyncTeams
+
+        return AsyncTeams(self)
+
+    @cached_property
+    def roles(self) -> AsyncRoles:
+        from adaptive_engine.sdk._async.roles import AsyncRoles
+
+        return AsyncRoles(self)
+
+    @cached_property
+    def permissions(self) -> AsyncPermissions:
+        from adaptive_engine.sdk._async.permissions import AsyncPermissions
+
+        return AsyncPermissions(self)
+
+    @cached_property
+    def keys(self) -> AsyncKeys:
+        from adaptive_engine.sdk._async.keys import AsyncKeys
+
+        return AsyncKeys(self)
 
     @property
     def base_url(self) -> str:

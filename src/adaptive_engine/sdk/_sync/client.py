@@ -20,8 +20,14 @@ if TYPE_CHECKING:
     from adaptive_engine.sdk._sync.feedback import Feedback
     from adaptive_engine.sdk._sync.graders import Graders
     from adaptive_engine.sdk._sync.interactions import Interactions
+    from adaptive_engine.sdk._sync.keys import Keys
     from adaptive_engine.sdk._sync.models import Models
+    from adaptive_engine.sdk._sync.permissions import Permissions
+    from adaptive_engine.sdk._sync.projects import Projects
+    from adaptive_engine.sdk._sync.roles import Roles
     from adaptive_engine.sdk._sync.structured import Structured
+    from adaptive_engine.sdk._sync.teams import Teams
+    from adaptive_engine.sdk._sync.users import Users
 
 
 class Adaptive:
@@ -93,6 +99,42 @@ class Adaptive:
         from adaptive_engine.sdk._sync.structured import Structured
 
         return Structured(self)
+
+    @cached_property
+    def projects(self) -> Projects:
+        from adaptive_engine.sdk._sync.projects import Projects
+
+        return Projects(self)
+
+    @cached_property
+    def users(self) -> Users:
+        from adaptive_engine.sdk._sync.users import Users
+
+        return Users(self)
+
+    @cached_property
+    def teams(self) -> Teams:
+        from adaptive_engine.sdk._sync.teams import Teams
+
+        return Teams(self)
+
+    @cached_property
+    def roles(self) -> Roles:
+        from adaptive_engine.sdk._sync.roles import Roles
+
+        return Roles(self)
+
+    @cached_property
+    def permissions(self) -> Permissions:
+        from adaptive_engine.sdk._sync.permissions import Permissions
+
+        return Permissions(self)
+
+    @cached_property
+    def keys(self) -> Keys:
+        from adaptive_engine.sdk._sync.keys import Keys
+
+        return Keys(self)
 
     @property
     def base_url(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from typing import cast
-from uuid import UUID
 
 from fastapi import APIRouter, Request
 
@@ -15,7 +14,7 @@ from adaptive_engine.server.errors import parse
 from adaptive_engine.server.openai.chat import require_json
 from adaptive_engine.services.feedback import Scoring, register, score
 from adaptive_engine.store import metrics
-from adaptive_engine.types import Metric, MetricKind, Project, ScoringType, now_ms, uuid7
+from adaptive_engine.types import Metric, MetricKind, Principal, Project, ScoringType, now_ms, uuid7
 from adaptive_engine.wire import feedback as wire
 
 router = APIRouter()
@@ -81,13 +80,13 @@ async def create_feedback(request: Request, services: ServicesDep, principal: Pr
     """Score one completion on one metric."""
     require_json(request)
     body = parse(wire.FeedbackCreate, await request.body())
-    projects = [project.id for project in services.routing.projects(principal, needs="score:create")]
     given = Scoring(body.metric, body.value, body.reason, body.details, body.user_id)
-    return await asyncio.to_thread(_score, services, projects, body, given)
+    return await asyncio.to_thread(_score, services, principal, body, given)
 
 
-def _score(services: Services, projects: list[UUID], body: wire.FeedbackCreate, given: Scoring) -> wire.FeedbackCreated:
-    stored = find(services, projects, body.completion_id)
+def _score(services: Services, principal: Principal, body: wire.FeedbackCreate, given: Scoring) -> wire.FeedbackCreated:
+    stored = find(services, [project.id for project in services.routing.projects(principal)], body.completion_id)
+    services.routing.project(principal, str(stored.interaction.project_id), needs="score:create")
     with services.database.write() as connection:
         (row,) = score(connection, stored.interaction, [given])
     return wire.FeedbackCreated(feedback_id=row.id)

@@ -90,12 +90,12 @@ async def get_interaction(
 ) -> wire.Interaction:
     """One interaction of a project, or of any project that the key may use."""
     if project is None:
-        allowed = services.routing.projects(principal, needs="interaction:read")
+        visible = services.routing.projects(principal)
     else:
-        allowed = [services.routing.project(principal, project, needs="interaction:read")]
-    stored = await asyncio.to_thread(find, services, [p.id for p in allowed], completion_id)
-    key = next(p.key for p in allowed if p.id == stored.interaction.project_id)
-    return _to_wire(stored, key)
+        visible = [services.routing.project(principal, project, needs="interaction:read")]
+    stored = await asyncio.to_thread(find, services, [p.id for p in visible], completion_id)
+    project_id = str(stored.interaction.project_id)
+    return _to_wire(stored, services.routing.project(principal, project_id, needs="interaction:read").key)
 
 
 def find(services: Services, project_ids: list[UUID], completion_id: UUID) -> StoredInteraction:
@@ -111,9 +111,12 @@ def find(services: Services, project_ids: list[UUID], completion_id: UUID) -> St
 
 def _create(services: Services, principal: Principal, body: wire.InteractionCreate) -> wire.InteractionCreated:
     project = services.routing.project(principal, body.project, needs="interaction:create")
+    if body.feedbacks:
+        services.routing.project(principal, body.project, needs="score:create")
     model_id = None
     if body.model_service is not None:
-        model_id = services.routing.deployment(principal, f"{project.key}/{body.model_service}").model.id
+        name = f"{project.key}/{body.model_service}"
+        model_id = services.routing.deployment(principal, name, needs="interaction:create").model.id
     row = Interaction(
         id=uuid7(),
         project_id=project.id,
@@ -128,6 +131,7 @@ def _create(services: Services, principal: Principal, body: wire.InteractionCrea
         user=body.user,
         labels={**(body.metadata or {}), **(body.labels or {})},
         completed_at=now_ms(),
+        created_by=principal.user_id,
     )
     given = [Scoring(f.metric, f.value, f.reason, f.details, body.user) for f in body.feedbacks or ()]
     with services.database.write() as connection:

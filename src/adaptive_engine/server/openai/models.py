@@ -25,7 +25,7 @@ async def list_models(services: ServicesDep, principal: PrincipalDep, project: s
 @router.get("/models/{model:path}")
 async def get_model(services: ServicesDep, principal: PrincipalDep, model: str) -> ModelCard:
     """One deployment, addressed as in a request: `project/model`, or `project` for its default."""
-    return _card(services.routing.deployment(principal, model), services.engines)
+    return _card(services.routing.deployment(principal, model, needs="project:read"), services.engines)
 
 
 def _card(deployment: Deployment, engines: Engines) -> ModelCard:

@@ -48,7 +48,14 @@ def _people() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("deleted_at", sa.BigInteger()),
         sa.PrimaryKeyConstraint("id", name="pk_users"),
-        sa.UniqueConstraint("email", name="uq_users_email"),
+    )
+    op.create_index(
+        "uq_users_email",
+        "users",
+        ["email"],
+        unique=True,
+        sqlite_where=sa.text("deleted_at IS NULL"),
+        postgresql_where=sa.text("deleted_at IS NULL"),
     )
     op.create_table(
         "team_members",
@@ -216,7 +223,7 @@ def _add_reference(table: str, column: str, to: str) -> None:
     """A nullable column with a foreign key. SQLite takes the key with the column only, and cannot name it."""
     name = f"fk_{table}_{column}"
     if op.get_bind().dialect.name == "sqlite":
-        op.execute(f"ALTER TABLE {table} ADD COLUMN {column} CHAR(32) REFERENCES {to} (id) ON DELETE CASCADE")
+        op.execute(f"ALTER TABLE {table} ADD COLUMN {column} CHAR(32) REFERENCES {to} (id)")
         return
     op.add_column(table, sa.Column(column, sa.Uuid()))
-    op.create_foreign_key(name, table, to, [column], ["id"], ondelete="CASCADE")
+    op.create_foreign_key(name, table, to, [column], ["id"])

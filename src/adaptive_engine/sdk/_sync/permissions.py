@@ -1,0 +1,30 @@
+# Generated from _async/permissions.py by scripts/unasync.py. Edit that file, then run the script.
+"""What may be permitted, and what this client may do: /api/v1/permissions and /api/v1/me."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adaptive_engine.sdk.http import Call
+from adaptive_engine.sdk.payloads import decode
+from adaptive_engine.wire.roles import PermissionList
+from adaptive_engine.wire.users import Me
+
+if TYPE_CHECKING:
+    from adaptive_engine.sdk._sync.client import Adaptive
+
+
+class Permissions:
+    """Permissions, of which roles are made."""
+
+    def __init__(self, client: Adaptive) -> None:
+        self._client = client
+
+    def list(self) -> list[str]:
+        """All permissions there are, such as 'interaction:read'."""
+        found = decode(PermissionList, self._client._send(Call("GET", "/permissions"))).data
+        return [permission.key for permission in found]
+
+    def own(self) -> Me:
+        """What this client's key may do, on the server and in each project."""
+        return decode(Me, self._client._send(Call("GET", "/me")))

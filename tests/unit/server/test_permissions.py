@@ -1,0 +1,215 @@
+"""Every route: 401 without a key, 403 when just the permission it needs is missing, 404 for what is another's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+
+from adaptive_engine.permissions import ALL
+from adaptive_engine.server.lifespan import Services
+from adaptive_engine.server.middleware import PUBLIC_PATHS
+from adaptive_engine.store import interactions, projects, roles
+from adaptive_engine.types import AccessRole, Interaction, Project, now_ms, uuid7
+
+COMPLETION = uuid7()
+"""In the default project."""
+PROJECT, UNKNOWN = "default", "xyz"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """A request that is in order. `{project}` and `{completion}` in it are replaced; `{other}` is any other name."""
+
+    permission: str | None
+    """None: any key will do."""
+    body: Any = None
+    query: dict[str, str] = field(default_factory=dict)
+    addresses: str | None = "{project}"
+    """What another's key must not find, None where nothing in a project is addressed."""
+
+
+ROUTES = {
+    ("POST", "/chat/completions"): Needs(
+        "completion:create", {"model": "{project}", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+    ),
+    ("GET", "/models"): Needs("project:read", query={"project": "{project}"}),
+    ("GET", "/models/{model:path}"): Needs("project:read"),
+    ("POST", "/structured/validate"): Needs("completion:create", {"model": "{project}", "schema": {"type": "string"}}),
+    ("POST", "/interactions"): Needs(
+        "interaction:create",
+        {"project": "{project}", "messages": [{"role": "user", "content": "Hi"}], "completion": "Hello."},
+    ),
+    ("GET", "/interactions"): Needs("interaction:read", query={"project": "{project}"}),
+    ("GET", "/interactions/{completion_id}"): Needs("interaction:read", addresses="{completion}"),
+    ("POST", "/metrics"): Needs("metric:manage", {"project": "{project}", "key": "csat"}),
+    ("GET", "/metrics"): Needs("project:read", query={"project": "{project}"}),
+    ("GET", "/metrics/{key:path}"): Needs("project:read", query={"project": "{project}"}),
+    ("POST", "/feedback"): Needs(
+        "score:create", {"completion_id": "{completion}", "metric": "csat", "value": 1}, addresses="{completion}"
+    ),
+    ("GET", "/projects/{project}/shares"): Needs("project:read"),
+    ("PUT", "/projects/{project}/shares"): Needs(
+        "project:share", {"shares": [{"team": "default", "role": "admin", "is_owner": True}]}
+    ),
+    ("GET", "/admin/models"): Needs("admin:manage_models", addresses=None),
+    ("GET", "/admin/models/{key}"): Needs("admin:manage_models", addresses=None),
+    ("PATCH", "/admin/models/{key}"): Needs("admin:manage_models", {"compute_config": {}}, addresses=None),
+    ("POST", "/admin/models/{key}/deploy"): Needs("admin:manage_models", {"project": "default"}, addresses=None),
+    ("PATCH", "/admin/models/{key}/deployments/{project}"): Needs(
+        "admin:manage_models", {"desired_online": True}, addresses=None
+    ),
+    ("POST", "/admin/models/{key}/terminate"): Needs("admin:manage_models", addresses=None),
+    ("GET", "/me"): Needs(None),
+    ("GET", "/users"): Needs("admin:manage_users", addresses=None),
+    ("POST", "/users"): Needs("admin:manage_users", {"name": "Eve", "email": "{other}@example.com"}, addresses=None),
+    ("GET", "/users/{user}"): Needs("admin:manage_users", addresses=None),
+    ("DELETE", "/users/{user}"): Needs("admin:manage_users", addresses=None),
+    ("PUT", "/users/{user}/teams/{team}"): Needs("admin:manage_teams", {"role": "annotator"}, addresses=None),
+    ("DELETE", "/users/{user}/teams/{team}"): Needs("admin:manage_teams", addresses=None),
+    ("GET", "/teams"): Needs(None),
+    ("POST", "/teams"): Needs("admin:manage_teams", {"key": "{other}"}, addresses=None),
+    ("DELETE", "/teams/{team}"): Needs("admin:manage_teams", addresses=None),
+    ("GET", "/permissions"): Needs(None),
+    ("GET", "/roles"): Needs(None),
+    ("POST", "/roles"): Needs("admin:manage_roles", {"key": "{other}", "permissions": []}, addresses=None),
+    ("PATCH", "/roles/{role}"): Needs("admin:manage_roles", {"permissions": []}, addresses=None),
+    ("DELETE", "/roles/{role}"): Needs("admin:manage_roles", addresses=None),
+    ("GET", "/keys"): Needs(None),
+    ("POST", "/keys"): Needs("project:share", {"name": "app", "role": "read-only", "project": "{project}"}),
+    ("DELETE", "/keys/{key}"): Needs(None),
+}
+
+PROTECTED = [(route, needs) for route, needs in ROUTES.items() if needs.permission is not None]
+ADDRESSED = [(route, needs) for route, needs in PROTECTED if needs.addresses is not None]
+
+
+def named(route: tuple[str, str]) -> str:
+    return " ".join(route)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _filled(services: Services) -> None:
+    """A completion, a second project, and for each permission a role with all but that and one with only that."""
+    with services.database.write() as connection:
+        default = projects.get_by_key(connection, PROJECT)
+        assert default is not None
+        projects.create(connection, Project(uuid7(), "elsewhere", "", "", now_ms()))
+        row = Interaction(COMPLETION, default.id, uuid7(), [], "complete", "OFFLINE", now_ms())
+        interactions.insert(connection, [row])
+        for permission in ALL:
+            for key, permitted in (
+                (f"without {permission}", ALL - {permission}),
+                (f"only {permission}", {permission, "project:read"}),
+            ):
+                roles.create(connection, AccessRole(uuid7(), key, key, frozenset(permitted), now_ms()))
+    services.routing.refresh()
+
+
+def key(services: Services, role: str, project: str | None = None) -> str:
+    with services.database.read() as connection:
+        found = projects.get_by_key(connection, project) if project else None
+    return services.keys.create("test", role, found.id if found else None)[1]
+
+
+async def send(
+    client: httpx2.AsyncClient,
+    route: tuple[str, str],
+    needs: Needs,
+    api_key: str | None,
+    project: str = PROJECT,
+    completion: Any = COMPLETION,
+) -> httpx2.Response:
+    names = {"project": project, "completion": str(completion), "other": f"new-{uuid4().hex[:8]}"}
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: filled(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [filled(item) for item in value]
+        return value.format(**names) if isinstance(value, str) else value
+
+    method, path = route
+    path = path.replace("{model:path}", f"{project}/tiny").replace("{completion_id}", str(completion))
+    path = path.replace("{project}", project).replace("{key:path}", "csat")
+    for name in ("user", "team", "role", "key"):
+        path = path.replace(f"{{{name}}}", "nobody")
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    return await client.request(method, path, json=filled(needs.body), params=filled(needs.query), headers=headers)
+
+
+def test_the_table_has_every_route(app: Any) -> None:
+    while not isinstance(app, FastAPI):
+        app = app.app
+    found = {(method, route.path) for route in iter_route_contexts(app.routes) for method in route.methods or ("any",)}
+    public = {route for route in found if route[1] in PUBLIC_PATHS}
+    assert {path for _, path in public} == PUBLIC_PATHS
+    assert found - public == {(method, f"/api/v1{path}") for method, path in ROUTES}
+
+
+@pytest.mark.parametrize(("route", "needs"), ROUTES.items(), ids=map(named, ROUTES))
+async def test_without_a_key_nothing_is_told(client: httpx2.AsyncClient, route: tuple[str, str], needs: Needs) -> None:
+    refused = await send(client, route, needs, None)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (401, "missing_api_key")
+
+
+@pytest.mark.parametrize(("route", "needs"), PROTECTED, ids=[named(route) for route, _ in PROTECTED])
+async def test_all_permissions_but_the_one_are_not_enough(
+    services: Services, client: httpx2.AsyncClient, route: tuple[str, str], needs: Needs
+) -> None:
+    project = PROJECT if needs.addresses else None
+    refused = await send(client, route, needs, key(services, f"without {needs.permission}", project))
+    error = refused.json()["error"]
+    if needs.permission == "project:read":
+        # Who may not see a project is not told that there is one.
+        assert (refused.status_code, error["code"]) == (404, "project_not_found")
+    else:
+        assert (refused.status_code, error["code"]) == (403, "permission_denied"), error
+        assert f"it lacks '{needs.permission}'" in error["message"]
+        assert "adaptive keys create NAME --role" in error["message"]
+
+
+@pytest.mark.parametrize(("route", "needs"), PROTECTED, ids=[named(route) for route, _ in PROTECTED])
+async def test_the_one_permission_is_enough(
+    services: Services, client: httpx2.AsyncClient, route: tuple[str, str], needs: Needs
+) -> None:
+    project = PROJECT if needs.addresses else None
+    answer = await send(client, route, needs, key(services, f"only {needs.permission}", project))
+    if answer.status_code == 403:
+        # It may share, and has nothing that it could give.
+        assert needs.permission == "project:share"
+        assert "nobody can give what they do not have" in answer.json()["error"]["message"]
+    elif answer.status_code >= 400:
+        # All is in order but for what the path names.
+        assert (answer.status_code, answer.json()["error"]["code"]) in {
+            *((404, f"{noun}_not_found") for noun in ("user", "team", "role", "key", "metric", "model")),
+            (503, "model_loading"),
+        }
+
+
+@pytest.mark.parametrize(("route", "needs"), ADDRESSED, ids=[named(route) for route, _ in ADDRESSED])
+async def test_what_is_anothers_looks_like_what_is_not_there(
+    services: Services, client: httpx2.AsyncClient, route: tuple[str, str], needs: Needs
+) -> None:
+    foreigner = key(services, "admin", "elsewhere")
+    nowhere = uuid7()
+    foreign = await send(client, route, needs, foreigner)
+    unknown = await send(client, route, needs, foreigner, UNKNOWN, nowhere)
+    assert foreign.status_code == unknown.status_code == 404
+    anonymous = foreign.text.replace(PROJECT, "it").replace(str(COMPLETION), "it")
+    assert anonymous == unknown.text.replace(UNKNOWN, "it").replace(str(nowhere), "it")
+
+
+async def test_scores_beside_a_logged_interaction_need_their_own_permission(
+    services: Services, client: httpx2.AsyncClient
+) -> None:
+    route = ("POST", "/interactions")
+    body = {**ROUTES[route].body, "feedbacks": [{"metric": "csat", "value": 1}]}
+    refused = await send(client, route, Needs(None, body), key(services, "without score:create", PROJECT))
+    assert refused.status_code == 403
+    assert "score:create" in refused.json()["error"]["message"]
