@@ -85,6 +85,7 @@ BELOW = {
         "registry",
         "wire",
         "errors",
+        "permissions",
         "types",
         "settings",
         "telemetry",
@@ -92,7 +93,7 @@ BELOW = {
     },
     "server": {
         *("services", "engine", "grammar", "store", "registry", "wire", "errors", "types", "settings", "telemetry"),
-        "__version__",
+        *("permissions", "__version__"),
     },
 }
 

@@ -16,6 +16,7 @@ from adaptive_engine.services.completions import Completions
 from adaptive_engine.services.engines import Engines
 from adaptive_engine.services.keys import KeyRing, load_pepper
 from adaptive_engine.services.lifecycle import ModelLifecycle
+from adaptive_engine.services.projects import Projects
 from adaptive_engine.services.routing import Routing
 from adaptive_engine.services.structured import StructuredOutput
 from adaptive_engine.settings import Settings
@@ -41,9 +42,10 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
         try:
             structured = StructuredOutput(schemas)
             completions = Completions(routing, engines, structured, recorder)
-            lifecycle = ModelLifecycle(database, routing, engines, schemas, settings.engine)
+            lifecycle = ModelLifecycle(database, routing, engines, schemas, structured, settings.engine)
+            projects = Projects(database, routing, lifecycle)
             services = Services(
-                settings, database, recorder, keys, routing, engines, lifecycle, structured, completions
+                settings, database, recorder, keys, routing, engines, lifecycle, projects, structured, completions
             )
             yield services, new_key
         finally:
@@ -59,9 +61,7 @@ def _heal_and_fill(database: Database, default: ModelDirectory, engines: Engines
     """Close what a crash left open; see to the default project and its model."""
     with database.write() as connection:
         aborted = interactions.abort_pending(connection)
-        project = models.ensure_default_project(connection)
-        model = models.register(connection, default)
-        models.attach(connection, project.key, model.key)
+        models.provide_default(connection, default)
         deployed = deployments.list_all(connection)
     if aborted:
         log.warning("interactions were running when the server last stopped; marked aborted", count=aborted)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from adaptive_engine.services.completions import Completions
     from adaptive_engine.services.keys import KeyRing
     from adaptive_engine.services.lifecycle import ModelLifecycle
+    from adaptive_engine.services.projects import Projects
     from adaptive_engine.services.routing import Routing
     from adaptive_engine.services.structured import StructuredOutput
     from adaptive_engine.store import Database, Recorder
@@ -43,6 +44,7 @@ class Services:
     routing: Routing
     engines: Engines
     lifecycle: ModelLifecycle
+    projects: Projects
     structured: StructuredOutput
     completions: Completions
 

@@ -44,7 +44,7 @@ def test_every_error_is_exported() -> None:
 
 def test_both_clients_offer_the_same() -> None:
     def surface(client: object) -> dict[str, set[str]]:
-        nouns = ("chat", "interactions", "feedback", "models")
+        nouns = ("chat", "interactions", "feedback", "models", "projects")
         return {noun: {name for name in dir(getattr(client, noun)) if not name.startswith("_")} for noun in nouns}
 
     blocking, asynchronous = sdk.Adaptive(api_key="key"), sdk.AsyncAdaptive(api_key="key")
@@ -54,9 +54,10 @@ def test_both_clients_offer_the_same() -> None:
         "interactions": {"create", "get", "list"},
         "feedback": {"register_key", "log_metric", "get_key", "list_keys"},
         "models": {
-            *("list", "list_registered", "get", "deploy", "attach"),
+            *("list", "list_registered", "get", "deploy", "attach", "add_to_project", "detach"),
             *("update", "update_compute_config", "terminate"),
         },
+        "projects": {"create", "list", "get", "update", "archive", "unarchive"},
     }
 
 
