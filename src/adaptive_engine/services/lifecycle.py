@@ -125,7 +125,7 @@ class ModelLifecycle:
                 self._require_memory(deployment.model)
             return [deployment.model]
 
-        await self.apply(change)
+        await self.commit(change)
         return notices
 
     async def update(
@@ -150,7 +150,7 @@ class ModelLifecycle:
             models.update(connection, deployment, online=online, make_default=make_default, settings=settings)
             return [] if online is None else [deployment.model]
 
-        await self.apply(change)
+        await self.commit(change)
         return notices
 
     async def detach(self, project: Project, model_key: str, *, force: bool = False) -> None:
@@ -165,7 +165,7 @@ class ModelLifecycle:
             models.detach(connection, deployment, force=force)
             return [deployment.model]
 
-        await self.apply(change)
+        await self.commit(change)
 
     async def terminate(self, model_key: str, *, force: bool = False) -> None:
         """Take a model out of memory for all projects; what it answers ends with ModelOffline.
@@ -177,7 +177,7 @@ class ModelLifecycle:
             models.terminate(connection, model_key, force=force)
             return [models.find(connection, model_key)]
 
-        await self.apply(change)
+        await self.commit(change)
 
     async def configure(self, model_key: str, change: Callable[[ComputeConfig], ComputeConfig]) -> None:
         """Change what the model is loaded with the next time. Raises NotFound or InvalidRequest."""
@@ -199,7 +199,7 @@ class ModelLifecycle:
         if status.state != "ONLINE":
             raise ModelOffline(f"Model '{model_key}' is not online: {status.reason or 'it was terminated meanwhile.'}")
 
-    async def apply(self, change: Callable[[Connection], Seq[Model]]) -> None:
+    async def commit(self, change: Callable[[Connection], Seq[Model]]) -> None:
         """Commit a change to what is wanted; the models that it returns are then loaded or unloaded accordingly."""
         for unloaded in await asyncio.to_thread(self._apply_blocking, change):
             self._schemas.forget(unloaded)

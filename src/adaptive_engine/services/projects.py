@@ -58,7 +58,7 @@ class Projects:
             archive(connection, project_id)
             return wanted
 
-        await self._lifecycle.apply(change)
+        await self._lifecycle.commit(change)
         return await self._get(project_id)
 
     async def unarchive(self, project_id: UUID) -> Project:
@@ -68,7 +68,7 @@ class Projects:
             unarchive(connection, project_id)
             return [d.model for d in deployments.list_for_project(connection, project_id)]
 
-        await self._lifecycle.apply(change)
+        await self._lifecycle.commit(change)
         return await self._get(project_id)
 
     async def _get(self, project_id: UUID) -> Project:
