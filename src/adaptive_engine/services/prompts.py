@@ -45,7 +45,7 @@ class PromptTemplate:
         return "".join(pieces), _unused([name for name in arguments if name not in values])
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def parse(text: str) -> PromptTemplate:
     """Raises InvalidRequest for `{{` or `{%` that begins no placeholder."""
     literals, names, literal, end = [], [], "", 0

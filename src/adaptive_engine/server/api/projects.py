@@ -71,7 +71,7 @@ def _to_wire(project: Project, principal: Principal) -> wire.Project:
         name=project.name,
         description=project.description,
         settings=wire.ProjectSettings(**project.settings),
-        permissions=[permission for permission in PERMISSIONS if principal.may(permission, project.id)],
+        permissions=[p for p in PERMISSIONS if not p.startswith("admin:") and principal.may(p, project.id)],
         created_at=from_ms(project.created_at),
         archived_at=None if project.archived_at is None else from_ms(project.archived_at),
     )
