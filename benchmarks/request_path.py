@@ -2,10 +2,10 @@
 
     make bench-request-path     or     python benchmarks/request_path.py [--projects 100] [--rounds 20000]
 
-In process, on a store on disk with so many projects of three models each, and settings as large as they get in practice:
-a system prompt of 2,000 characters with three arguments, a response format of 10 kB, all parameters. Prints the median
-and the 99th percentile of each part in microseconds, beside a request without settings, and what reloading the snapshot
-of the store takes, which one request in five seconds does. Exits with 1 when the parts together pass 300 µs.
+In process, on a store on disk with so many projects of three models each, and settings as large as they get: a system
+prompt of 2,000 characters with three arguments, a response format of 10 kB, all parameters. Prints the median and the
+99th percentile of each part in microseconds, beside a request without settings, and what reloading the snapshot of the
+store takes, which one request in five seconds does. Exits with 1 when the parts together pass 300 µs.
 """
 
 from __future__ import annotations
