@@ -123,8 +123,8 @@ class FirstTokenTimeout(RequestTimeout):
 
     def __init__(self, milliseconds: int, reason: str) -> None:
         super().__init__(
-            f"No first token within {milliseconds} ms, the request's max_ttft_ms: {reason}. "
-            "Raise it, or leave it out to wait without a limit.",
+            f"No first token within {milliseconds} ms, the max_ttft_ms of the request or of the model's settings: "
+            f"{reason}. Send a larger one to wait longer.",
             param="max_ttft_ms",
             headers=dict(_DO_NOT_RETRY),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
@@ -73,6 +73,13 @@ class Project:
     name: str
     description: str
     created_at: int
+    archived_at: int | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    """`default_metric`, a metric's key, if there is one."""
+
+    @property
+    def archived(self) -> bool:
+        return self.archived_at is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +88,12 @@ class ComputeConfig:
 
     kv_cache_len: int | None = None
     max_seq_len: int | None = None
+
+
+def tags_of(capabilities: Iterable[str]) -> list[str]:
+    """A model's capabilities as people read them."""
+    names = {"TextGeneration": "Text", "ImageUnderstanding": "Multimodal"}
+    return [names.get(capability, capability) for capability in capabilities]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +140,7 @@ class Deployment:
     """Whether the project wants it to answer."""
     created_at: int
     settings: dict[str, Any] = field(default_factory=dict)
+    """What requests that do not say otherwise get: a `wire.models.ModelSettings` as JSON, without what is not set."""
 
 
 @dataclass(frozen=True, slots=True)

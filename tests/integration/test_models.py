@@ -230,7 +230,7 @@ def test_settings_that_cannot_be(server: Server, config: dict[str, Any], param: 
         ("POST", "/tiny/deploy", {}, 400, "project"),
         ("POST", "/tiny/deploy", {"project": "default", "wait": "yes"}, 400, "wait"),
         ("POST", "/nobody/terminate", None, 404, "model"),
-        ("PATCH", "/broken/deployments/other", {"desired_online": True}, 404, "project"),
+        ("PATCH", "/broken/deployments/other", {"desired_online": True}, 404, "model"),
         ("PATCH", "/tiny/deployments/default", {}, 400, "desired_online"),
         ("PATCH", "/tiny/deployments/default", {"is_default": False}, 400, "is_default"),
     ],

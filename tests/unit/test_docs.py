@@ -100,7 +100,6 @@ BELOW = {
         "registry",
         "wire",
         "errors",
-        "permissions",
         "types",
         "settings",
         "telemetry",

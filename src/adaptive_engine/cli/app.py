@@ -15,6 +15,7 @@ COMMANDS = {
     "serve": Command("adaptive_engine.cli.serve:serve", "Serve models over HTTP and store every answer."),
     "chat": Command("adaptive_engine.cli.chat:chat", "Talk to a model of a running server in the terminal."),
     "models": Command("adaptive_engine.cli.models:app", "Import, deploy, configure and terminate models."),
+    "projects": Command("adaptive_engine.cli.projects:app", "Create, show, change and archive projects."),
     "schema": Command("adaptive_engine.cli.schema:app", "Check JSON schemas for structured output."),
     "graders": Command("adaptive_engine.cli.graders:app", "Let judge models score interactions."),
     "keys": Command("adaptive_engine.cli.keys:app", "Create, list and revoke API keys."),

@@ -93,6 +93,10 @@ def deploy(
     typer.echo(f"Model '{key}' in project '{project}', {role}, is {state}")
 
 
+# What Adaptive's own SDK calls it.
+app.command("attach", hidden=True)(deploy)
+
+
 @app.command()
 def undeploy(
     key: Key, project: InProject = "default", data_dir: DataDir = None, url: Url = None, api_key: ApiKey = None
@@ -114,6 +118,72 @@ def undeploy(
             models.update(connection, models.find_deployment(connection, project, key), online=False)
     note = _NEXT_START if answer is None else f"The model is {answer.state}."
     typer.echo(f"Model '{key}' is offline in project '{project}'. {note}")
+
+
+@app.command()
+def detach(
+    key: Key,
+    project: InProject = "default",
+    force: Annotated[bool, typer.Option("--force", help="Also the default model of several.")] = False,
+    data_dir: DataDir = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Take a model out of a project, with its settings there. Its files stay; `deploy` attaches it again.
+
+    \b
+    Example:
+      adaptive models detach qwen3 --project support
+    """
+    from adaptive_engine.services import models
+
+    directory = resolve_data_dir(data_dir)
+    answer = ask_server(url, api_key, directory, lambda client: client.models.detach(key, project, force=force))
+    if answer is None:
+        with _writing(directory) as connection:
+            models.detach(connection, models.find_deployment(connection, project, key), force=force)
+    typer.echo(f"Model '{key}' is detached from project '{project}'.{'' if answer else f' {_NEXT_START}'}")
+
+
+@app.command()
+def settings(
+    key: Key,
+    changes: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="What to change; NAME= removes one.")
+    ] = None,
+    project: InProject = "default",
+    data_dir: DataDir = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    json: Json = False,
+) -> None:
+    """Show or change what requests to a model get in a project where they do not say.
+
+    \b
+    Names: system_prompt, temperature, top_p, max_tokens, stop, seed, max_ttft_ms, response_format.
+    A value @FILE is read from a file; the one of response_format may be a JSON schema.
+
+    \b
+    Examples:
+      adaptive models settings qwen3 --project support
+      adaptive models settings qwen3 temperature=0.2 system_prompt=@prompt.txt response_format=@answer.schema.json
+      adaptive models settings qwen3 seed=
+    """
+    from adaptive_engine.cli.model_settings import ask_for_settings, parse_changes, save, show_settings
+
+    directory = resolve_data_dir(data_dir)
+    change = parse_changes(changes or [])
+    answer = ask_server(url, api_key, directory, lambda client: ask_for_settings(client, project, key, change))
+    if answer is None:
+        with _writing(directory) as connection:
+            answer = save(connection, project, key, change)
+    stored, notices = answer
+    for notice in notices:
+        typer.echo(f"Warning: {notice}", err=True)
+    if json:
+        _print_json(stored)
+    else:
+        show_settings(stored)
 
 
 @app.command()
@@ -262,6 +332,7 @@ def _show_running(model: Model) -> None:
     from adaptive_engine.services.memory import describe
 
     typer.echo(f"{model.key}: {model.state}{f'. {model.reason}' if model.reason else ''}")
+    typer.echo(f"  tags          {', '.join(model.tags)}")
     for name, own in model.compute_config:
         active = getattr(model.active_config, name, None)
         typer.echo(f"  {name:13} {active or own or _SERVERS}" + (f" (stored: {own})" if active and own else ""))
@@ -335,11 +406,16 @@ def _register(database: Path, model: ModelDirectory) -> None:
 
 
 def _describe(model: ModelDirectory) -> str:
+    from adaptive_engine.types import tags_of
+
     quantization = model.manifest.quantization or "as exported"
-    return f"{model.family}, {quantization}, context {model.context_length}, {model.size / 1e6:.0f} MB"
+    tags = "".join(f", {tag}" for tag in tags_of(model.capabilities))
+    return f"{model.family}, {quantization}, context {model.context_length}, {model.size / 1e6:.0f} MB{tags}"
 
 
 def _summary(model: ModelDirectory) -> dict[str, Any]:
+    from adaptive_engine.types import tags_of
+
     return {
         "key": model.key,
         "name": model.name,
@@ -347,6 +423,7 @@ def _summary(model: ModelDirectory) -> dict[str, Any]:
         "quantization": model.manifest.quantization,
         "context_length": model.context_length,
         "capabilities": list(model.capabilities),
+        "tags": tags_of(model.capabilities),
         "size": model.size,
         "path": str(model.path),
         "created_at": model.manifest.created_at,

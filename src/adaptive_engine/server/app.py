@@ -8,7 +8,19 @@ from starlette.types import ASGIApp
 
 from adaptive_engine import __version__
 from adaptive_engine.server import errors, health
-from adaptive_engine.server.api import feedback, graders, interactions, keys, roles, shares, structured, teams, users
+from adaptive_engine.server.api import (
+    deployments,
+    feedback,
+    graders,
+    interactions,
+    keys,
+    projects,
+    roles,
+    shares,
+    structured,
+    teams,
+    users,
+)
 from adaptive_engine.server.api import models as admin_models
 from adaptive_engine.server.context import Services
 from adaptive_engine.server.middleware import Authentication, BodyLimit, PathSpelling, RequestContext
@@ -37,6 +49,9 @@ def create_app(services: Services) -> ASGIApp:
         (chat.router, "chat"),
         (models.router, "models"),
         (admin_models.router, "models"),
+        (projects.router, "projects"),
+        (deployments.router, "models"),
+        (deployments.admin_router, "models"),
         (interactions.router, "interactions"),
         (feedback.router, "feedback"),
         (graders.router, "graders"),

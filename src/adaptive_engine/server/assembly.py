@@ -17,6 +17,7 @@ from adaptive_engine.services.engines import Engines
 from adaptive_engine.services.grading import GraderQueue, Grading
 from adaptive_engine.services.keys import KeyRing, load_pepper
 from adaptive_engine.services.lifecycle import ModelLifecycle
+from adaptive_engine.services.projects import Projects
 from adaptive_engine.services.routing import Routing
 from adaptive_engine.services.structured import StructuredOutput
 from adaptive_engine.settings import Settings
@@ -43,10 +44,21 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
         try:
             structured = StructuredOutput(schemas)
             completions = Completions(routing, engines, structured, recorder)
-            lifecycle = ModelLifecycle(database, routing, engines, schemas, settings.engine)
+            lifecycle = ModelLifecycle(database, routing, engines, schemas, structured, settings.engine)
+            projects = Projects(database, keys, routing, lifecycle)
             grading = Grading(database, routing, completions, grader_queue)
             services = Services(
-                settings, database, recorder, keys, routing, engines, lifecycle, structured, completions, grading
+                settings,
+                database,
+                recorder,
+                keys,
+                routing,
+                engines,
+                lifecycle,
+                projects,
+                structured,
+                completions,
+                grading,
             )
             grading.start()
             try:
@@ -67,8 +79,7 @@ def _heal_and_fill(database: Database, default: ModelDirectory, engines: Engines
     with database.write() as connection:
         aborted = interactions.abort_pending(connection)
         teams.ensure_first_ones(connection)
-        model = models.register(connection, default)
-        models.attach(connection, models.DEFAULT_PROJECT, model.key)
+        models.provide_default(connection, default)
         deployed = deployments.list_all(connection)
     if aborted:
         log.warning("interactions were running when the server last stopped; marked aborted", count=aborted)

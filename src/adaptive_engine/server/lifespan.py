@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from adaptive_engine.services.grading import Grading
     from adaptive_engine.services.keys import KeyRing
     from adaptive_engine.services.lifecycle import ModelLifecycle
+    from adaptive_engine.services.projects import Projects
     from adaptive_engine.services.routing import Routing
     from adaptive_engine.services.structured import StructuredOutput
     from adaptive_engine.store import Database, Recorder
@@ -44,6 +45,7 @@ class Services:
     routing: Routing
     engines: Engines
     lifecycle: ModelLifecycle
+    projects: Projects
     structured: StructuredOutput
     completions: Completions
     grading: Grading

@@ -22,6 +22,8 @@ from adaptive_engine.types import Principal, uuid7
 log = structlog.get_logger(__name__)
 
 PUBLIC_PATHS = frozenset({"/livez", "/readyz", "/health", "/version", "/openapi.json"})
+_PROJECT_IN_QUERY = re.compile(rb"(?:^|&)project=")
+_USE_CASE_IN_QUERY = re.compile(rb"(^|&)use_case=")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -68,7 +70,10 @@ class RequestContext:
 
 
 class PathSpelling:
-    """`/v1/x`, `//api/v1/x` and `/api/v1/x/` are `/api/v1/x`: clients spell base URLs in all these ways."""
+    """`/v1/x`, `//api/v1/x` and `/api/v1/x/` are `/api/v1/x`: clients spell base URLs in all these ways.
+
+    In queries, `use_case` is the older name of `project`.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -80,7 +85,10 @@ class PathSpelling:
                 path = path.rstrip("/")
             if path.startswith("/v1/"):
                 path = f"/api{path}"
-            scope = {**scope, "path": path, "raw_path": path.encode()}
+            query = scope["query_string"]
+            if b"use_case=" in query and not _PROJECT_IN_QUERY.search(query):
+                query = _USE_CASE_IN_QUERY.sub(rb"\1project=", query)
+            scope = {**scope, "path": path, "raw_path": path.encode(), "query_string": query}
         await self.app(scope, receive, send)
 
 

@@ -25,6 +25,7 @@ from adaptive_engine.engine import (
     TokenStream,
 )
 from adaptive_engine.errors import AdaptiveError, InternalError, InvalidRequest
+from adaptive_engine.services import model_settings
 from adaptive_engine.services.engines import Engines
 from adaptive_engine.services.notices import request_notices
 from adaptive_engine.services.routing import Routing
@@ -73,7 +74,10 @@ class Prepared:
     """The user whose key sent it."""
     format: AnswerFormat
     response_format: dict[str, Any] | None
-    """As the client sent it, for the record."""
+    """As the client sent it or the settings have it, for the record."""
+    system_prompt: str | None
+    """The deployment's own, as it was rendered for this request."""
+    first_token_limit: FirstTokenLimit | None
     warnings: tuple[Notice, ...]
 
 
@@ -214,11 +218,11 @@ class Completions:
 
         A completion in the `background` gives way to all others.
         """
-        limit = None if request.max_ttft_ms is None else FirstTokenLimit(request.max_ttft_ms, time.perf_counter())
+        arrived = time.perf_counter()
         deployment = self._routing.deployment(principal, request.model)
         engine = self._engines.get(deployment)
-        prepared = await self._prepare(request, deployment, engine, principal.user_id)
-        choices = self._admit(prepared, engine, request_id, limit, background=background)
+        prepared = await self._prepare(request, deployment, engine, principal.user_id, arrived)
+        choices = self._admit(prepared, engine, request_id, background=background)
         completion = Completion(prepared, choices, self._structured, self._recorder, request_id)
         if prepared.store:
             try:
@@ -230,21 +234,24 @@ class Completions:
         return completion
 
     async def _prepare(
-        self, request: ChatRequest, deployment: Deployment, engine: Engine, created_by: UUID | None
+        self, request: ChatRequest, deployment: Deployment, engine: Engine, created_by: UUID | None, arrived: float
     ) -> Prepared:
         _refuse_images(request, deployment)
+        applied = model_settings.apply(request, deployment)
+        request = applied.request
         turns = [ChatMessage(message.role, message.text(), message.name) for message in request.messages]
+        turns = model_settings.with_system_prompt(turns, applied.system_prompt)
         salt = deployment.project.id.bytes
         if sum(len(turn.content) for turn in turns) + len(turns) < _INLINE_CHARACTERS:
             prompt = engine.render(turns, salt)
         else:
             prompt = await asyncio.to_thread(engine.render, turns, salt)
         engine.require_fits(prompt)
-        wanted = await self._structured.prepare(request.response_format, deployment, engine)
+        wanted = await self._structured.prepare(request.response_format, deployment.project, engine.vocabulary)
         params = _sampling(request, engine.recommended)
         room = engine.room(prompt)
         require_room(wanted, min(params.max_tokens or room, room))
-        warnings = [*wanted.notices, *request_notices(request)]
+        warnings = [*wanted.notices, *applied.notices, *request_notices(request)]
         if params.stop and wanted.masked:
             # Cut at a stop sequence, JSON would no longer parse, though its finish_reason would promise that it does.
             params = dataclasses.replace(params, stop=())
@@ -264,12 +271,12 @@ class Completions:
             created_by=created_by,
             format=wanted,
             response_format=_response_format(request),
+            system_prompt=applied.system_prompt,
+            first_token_limit=_first_token_limit(request, arrived),
             warnings=tuple(warnings),
         )
 
-    def _admit(
-        self, prepared: Prepared, engine: Engine, request_id: str, limit: FirstTokenLimit | None, *, background: bool
-    ) -> list[Choice]:
+    def _admit(self, prepared: Prepared, engine: Engine, request_id: str, *, background: bool) -> list[Choice]:
         """All choices or none."""
         digest = hashlib.sha256(json.dumps(prepared.messages, sort_keys=True).encode()).hexdigest()
         params = [_for_choice(prepared.params, index) for index in range(prepared.choices)]
@@ -282,7 +289,7 @@ class Completions:
                     session=prepared.session_id.bytes if prepared.session_given else None,
                     owner=prepared.deployment.project.id.bytes,
                     constraint=prepared.format.constraint(),
-                    first_token_limit=limit,
+                    first_token_limit=prepared.first_token_limit,
                     background=background,
                 )
                 for sampling in params
@@ -310,7 +317,7 @@ def _pending_row(prepared: Prepared, params: SamplingParams, index: int, request
         choice_index=index,
         user=prepared.user,
         labels=prepared.labels,
-        parameters=_parameters(params, prepared.response_format),
+        parameters=_parameters(params, prepared),
         usage=Usage(prompt_tokens=len(prepared.prompt)),
         warnings=[notice.as_dict() for notice in prepared.warnings],
         prompt_hash=digest,
@@ -337,15 +344,23 @@ def _sampling(request: ChatRequest, recommended: SamplingParams) -> SamplingPara
     )
 
 
-def _parameters(params: SamplingParams, response_format: dict[str, Any] | None) -> dict[str, Any]:
+def _parameters(params: SamplingParams, prepared: Prepared) -> dict[str, Any]:
     """What is stored, so that the answer can be reproduced."""
-    given = {name: value for name, value in dataclasses.asdict(params).items() if value not in _UNSET}
-    return given if response_format is None else {**given, "response_format": response_format}
+    given = {
+        **dataclasses.asdict(params),
+        "response_format": prepared.response_format,
+        "system_prompt": prepared.system_prompt,
+    }
+    return {name: value for name, value in given.items() if value not in _UNSET}
 
 
 def _response_format(request: ChatRequest) -> dict[str, Any] | None:
     wanted = request.response_format
     return None if wanted is None else wanted.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _first_token_limit(request: ChatRequest, arrived: float) -> FirstTokenLimit | None:
+    return None if request.max_ttft_ms is None else FirstTokenLimit(request.max_ttft_ms, arrived)
 
 
 def _for_choice(params: SamplingParams, index: int) -> SamplingParams:

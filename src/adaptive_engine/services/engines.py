@@ -128,6 +128,11 @@ class Engines:
             raise ModelOffline(f"Model '{key}' is not online: {loading.failure}")
         raise ModelLoading(key)
 
+    def loaded(self, model_key: str) -> Engine | None:
+        """The engine of a model that is in memory, whoever wants it."""
+        loading = self._models.get(model_key)
+        return loading.engine if loading else None
+
     def status(self, model_key: str) -> ModelStatus:
         loading = self._models.get(model_key)
         if loading is None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adaptive_engine.errors import ModelOffline
-from adaptive_engine.services import models
+from adaptive_engine.services import model_settings, models
 from adaptive_engine.services.engines import Engines, ModelStatus
 from adaptive_engine.services.routing import Routing
+from adaptive_engine.services.structured import StructuredOutput
 from adaptive_engine.settings import EngineSettings
 from adaptive_engine.store import Connection, Database, deployments
 from adaptive_engine.store import models as store
-from adaptive_engine.types import ComputeConfig, Deployment, Model
+from adaptive_engine.types import ComputeConfig, Deployment, Model, Notice, Project
+from adaptive_engine.wire.models import ModelSettings
 
 if TYPE_CHECKING:
     from adaptive_engine.grammar.masks import Vocabulary
@@ -40,12 +43,19 @@ class ModelLifecycle:
     """Deploys and terminates models. Its coroutines belong to the server's event loop, which they do not block."""
 
     def __init__(
-        self, database: Database, routing: Routing, engines: Engines, schemas: Schemas, settings: EngineSettings
+        self,
+        database: Database,
+        routing: Routing,
+        engines: Engines,
+        schemas: Schemas,
+        structured: StructuredOutput,
+        settings: EngineSettings,
     ) -> None:
         self._database = database
         self._routing = routing
         self._engines = engines
         self._schemas = schemas
+        self._structured = structured
         self._settings = settings
         # What is stored and what is done about it must come in the same order.
         self._lock = threading.Lock()
@@ -65,6 +75,22 @@ class ModelLifecycle:
 
         return await asyncio.to_thread(read)
 
+    async def list_for_project(self, project: Project) -> Seq[ModelOverview]:
+        """The models of one project, by key, with where else they are deployed."""
+
+        def read() -> list[ModelOverview]:
+            with self._database.read() as connection:
+                return [
+                    ModelOverview(
+                        deployment.model,
+                        deployments.list_for_model(connection, deployment.model.key),
+                        self._engines.status(deployment.model.key),
+                    )
+                    for deployment in deployments.list_for_project(connection, project.id)
+                ]
+
+        return await asyncio.to_thread(read)
+
     async def get(self, model_key: str) -> ModelOverview:
         """Raises NotFound."""
 
@@ -76,31 +102,70 @@ class ModelLifecycle:
 
         return await asyncio.to_thread(read)
 
-    async def deploy(self, project_key: str, model_key: str, *, make_default: bool = False) -> None:
-        """Attach a model to a project and begin to load it.
+    async def deploy(
+        self,
+        project: Project,
+        model_key: str,
+        *,
+        online: bool = True,
+        make_default: bool = False,
+        settings: ModelSettings | None = None,
+    ) -> tuple[Notice, ...]:
+        """Attach a model to a project and begin to load it. With `online` False it is attached, and else left as it is.
 
-        Raises NotFound, or Conflict when there is no memory for it; then nothing is changed.
+        Returns what of the settings will have no effect. Raises NotFound, InvalidRequest for settings that requests
+        would be refused for, or Conflict when there is no memory for the model; then nothing is changed.
         """
+        notices = await self._check(project, model_key, settings)
 
-        def change(connection: Connection) -> Model:
-            model = models.deploy(connection, project_key, model_key, make_default=make_default).model
-            self._require_memory(model)
-            return model
-
-        await self._apply(change)
-
-    async def update(
-        self, project_key: str, model_key: str, *, online: bool | None = None, make_default: bool = False
-    ) -> None:
-        """Let one project's model answer or not, or make it the project's default. Raises what `deploy` raises."""
-
-        def change(connection: Connection) -> Model:
-            deployment = models.find_deployment(connection, project_key, model_key)
+        def change(connection: Connection) -> list[Model]:
+            deployment = models.attach(connection, project.key, model_key, online=online)
+            models.update(connection, deployment, online=online or None, make_default=make_default, settings=settings)
             if online:
                 self._require_memory(deployment.model)
-            return models.update(connection, deployment, online=online, make_default=make_default).model
+            return [deployment.model]
 
-        await self._apply(change)
+        await self.commit(change)
+        return notices
+
+    async def update(
+        self,
+        project: Project,
+        model_key: str,
+        *,
+        online: bool | None = None,
+        make_default: bool = False,
+        settings: ModelSettings | None = None,
+    ) -> tuple[Notice, ...]:
+        """Let one project's model answer or not, make it the project's default, or change its settings there.
+
+        Returns and raises what `deploy` does.
+        """
+        notices = await self._check(project, model_key, settings)
+
+        def change(connection: Connection) -> list[Model]:
+            deployment = models.find_deployment(connection, project.key, model_key)
+            if online:
+                self._require_memory(deployment.model)
+            models.update(connection, deployment, online=online, make_default=make_default, settings=settings)
+            return [] if online is None else [deployment.model]
+
+        await self.commit(change)
+        return notices
+
+    async def detach(self, project: Project, model_key: str, *, force: bool = False) -> None:
+        """Take a model out of a project, and out of memory if no other project wants it; then what it answers ends with
+        ModelOffline. Its files stay.
+
+        Raises NotFound, or Conflict for the default of a project that has other models, unless `force` is given.
+        """
+
+        def change(connection: Connection) -> list[Model]:
+            deployment = models.find_deployment(connection, project.key, model_key)
+            models.detach(connection, deployment, force=force)
+            return [deployment.model]
+
+        await self.commit(change)
 
     async def terminate(self, model_key: str, *, force: bool = False) -> None:
         """Take a model out of memory for all projects; what it answers ends with ModelOffline.
@@ -108,11 +173,11 @@ class ModelLifecycle:
         Raises NotFound, or Conflict when several projects want it online and `force` is not given.
         """
 
-        def change(connection: Connection) -> Model:
+        def change(connection: Connection) -> list[Model]:
             models.terminate(connection, model_key, force=force)
-            return models.find(connection, model_key)
+            return [models.find(connection, model_key)]
 
-        await self._apply(change)
+        await self.commit(change)
 
     async def configure(self, model_key: str, change: Callable[[ComputeConfig], ComputeConfig]) -> None:
         """Change what the model is loaded with the next time. Raises NotFound or InvalidRequest."""
@@ -134,25 +199,34 @@ class ModelLifecycle:
         if status.state != "ONLINE":
             raise ModelOffline(f"Model '{model_key}' is not online: {status.reason or 'it was terminated meanwhile.'}")
 
-    async def _apply(self, change: Callable[[Connection], Model]) -> None:
-        unloaded = await asyncio.to_thread(self._apply_blocking, change)
-        if unloaded is not None:
+    async def commit(self, change: Callable[[Connection], Seq[Model]]) -> None:
+        """Commit a change to what is wanted; the models that it returns are then loaded or unloaded accordingly."""
+        for unloaded in await asyncio.to_thread(self._apply_blocking, change):
             self._schemas.forget(unloaded)
 
-    def _apply_blocking(self, change: Callable[[Connection], Model]) -> Vocabulary | None:
-        """Commit the change and let the engines follow. Returns the vocabulary of the engine that was closed, if one
-        was. Not the engine: its memory is given back here and not on the event loop, which that would hold up.
+    def _apply_blocking(self, change: Callable[[Connection], Seq[Model]]) -> Seq[Vocabulary]:
+        """Commit the change and let the engines follow. Returns the vocabularies of the engines that were closed. Not
+        the engines: their memory is given back here and not on the event loop, which that would hold up.
         """
+        unloaded = []
         with self._lock:
             with self._database.write() as connection:
-                model = change(connection)
-                wanted = any(d.online for d in deployments.list_for_model(connection, model.key))
+                wanted = [
+                    (model, any(d.online for d in deployments.list_for_model(connection, model.key)))
+                    for model in change(connection)
+                ]
             self._routing.refresh()
-            if not wanted:
-                closed = self._engines.unload(model.key)
-                return closed.vocabulary if closed else None
-            self._engines.load(model)
-            return None
+            for model, is_wanted in wanted:
+                if is_wanted:
+                    self._engines.load(model)
+                elif closed := self._engines.unload(model.key):
+                    unloaded.append(closed.vocabulary)
+        return unloaded
+
+    async def _check(self, project: Project, model_key: str, settings: ModelSettings | None) -> tuple[Notice, ...]:
+        if settings is None:
+            return ()
+        return await model_settings.check(settings, project, self._structured, self._engines.loaded(model_key))
 
     def _require_memory(self, model: Model) -> None:
         if self._engines.status(model.key).state in ("OFFLINE", "ERROR"):

@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
 from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.store import Connection, deployments, models, projects
 from adaptive_engine.types import ComputeConfig, Deployment, Model, Project, now_ms, uuid7
+from adaptive_engine.wire.models import ModelSettings
 
 DEFAULT_PROJECT = "default"
 
@@ -42,10 +45,10 @@ def find(connection: Connection, model_key: str) -> Model:
     return model
 
 
-def attach(connection: Connection, project_key: str, model_key: str) -> Deployment:
+def attach(connection: Connection, project_key: str, model_key: str, *, online: bool = True) -> Deployment:
     """Make a registered model one of a project's; one that is attached stays as it is. The first one is the default.
 
-    Raises NotFound for an unknown project or model.
+    Raises NotFound for an unknown or archived project and an unknown model.
     """
     project = projects.get_by_key(connection, project_key)
     if project is None:
@@ -54,7 +57,7 @@ def attach(connection: Connection, project_key: str, model_key: str) -> Deployme
     deployment = deployments.get(connection, project.id, model_key)
     if deployment is None:
         is_first = deployments.get_default(connection, project.id) is None
-        deployment = Deployment(uuid7(), project, model, is_default=is_first, online=True, created_at=now_ms())
+        deployment = Deployment(uuid7(), project, model, is_default=is_first, online=online, created_at=now_ms())
         deployments.create(connection, deployment)
     return deployment
 
@@ -66,27 +69,52 @@ def deploy(connection: Connection, project_key: str, model_key: str, *, make_def
 
 
 def update(
-    connection: Connection, deployment: Deployment, *, online: bool | None = None, make_default: bool = False
+    connection: Connection,
+    deployment: Deployment,
+    *,
+    online: bool | None = None,
+    make_default: bool = False,
+    settings: ModelSettings | None = None,
 ) -> Deployment:
-    """Let a project's model answer or not, or make it the default; None leaves it."""
+    """Let a project's model answer or not, make it the default, or change its settings; None leaves it.
+
+    `model_settings.check` says before whether the settings can be.
+    """
     if online is not None:
         deployments.set_online(connection, [deployment.id], online)
     if make_default and not deployment.is_default:
         deployments.set_default(connection, deployment.project.id, deployment.model.key)
+    if settings is not None:
+        deployments.set_settings(connection, deployment.id, _changed(deployment.settings, settings))
     return find_deployment(connection, deployment.project.key, deployment.model.key)
+
+
+def detach(connection: Connection, deployment: Deployment, *, force: bool = False) -> None:
+    """Take a model out of a project. Raises Conflict for the default of one that has others, unless `force` is given:
+    requests that name no model would not be answered any more.
+    """
+    attached = deployments.list_for_project(connection, deployment.project.id)
+    others = [other.model.key for other in attached if other.id != deployment.id]
+    if deployment.is_default and others and not force:
+        raise Conflict(
+            f"Model '{deployment.model.key}' is the default of project '{deployment.project.key}'. Make another its "
+            f"default first ({', '.join(others)}), or detach it with force to leave the project without one.",
+            code="default_model",
+            param="force",
+        )
+    deployments.delete(connection, deployment.id)
 
 
 def find_deployment(connection: Connection, project_key: str, model_key: str) -> Deployment:
     """Raises NotFound."""
-    attached = deployments.list_for_model(connection, find(connection, model_key).key)
-    for deployment in attached:
+    for deployment in deployments.list_for_model(connection, find(connection, model_key).key):
         if deployment.project.key == project_key:
             return deployment
-    names = ", ".join(f"'{deployment.project.key}'" for deployment in attached) or "none"
     raise NotFound(
-        f"Model '{model_key}' is not deployed in project '{project_key}'. Projects that have it: {names}.",
+        f"Model '{model_key}' is not deployed in project '{project_key}'. To attach it: "
+        f"adaptive models deploy {model_key} --project {project_key}",
         code="model_not_found",
-        param="project",
+        param="model",
     )
 
 
@@ -128,9 +156,27 @@ def configure(connection: Connection, model_key: str, config: ComputeConfig, *, 
 
 def ensure_default_project(connection: Connection) -> Project:
     """The project every installation has."""
-    known = projects.get_by_key(connection, DEFAULT_PROJECT)
+    known = projects.get_by_key(connection, DEFAULT_PROJECT, archived=True)
     if known is not None:
         return known
     project = Project(uuid7(), DEFAULT_PROJECT, "Default", "Made at the first start.", now_ms())
     projects.create(connection, project)
     return project
+
+
+def provide_default(connection: Connection, directory: ModelDirectory) -> None:
+    """Have the default project, and in it the default model: when that is new, or when the project has none at all.
+
+    Otherwise what was detached, and a project that was archived, stay as they are.
+    """
+    project = ensure_default_project(connection)
+    is_new = models.get_by_key(connection, directory.key) is None
+    model = register(connection, directory)
+    if not project.archived and (is_new or not deployments.list_for_project(connection, project.id)):
+        attach(connection, project.key, model.key)
+
+
+def _changed(stored: dict[str, Any], change: ModelSettings) -> dict[str, Any]:
+    """What is stored after a change: absent fields stay, null removes."""
+    given = change.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return {name: value for name, value in {**stored, **given}.items() if value is not None}

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from uuid import UUID
 
-from adaptive_engine.errors import NotFound
+from adaptive_engine.errors import Conflict, NotFound
 from adaptive_engine.services import access
 from adaptive_engine.store import deployments, projects
 from adaptive_engine.store.database import Database
@@ -16,6 +16,8 @@ from adaptive_engine.types import Deployment, Principal, Project
 
 # Changes made by another process, such as `adaptive models deploy`, are seen after at most this many seconds.
 _FRESH_SECONDS = 5.0
+# What an archived project is still there for: to be read, to be cleared of data, and to be brought back.
+_IN_ARCHIVED = frozenset({"project:read", "project:archive", "project:share", "interaction:read", "interaction:delete"})
 
 
 class _Snapshot:
@@ -43,8 +45,8 @@ class Routing:
     ) -> Project:
         """The project, in which the caller has the permission `needs`.
 
-        Raises NotFound for unknown projects and, in the same words, for those that the caller may not even see, and
-        PermissionDenied for others.
+        Raises NotFound for unknown projects and, in the same words, for those that the caller may not even see,
+        PermissionDenied for others, and Conflict for what an archived project is not there for.
         """
         snapshot = self._current()
         project = snapshot.projects.get(id_or_key)
@@ -58,11 +60,21 @@ class Routing:
             )
         if not principal.may(needs, project.id):
             raise access.denied(needs, project.key, param)
+        if project.archived and needs not in _IN_ARCHIVED:
+            raise Conflict(
+                f"Project '{project.key}' is archived. Bring it back: adaptive projects unarchive {project.key}",
+                code="project_archived",
+                param=param,
+            )
         return project
 
     def projects(self, principal: Principal, *, needs: str = "project:read") -> list[Project]:
-        """Those in which the caller has the permission."""
-        return [project for project in self._current().projects.values() if principal.may(needs, project.id)]
+        """Those in which the caller has the permission; archived ones as far as it is one that they are there for."""
+        return [
+            project
+            for project in self._current().projects.values()
+            if principal.may(needs, project.id) and (not project.archived or needs in _IN_ARCHIVED)
+        ]
 
     def deployment(self, principal: Principal, model: str, *, needs: str = "completion:create") -> Deployment:
         """`model` as a request spells it: `project/model`, `project/` or `project`.
@@ -122,7 +134,8 @@ class Routing:
         for deployment in self.deployments(principal):
             if deployment.model.key == wanted:
                 return f" Did you mean '{deployment.project.key}/{wanted}'? `model` is 'project' or 'project/model'."
-        close = difflib.get_close_matches(wanted, [p.key for p in self.projects(principal)], n=1)
+        known = [project.key for project in self.projects(principal) if not project.archived]
+        close = difflib.get_close_matches(wanted, known, n=1)
         return f" Did you mean '{close[0]}'?" if close else ""
 
     def _current(self) -> _Snapshot:
@@ -135,7 +148,7 @@ class Routing:
 
     def _load(self) -> _Snapshot:
         with self._database.read() as connection:
-            return _Snapshot(projects.list_all(connection), deployments.list_all(connection))
+            return _Snapshot(projects.list_all(connection, archived=True), deployments.list_all(connection))
 
 
 def _uuid_or_none(text: str) -> UUID | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -13,13 +14,14 @@ from adaptive_engine.grammar.compiler import CompiledSchema
 from adaptive_engine.grammar.inspection import Inspection
 from adaptive_engine.grammar.schema.report import SchemaRefused
 from adaptive_engine.grammar.schemas import Schemas
-from adaptive_engine.types import Deployment, Notice
+from adaptive_engine.types import Notice, Project
 from adaptive_engine.wire.chat import ResponseFormat
 from adaptive_engine.wire.structured import KeywordNote, Refusal, SchemaReport, ShortestAnswer
 
 if TYPE_CHECKING:
     from adaptive_engine.engine import Engine
     from adaptive_engine.grammar.constraint import Constraint
+    from adaptive_engine.grammar.masks import Vocabulary
 
 log = structlog.get_logger(__name__)
 
@@ -59,14 +61,19 @@ class StructuredOutput:
         except CheckerBusy as exc:
             raise _busy() from exc
 
-    async def prepare(self, wanted: ResponseFormat | None, deployment: Deployment, engine: Engine) -> AnswerFormat:
-        """Raises InvalidRequest for a schema that cannot be used, Overloaded when there was no time to find out."""
+    async def prepare(
+        self, wanted: ResponseFormat | None, project: Project, vocabulary: Vocabulary | None
+    ) -> AnswerFormat:
+        """For a model's tokens; without them for bytes, which tells nearly as much about a schema.
+
+        Raises InvalidRequest for a schema that cannot be used, Overloaded when there was no time to find out.
+        """
         if wanted is None or wanted.type == "text":
             return AnswerFormat()
         envelope = wanted.json_schema if wanted.type == "json_schema" else None
         schema: Any = envelope.schema_ if envelope else {"type": "object"}
         try:
-            compiled = await self._schemas.compile(schema, engine.vocabulary, deployment.project.id.bytes)
+            compiled = await self._schemas.compile(schema, vocabulary or _bytes(), project.id.bytes)
         except SchemaRefused as exc:
             raise refused(exc) from exc
         except CheckerBusy as exc:
@@ -77,7 +84,7 @@ class StructuredOutput:
         if notices:
             log.warning(
                 "a schema is not enforced" if compiled.unexpressed else "schema keywords are not enforced",
-                project=deployment.project.key,
+                project=project.key,
                 reasons=[notice.message for notice in notices],
             )
         closed = bool(envelope and envelope.complete)
@@ -149,6 +156,13 @@ def report(found: Inspection) -> SchemaReport:
 def refused(exc: SchemaRefused) -> InvalidRequest:
     place = f" (at {exc.pointer})" if exc.pointer else ""
     return InvalidRequest(f"{exc.reason}{place}", code=exc.code, param=_param(exc.pointer))
+
+
+@cache
+def _bytes() -> Vocabulary:
+    from adaptive_engine.grammar.masks import Vocabulary
+
+    return Vocabulary.of_bytes()
 
 
 def _notices(compiled: CompiledSchema) -> tuple[Notice, ...]:

@@ -1,4 +1,7 @@
-"""Deployments: models attached to projects. At most one per project is the default."""
+"""Deployments: models attached to projects. At most one per project is the default.
+
+Those of archived projects are there again when the project is; until then none of these finds them.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from adaptive_engine.store import models as model_queries
 from adaptive_engine.store import projects as project_queries
 from adaptive_engine.store.database import duplicates_refused
 from adaptive_engine.store.tables import deployments, models, projects
-from adaptive_engine.types import Deployment, Project
+from adaptive_engine.types import Deployment
 
 _OWN = (
     deployments.c.id,
@@ -75,6 +78,12 @@ def list_for_model(connection: Connection, model_key: str) -> list[Deployment]:
     return [_from_row(row) for row in connection.execute(query)]
 
 
+def list_for_project(connection: Connection, project_id: UUID) -> list[Deployment]:
+    """Sorted by model key."""
+    query = _SELECT.where(deployments.c.project_id == project_id).order_by(models.c.key)
+    return [_from_row(row) for row in connection.execute(query)]
+
+
 def set_online(connection: Connection, deployment_ids: Collection[UUID], online: bool) -> None:
     connection.execute(deployments.update().where(deployments.c.id.in_(deployment_ids)).values(online=online))
 
@@ -90,6 +99,15 @@ def set_default(connection: Connection, project_id: UUID, model_key: str) -> Non
     connection.execute(deployments.update().where(deployments.c.id == chosen.id).values(is_default=True))
 
 
+def set_settings(connection: Connection, deployment_id: UUID, settings: dict[str, Any]) -> None:
+    connection.execute(deployments.update().where(deployments.c.id == deployment_id).values(settings=settings))
+
+
+def delete(connection: Connection, deployment_id: UUID) -> None:
+    """Detach a model from its project. The model stays registered, interactions keep its key."""
+    connection.execute(deployments.delete().where(deployments.c.id == deployment_id))
+
+
 def _one(connection: Connection, query: sa.Select[Any]) -> Deployment | None:
     row = connection.execute(query).one_or_none()
     return None if row is None else _from_row(row)
@@ -99,7 +117,7 @@ def _from_row(row: Any) -> Deployment:
     deployment_id, is_default, online, created_at, settings = row[:_PROJECT_START]
     return Deployment(
         id=deployment_id,
-        project=Project(*row[_PROJECT_START:_MODEL_START]),
+        project=project_queries.from_row(row[_PROJECT_START:_MODEL_START]),
         model=model_queries.from_row(row[_MODEL_START:]),
         is_default=is_default,
         online=online,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 MAX_MESSAGES = 4096
 MAX_LABELS = 64
@@ -21,6 +21,23 @@ MAX_TOP_LOGPROBS = 20
 LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 LabelValue = Annotated[str, StringConstraints(max_length=1024)]
 Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=MAX_LABELS)]
+
+MaxTokens = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
+Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
+TopP = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+
+
+def _check_stop(stop: str | list[str]) -> str | list[str]:
+    sequences = [stop] if isinstance(stop, str) else stop
+    if len(sequences) > MAX_STOP:
+        raise ValueError(f"at most {MAX_STOP} stop sequences")
+    if any(not s or len(s) > 256 for s in sequences):
+        raise ValueError("each stop sequence has 1 to 256 characters")
+    return stop
+
+
+Stop = Annotated[str | list[str], AfterValidator(_check_stop)]
 
 
 class TextPart(BaseModel):
@@ -99,6 +116,11 @@ class ResponseFormat(BaseModel):
             raise ValueError('`json_schema` is required: {"name": ..., "schema": {...}}')
         return self
 
+    def unknown(self) -> list[str]:
+        """Paths of fields that nobody reads."""
+        inner = (self.json_schema.model_extra or {}) if self.json_schema else {}
+        return [*(self.model_extra or {}), *(f"json_schema.{name}" for name in inner)]
+
 
 class ChatRequest(BaseModel):
     """What a client may send. Fields that are not listed are kept in `model_extra` and reported as warnings."""
@@ -110,12 +132,12 @@ class ChatRequest(BaseModel):
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
-    stop: str | list[str] | None = None
+    max_tokens: MaxTokens | None = None
+    max_completion_tokens: MaxTokens | None = None
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
+    seed: Seed | None = None
+    stop: Stop | None = None
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
     ignore_eos: bool | None = None
     logprobs: bool | None = None
@@ -133,16 +155,6 @@ class ChatRequest(BaseModel):
     use_tools: bool | None = None
     tools: list[dict[str, Any]] | None = None
     constrained_decoding: dict[str, Any] | None = None
-
-    @field_validator("stop")
-    @classmethod
-    def _check_stop(cls, stop: str | list[str] | None) -> str | list[str] | None:
-        sequences = [stop] if isinstance(stop, str) else stop or []
-        if len(sequences) > MAX_STOP:
-            raise ValueError(f"at most {MAX_STOP} stop sequences")
-        if any(not s or len(s) > 256 for s in sequences):
-            raise ValueError("each stop sequence has 1 to 256 characters")
-        return stop
 
     @model_validator(mode="after")
     def _top_logprobs_needs_logprobs(self) -> ChatRequest:

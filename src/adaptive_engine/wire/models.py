@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StringConstraints,
+    field_validator,
+)
 
+from adaptive_engine.wire.chat import MaxTokens, ResponseFormat, Seed, Stop, Temperature, TopP
+from adaptive_engine.wire.chat import Warning as WireWarning
 from adaptive_engine.wire.interactions import Key
 
 ModelState = Literal["ONLINE", "PENDING", "OFFLINE", "ERROR"]
+MAX_SYSTEM_PROMPT = 100_000
 
 
 class ModelCard(BaseModel):
@@ -24,8 +36,12 @@ class ModelCard(BaseModel):
     name: str
     context_length: int
     capabilities: list[str] = Field(default_factory=list)
+    tags: list[str] = Field(default_factory=list)
+    """The capabilities as people read them: `Text`, `Multimodal`, `Embedding`, `Reasoning`."""
     is_default: bool = False
     online: bool = True
+    settings: list[str] = Field(default_factory=list)
+    """Names of the settings that requests take from the deployment when they do not say."""
 
 
 class ModelList(BaseModel):
@@ -50,10 +66,42 @@ class ModelMemory(BaseModel):
     kv_cache_used: int
 
 
+class ModelSettings(BaseModel):
+    """What the requests to a deployment get where they do not say; the fields mean what they mean in a request.
+
+    In a change, an absent field stays as it is and null removes it.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    system_prompt: Annotated[str, StringConstraints(min_length=1, max_length=MAX_SYSTEM_PROMPT)] | None = None
+    """Its placeholders `{{ name }}` are filled from a request's `system_prompt_args`."""
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
+    max_tokens: MaxTokens | None = None
+    stop: Stop | None = None
+    seed: Seed | None = None
+    max_ttft_ms: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = None
+    response_format: ResponseFormat | None = None
+
+    @field_validator("response_format")
+    @classmethod
+    def _only_known_fields(cls, wanted: ResponseFormat | None) -> ResponseFormat | None:
+        if wanted is not None and (unknown := wanted.unknown()):
+            raise ValueError(f"{unknown[0][:64]} is not a field of a response_format")
+        return wanted
+
+
 class ModelDeployment(BaseModel):
+    """A registered model in one project."""
+
+    id: UUID
     project: str
     is_default: bool
     desired_online: bool
+    settings: ModelSettings | None = None
+    """Null where this key may not see them."""
+    created_at: datetime
 
 
 class Model(BaseModel):
@@ -65,6 +113,7 @@ class Model(BaseModel):
     name: str
     provider: str
     capabilities: list[str]
+    tags: list[str] = Field(default_factory=list)
     context_length: int
     created_at: datetime
     state: ModelState
@@ -79,6 +128,13 @@ class Model(BaseModel):
     reload_needed: bool = False
     """Its settings were changed since it was loaded: terminate and deploy it to let them take effect."""
     deployments: list[ModelDeployment]
+    """In the projects that the key may see."""
+    warnings: list[WireWarning] = Field(default_factory=list)
+    """What of the settings that were just saved has no effect."""
+
+    def deployment(self, project: str) -> ModelDeployment | None:
+        """The one in the project with this key."""
+        return next((deployment for deployment in self.deployments if deployment.project == project), None)
 
 
 class RegisteredModelList(BaseModel):
@@ -89,20 +145,42 @@ class RegisteredModelList(BaseModel):
 class ModelDeploy(BaseModel):
     """POST /api/v1/admin/models/{key}/deploy. `wait` answers when the model is online."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    project: Key
+    project: Key = Field(validation_alias=AliasChoices("project", "use_case"))
     wait: StrictBool = False
     make_default: StrictBool = False
 
 
+class ModelAttach(BaseModel):
+    """POST /api/v1/projects/{project}/models. `wait` answers when the model is online."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Key
+    wait: StrictBool = False
+    make_default: StrictBool = False
+    desired_online: StrictBool = True
+    settings: ModelSettings | None = None
+
+
 class DeploymentUpdate(BaseModel):
-    """PATCH /api/v1/admin/models/{key}/deployments/{project}. What is absent or null stays as it is."""
+    """PATCH /api/v1/projects/{project}/models/{model}, which is also
+    /api/v1/admin/models/{model}/deployments/{project}. What is absent or null stays as it is.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     is_default: StrictBool | None = None
     desired_online: StrictBool | None = None
+    settings: ModelSettings | None = None
+
+
+class ModelDetached(BaseModel):
+    object: Literal["deployment"] = "deployment"
+    project: str
+    model: str
+    deleted: bool = True
 
 
 class ModelUpdate(BaseModel):

@@ -92,6 +92,8 @@ async def test_default_project_and_its_older_name(server: ScriptedServer, make_c
         client.set_default_use_case("b")
     with pytest.warns(DeprecationWarning, match="default_project"):
         assert client.default_use_case == client.default_project == "b"
+    with pytest.warns(DeprecationWarning, match="projects"):
+        assert client.use_cases is client.projects
 
 
 def test_repr_hides_the_key() -> None:

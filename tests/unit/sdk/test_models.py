@@ -3,10 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from adaptive_engine.sdk import ConflictError, NotFoundError
 from unit.sdk.both import result
-from unit.sdk.scripted import Reply, ScriptedServer, error_body
+from unit.sdk.scripted import COMPLETION, Reply, ScriptedServer, error_body
 
 
 def card(project: str) -> dict[str, object]:
@@ -52,6 +53,8 @@ async def test_get(server: ScriptedServer, client) -> None:
     assert (await result(client.models.get("a/b"))).key == "m"
     assert server.last.path == "/api/v1/admin/models/a%2Fb"
     assert await result(client.models.get("m")) is None
+    await result(client.models.get("m", "a b"))
+    assert server.last.path == "/api/v1/projects/a%20b/models/m"
     server.replies(Reply(error_body("old server", code="route_not_found"), status=404))
     with pytest.raises(NotFoundError):
         await result(client.models.get("m"))
@@ -60,16 +63,44 @@ async def test_get(server: ScriptedServer, client) -> None:
 async def test_deploy_and_attach_are_one(server: ScriptedServer, client) -> None:
     server.replies(Reply(model(state="PENDING"), status=202))
     assert (await result(client.models.deploy("m"))).state == "PENDING"
-    assert server.last.body == {"project": "proj", "wait": False, "make_default": False}
-    await result(client.models.attach("m", wait=True, make_default=True, project="other"))
-    assert (server.last.method, server.last.path) == ("POST", "/api/v1/admin/models/m/deploy")
-    assert server.last.body == {"project": "other", "wait": True, "make_default": True}
+    assert server.last.body == {"model": "m", "wait": False, "make_default": False}
+    await result(client.models.attach("m", wait=True, make_default=True, project="other", settings={"seed": 1}))
+    assert (server.last.method, server.last.path) == ("POST", "/api/v1/projects/other/models")
+    assert server.last.body == {"model": "m", "wait": True, "make_default": True, "settings": {"seed": 1}}
+    await result(client.models.add_to_project("m"))
+    assert server.last.path == "/api/v1/projects/proj/models"
+    assert server.last.body == {"model": "m", "desired_online": False}
+
+
+async def test_detach(server: ScriptedServer, client) -> None:
+    server.replies(Reply({"project": "proj", "model": "m", "deleted": True}))
+    assert await result(client.models.detach("m")) is True
+    assert (server.last.method, server.last.path, server.last.query) == ("DELETE", "/api/v1/projects/proj/models/m", [])
+    await result(client.models.detach("m", "other", force=True))
+    assert (server.last.path, server.last.query) == ("/api/v1/projects/other/models/m", [("force", "true")])
+
+
+class City(BaseModel):
+    name: str
+
+
+async def test_settings(server: ScriptedServer, client) -> None:
+    deployment = {"id": COMPLETION, "project": "proj", "is_default": True, "desired_online": True}
+    deployment |= {"created_at": "2026-01-01T00:00:00Z", "settings": {"temperature": 0.5}}
+    warning = {"code": "schema_keyword_not_enforced", "message": "uniqueItems", "param": "settings"}
+    server.replies(Reply(model(deployments=[deployment], warnings=[warning])))
+    changed = await result(client.models.update("m", settings={"seed": None, "response_format": City}))
+    assert server.last.body["settings"]["seed"] is None
+    assert server.last.body["settings"]["response_format"]["json_schema"]["name"] == "City"
+    assert changed.deployment("proj").settings.temperature == 0.5
+    assert changed.deployment("other") is None
+    assert changed.warnings[0].message == "uniqueItems"
 
 
 async def test_what_is_not_given_is_not_sent(server: ScriptedServer, client) -> None:
     server.replies(Reply(model()))
     await result(client.models.update("m", desired_online=False))
-    assert (server.last.method, server.last.path) == ("PATCH", "/api/v1/admin/models/m/deployments/proj")
+    assert (server.last.method, server.last.path) == ("PATCH", "/api/v1/projects/proj/models/m")
     assert server.last.body == {"desired_online": False}
     await result(client.models.update_compute_config("m", {"kv_cache_len": None}))
     assert (server.last.method, server.last.path) == ("PATCH", "/api/v1/admin/models/m")

@@ -45,7 +45,7 @@ def test_every_error_is_exported() -> None:
 def test_both_clients_offer_the_same() -> None:
     def surface(client: object) -> dict[str, set[str]]:
         nouns = (
-            *("chat", "interactions", "feedback", "models"),
+            *("chat", "interactions", "feedback", "models", "graders"),
             *("projects", "users", "teams", "roles", "permissions", "keys"),
         )
         return {noun: {name for name in dir(getattr(client, noun)) if not name.startswith("_")} for noun in nouns}
@@ -57,10 +57,14 @@ def test_both_clients_offer_the_same() -> None:
         "interactions": {"create", "get", "list"},
         "feedback": {"register_key", "log_metric", "get_key", "list_keys"},
         "models": {
-            *("list", "list_registered", "get", "deploy", "attach"),
+            *("list", "list_registered", "get", "deploy", "attach", "add_to_project", "detach"),
             *("update", "update_compute_config", "terminate"),
         },
-        "projects": {"share", "unshare", "shares"},
+        "graders": {"create", "list", "get", "update", "delete", "run", "cancel", "judge"},
+        "projects": {
+            *("create", "list", "get", "update", "archive", "unarchive"),
+            *("share", "unshare", "shares"),
+        },
         "users": {
             *("me", "list", "get", "create", "create_service_account", "delete"),
             *("add_to_team", "remove_from_team"),

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from adaptive_engine.errors import Conflict, NotFound
-from adaptive_engine.store import Database, deployments, models
+from adaptive_engine.store import Database, deployments, models, projects
 from adaptive_engine.types import Deployment, Model, Project, uuid7
 
 
@@ -60,3 +62,26 @@ def test_what_projects_want_of_a_model(database: Database, project: Project, mod
         assert [d.online for d in deployments.list_for_model(connection, model.key)] == [False]
         assert [d.online for d in deployments.list_for_model(connection, other.key)] == [True]
         assert deployments.list_for_model(connection, "nobody") == []
+
+
+def test_change_and_detach(database: Database, project: Project, model: Model, other: Model) -> None:
+    kept, gone = (Deployment(uuid7(), project, which, False, True, 0) for which in (model, other))
+    with database.write() as connection:
+        for deployment in (gone, kept):
+            deployments.create(connection, deployment)
+        assert deployments.list_for_project(connection, project.id) == [kept, gone]
+        deployments.set_settings(connection, kept.id, {"stop": ["\0"], "seed": 2**53})
+        deployments.delete(connection, gone.id)
+        (found,) = deployments.list_for_project(connection, project.id)
+        assert found.settings == {"stop": ["\0"], "seed": 2**53}
+        assert models.get_by_key(connection, "tiny") == other
+
+
+def test_those_of_an_archived_project_come_back_with_it(database: Database, project: Project, model: Model) -> None:
+    deployment = Deployment(uuid7(), project, model, True, True, 0)
+    with database.write() as connection:
+        deployments.create(connection, deployment)
+        projects.update(connection, replace(project, archived_at=1))
+        assert deployments.list_all(connection) == deployments.list_for_model(connection, model.key) == []
+        projects.update(connection, project)
+        assert deployments.list_all(connection) == [deployment]

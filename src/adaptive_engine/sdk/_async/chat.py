@@ -110,8 +110,9 @@ class AsyncChat:
         `max_ttft_ms` limits the time to the first token, the wait in the queue included: what cannot come in time is
         given up and raises FirstTokenTimeoutError, without another try.
 
-        Sent, but without effect until the server supports them; it says so in the answer's `warnings`: `ab_campaign`
-        and `system_prompt_args`.
+        `system_prompt_args` fills the placeholders of the model's system prompt, where its settings have one.
+
+        Sent, but without effect until the server supports it; it says so in the answer's `warnings`: `ab_campaign`.
 
         `extra_body` adds or replaces fields of the request, `extra_headers` its headers. `timeout_secs` overrides the
         client's (None: no limit).

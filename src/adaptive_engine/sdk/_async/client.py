@@ -94,16 +94,16 @@ class AsyncAdaptive:
         return AsyncModels(self)
 
     @cached_property
-    def structured(self) -> AsyncStructured:
-        from adaptive_engine.sdk._async.structured import AsyncStructured
-
-        return AsyncStructured(self)
-
-    @cached_property
     def projects(self) -> AsyncProjects:
         from adaptive_engine.sdk._async.projects import AsyncProjects
 
         return AsyncProjects(self)
+
+    @cached_property
+    def structured(self) -> AsyncStructured:
+        from adaptive_engine.sdk._async.structured import AsyncStructured
+
+        return AsyncStructured(self)
 
     @cached_property
     def users(self) -> AsyncUsers:
@@ -154,6 +154,12 @@ class AsyncAdaptive:
         """Deprecated: `set_default_project`."""
         warnings.warn("set_default_use_case is now called set_default_project", DeprecationWarning, stacklevel=2)
         self.set_default_project(use_case)
+
+    @property
+    def use_cases(self) -> AsyncProjects:
+        """Deprecated: `projects`."""
+        warnings.warn("use_cases is now called projects", DeprecationWarning, stacklevel=2)
+        return self.projects
 
     async def _send(self, call: Call) -> httpx2.Response:
         return await self._transport.send(call)

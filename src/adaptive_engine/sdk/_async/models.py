@@ -1,15 +1,17 @@
-"""GET /api/v1/models, and /api/v1/admin/models for those who run the server."""
+"""GET /api/v1/models, /api/v1/projects/{project}/models, and /api/v1/admin/models for those who run the server."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 from urllib.parse import quote
 
 from adaptive_engine.sdk.errors import NotFoundError
 from adaptive_engine.sdk.http import Call
 from adaptive_engine.sdk.payloads import decode, encode
-from adaptive_engine.sdk.settings import NOT_GIVEN, choose_project
-from adaptive_engine.wire.models import Model, ModelCard, ModelList, RegisteredModelList
+from adaptive_engine.sdk.schemas import ResponseFormatInput, response_format_body
+from adaptive_engine.sdk.settings import NOT_GIVEN, Timeout, choose_project
+from adaptive_engine.wire.models import Model, ModelCard, ModelDetached, ModelList, RegisteredModelList
 
 if TYPE_CHECKING:
     from adaptive_engine.sdk._async.client import AsyncAdaptive
@@ -17,6 +19,19 @@ if TYPE_CHECKING:
 # Names for them, because inside the class `list` is the method.
 ModelCards: TypeAlias = list[ModelCard]
 RegisteredModels: TypeAlias = list[Model]
+
+
+class ModelSettingsInput(TypedDict, total=False):
+    """What requests to the model get, in one project, where they do not say. See `wire.models.ModelSettings`."""
+
+    system_prompt: str | None
+    temperature: float | None
+    top_p: float | None
+    max_tokens: int | None
+    stop: str | Sequence[str] | None
+    seed: int | None
+    max_ttft_ms: int | None
+    response_format: ResponseFormatInput | None
 
 
 class ComputeConfigInput(TypedDict, total=False):
@@ -27,7 +42,7 @@ class ComputeConfigInput(TypedDict, total=False):
 
 
 class AsyncModels:
-    """The models that requests can name; with an admin key, the models of the server.
+    """The models that requests can name, and those of a project; with an admin key, the models of the server.
 
     for card in await client.models.list():
         print(card.id, card.context_length)
@@ -44,13 +59,17 @@ class AsyncModels:
         return [card for card in cards if project is None or card.project == project]
 
     async def list_registered(self) -> RegisteredModels:
-        """Every model that was imported on the server, with its state. Needs an admin key, as all that follow do."""
+        """Every model that was imported on the server, with its state. Needs an admin key."""
         return decode(RegisteredModelList, await self._client._send(Call("GET", "/admin/models"))).data
 
-    async def get(self, model: str) -> Model | None:
-        """State, memory and settings of the model with this key, or None when there is none."""
+    async def get(self, model: str, project: str | None = None) -> Model | None:
+        """State, memory and settings of the model with this key, or None when there is none.
+
+        With `project`, one of that project; else any model of the server, for which an admin key is needed.
+        """
+        path = _admin_path(model) if project is None else _path(project, model)
         try:
-            response = await self._client._send(Call("GET", _path(model)))
+            response = await self._client._send(Call("GET", path))
         except NotFoundError as error:
             if error.code != "model_not_found":
                 raise
@@ -58,21 +77,39 @@ class AsyncModels:
         return decode(Model, response)
 
     async def deploy(
-        self, model: str, wait: bool = False, make_default: bool = False, project: str | None = None
+        self,
+        model: str,
+        wait: bool = False,
+        make_default: bool = False,
+        project: str | None = None,
+        *,
+        settings: ModelSettingsInput | None = None,
     ) -> Model:
         """Add the model to the project, and load it. With `wait`, return when it is online.
 
         Raises ConflictError when there is no memory for it, and with `wait` ServiceUnavailableError when it cannot be
         loaded.
         """
-        chosen = choose_project(project, None, self._client.default_project)
-        body = encode({"project": chosen, "wait": wait, "make_default": make_default})
+        body = {"model": model, "wait": wait, "make_default": make_default, "settings": _settings_body(settings)}
         # Loading takes as long as it takes.
-        limit = None if wait else NOT_GIVEN
-        call = Call("POST", f"{_path(model)}/deploy", content=body, timeout_secs=limit)
-        return decode(Model, await self._client._send(call))
+        return await self._attach(body, project, None if wait else NOT_GIVEN)
 
     attach = deploy
+
+    async def add_to_project(self, model: str, project: str | None = None) -> Model:
+        """Add the model to the project without loading it; `deploy` does that. One that is there stays as it is."""
+        return await self._attach({"model": model, "desired_online": False}, project, NOT_GIVEN)
+
+    async def detach(self, model: str, project: str | None = None, *, force: bool = False) -> bool:
+        """Take the model out of the project; its files stay on the server. True.
+
+        Raises ConflictError for the default of a project that has other models, unless `force` is given, and
+        NotFoundError when the project does not have it.
+        """
+        chosen = choose_project(project, None, self._client.default_project)
+        query = [("force", "true")] if force else []
+        response = await self._client._send(Call("DELETE", _path(chosen, model), query=query))
+        return decode(ModelDetached, response).deleted
 
     async def update(
         self,
@@ -80,28 +117,49 @@ class AsyncModels:
         is_default: bool | None = None,
         desired_online: bool | None = None,
         project: str | None = None,
+        *,
+        settings: ModelSettingsInput | None = None,
     ) -> Model:
-        """Make the model the project's default, or switch it off or on in this project only."""
+        """Make the model the project's default, switch it off or on, or change its settings, in this project only.
+
+        `settings` that are absent stay as they are, None removes one. What of them will have no effect is in the
+        result's `warnings`.
+        """
         chosen = choose_project(project, None, self._client.default_project)
-        body = encode({"is_default": is_default, "desired_online": desired_online})
-        path = f"{_path(model)}/deployments/{quote(chosen, safe='')}"
-        return decode(Model, await self._client._send(Call("PATCH", path, content=body)))
+        fields = {"is_default": is_default, "desired_online": desired_online, "settings": _settings_body(settings)}
+        call = Call("PATCH", _path(chosen, model), content=encode(fields))
+        return decode(Model, await self._client._send(call))
 
     async def update_compute_config(self, model: str, compute_config: ComputeConfigInput) -> Model:
         """Change how the model is run from its next load on; `reload_needed` of the result says whether it still runs
         as before.
         """
         body = encode({"compute_config": compute_config})
-        return decode(Model, await self._client._send(Call("PATCH", _path(model), content=body)))
+        return decode(Model, await self._client._send(Call("PATCH", _admin_path(model), content=body)))
 
     async def terminate(self, model: str, force: bool = False) -> Model:
         """Take the model out of memory for all projects; requests that it answers end with an error.
 
         Raises ConflictError when several projects want it online, unless `force` is given.
         """
-        call = Call("POST", f"{_path(model)}/terminate", content=encode({"force": force}))
+        call = Call("POST", f"{_admin_path(model)}/terminate", content=encode({"force": force}))
+        return decode(Model, await self._client._send(call))
+
+    async def _attach(self, body: Mapping[str, Any], project: str | None, limit: Timeout) -> Model:
+        chosen = choose_project(project, None, self._client.default_project)
+        call = Call("POST", f"/projects/{quote(chosen, safe='')}/models", content=encode(body), timeout_secs=limit)
         return decode(Model, await self._client._send(call))
 
 
-def _path(model: str) -> str:
+def _admin_path(model: str) -> str:
     return f"/admin/models/{quote(model, safe='')}"
+
+
+def _path(project: str, model: str) -> str:
+    return f"/projects/{quote(project, safe='')}/models/{quote(model, safe='')}"
+
+
+def _settings_body(settings: ModelSettingsInput | None) -> Mapping[str, Any] | None:
+    if settings is None or "response_format" not in settings:
+        return settings
+    return {**settings, "response_format": response_format_body(settings["response_format"])}

@@ -95,16 +95,16 @@ class Adaptive:
         return Models(self)
 
     @cached_property
-    def structured(self) -> Structured:
-        from adaptive_engine.sdk._sync.structured import Structured
-
-        return Structured(self)
-
-    @cached_property
     def projects(self) -> Projects:
         from adaptive_engine.sdk._sync.projects import Projects
 
         return Projects(self)
+
+    @cached_property
+    def structured(self) -> Structured:
+        from adaptive_engine.sdk._sync.structured import Structured
+
+        return Structured(self)
 
     @cached_property
     def users(self) -> Users:
@@ -155,6 +155,12 @@ class Adaptive:
         """Deprecated: `set_default_project`."""
         warnings.warn("set_default_use_case is now called set_default_project", DeprecationWarning, stacklevel=2)
         self.set_default_project(use_case)
+
+    @property
+    def use_cases(self) -> Projects:
+        """Deprecated: `projects`."""
+        warnings.warn("use_cases is now called projects", DeprecationWarning, stacklevel=2)
+        return self.projects
 
     def _send(self, call: Call) -> httpx2.Response:
         return self._transport.send(call)

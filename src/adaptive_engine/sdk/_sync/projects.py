@@ -1,21 +1,87 @@
 # Generated from _async/projects.py by scripts/unasync.py. Edit that file, then run the script.
-"""Projects: /api/v1/projects."""
+"""/api/v1/projects, and the teams they are shared with."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import quote
 
 from adaptive_engine.sdk._sync.shares import Shares
+from adaptive_engine.sdk.errors import NotFoundError
+from adaptive_engine.sdk.http import Call
+from adaptive_engine.sdk.payloads import decode, encode
+from adaptive_engine.sdk.settings import choose_project
+from adaptive_engine.wire.projects import Project, ProjectList
 
 if TYPE_CHECKING:
     from adaptive_engine.sdk._sync.client import Adaptive
 
+# A name for it, because inside the class `list` is the method.
+FoundProjects: TypeAlias = list[Project]
+
 
 class Projects(Shares):
-    """Projects, and the teams they are shared with.
+    """The projects that the key may see, and the teams they are shared with.
 
+    client.projects.create("support", name="Customer support")
+    client.models.attach("qwen3", wait=True, project="support")
     client.projects.share("support", team="partners", role="read-only")
     """
 
     def __init__(self, client: Adaptive) -> None:
         self._client = client
+
+    def create(
+        self,
+        key: str | None = None,
+        name: str | None = None,
+        description: str | None = None,
+        team: str | None = None,
+        *,
+        settings: Mapping[str, str | None] | None = None,
+    ) -> Project:
+        """Make a project. Without a key it is made from the name; without a name it is the key.
+
+        It belongs to `team`, one of the caller's, or to team `default`. Raises ConflictError when the key is taken, if only by an archived project.
+        """
+        fields = {"key": key, "name": name, "description": description, "team": team, "settings": settings}
+        return decode(Project, self._client._send(Call("POST", "/projects", content=encode(fields))))
+
+    def list(self, *, archived: bool = False) -> FoundProjects:
+        """Those in use, by key; with `archived`, those that are not."""
+        query = [("archived", "true")] if archived else []
+        return decode(ProjectList, self._client._send(Call("GET", "/projects", query=query))).data
+
+    def get(self, project: str | None = None) -> Project | None:
+        """One project by key or id, archived or not; None when there is none that the key may see."""
+        try:
+            response = self._client._send(Call("GET", self._path(project)))
+        except NotFoundError as error:
+            if error.code != "project_not_found":
+                raise
+            return None
+        return decode(Project, response)
+
+    def update(
+        self,
+        project: str | None = None,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        settings: Mapping[str, str | None] | None = None,
+    ) -> Project:
+        """Change what is given. `settings` has `default_metric`, a metric's key; None removes it."""
+        body = encode({"name": name, "description": description, "settings": settings})
+        return decode(Project, self._client._send(Call("PATCH", self._path(project), content=body)))
+
+    def archive(self, project: str) -> Project:
+        """Refuse requests to the project and unload what only it wants; what is stored stays readable."""
+        return decode(Project, self._client._send(Call("POST", f"{self._path(project)}/archive")))
+
+    def unarchive(self, project: str) -> Project:
+        """Bring an archived project back, with its models."""
+        return decode(Project, self._client._send(Call("POST", f"{self._path(project)}/unarchive")))
+
+    def _path(self, project: str | None) -> str:
+        return f"/projects/{quote(choose_project(project, None, self._client.default_project), safe='')}"

@@ -50,7 +50,7 @@ async def create_chat_completion(request: Request, services: ServicesDep, princi
     try:
         if not body.stream:
             await until_disconnect(request.receive, _drain(deltas))
-        elif body.max_ttft_ms is not None:
+        elif completion.prepared.first_token_limit is not None:
             # A limit that is not met is a status, so no header may be sent before the first token.
             deltas = await until_disconnect(request.receive, _begun(deltas))
     except ClientLeft:

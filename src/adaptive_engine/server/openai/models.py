@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
 from adaptive_engine.services.engines import Engines
-from adaptive_engine.types import Deployment
+from adaptive_engine.types import Deployment, tags_of
 from adaptive_engine.wire.models import ModelCard, ModelList
 
 router = APIRouter()
@@ -38,6 +38,8 @@ def _card(deployment: Deployment, engines: Engines) -> ModelCard:
         name=model.name,
         context_length=engines.context_length(model),
         capabilities=list(model.capabilities),
+        tags=tags_of(model.capabilities),
         is_default=deployment.is_default,
         online=deployment.online and engines.online(model.key),
+        settings=sorted(deployment.settings),
     )

@@ -1,0 +1,251 @@
+"""`adaptive projects`: make projects, change them, put them away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adaptive_engine.cli.options import DataDir, create_data_dir, database_file, resolve_data_dir
+from adaptive_engine.cli.running import ApiKey, Url, ask_server
+
+if TYPE_CHECKING:
+    from adaptive_engine.store import Connection
+    from adaptive_engine.types import Project
+
+app = typer.Typer(help="Create, show, change and archive projects.", rich_markup_mode=None, no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Key = Annotated[str, typer.Argument(help="The project's key or id.")]
+Description = Annotated[str | None, typer.Option("--description", help="What it is for.")]
+
+
+@app.command("list")
+def list_(
+    archived: Annotated[bool, typer.Option("--archived", help="Those that are archived instead.")] = False,
+    data_dir: DataDir = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    json: Json = False,
+) -> None:
+    """List the projects.
+
+    \b
+    Examples:
+      adaptive projects list
+      adaptive projects list --archived
+    """
+    from adaptive_engine.store import projects
+
+    directory = resolve_data_dir(data_dir)
+    answer = ask_server(url, api_key, directory, lambda client: client.projects.list(archived=archived))
+    found: list[Any] = answer or []
+    if answer is None:
+        with _writing(directory) as connection:
+            found = [p for p in projects.list_all(connection, archived=True) if p.archived == archived]
+    if json:
+        _print_json([_summary(project) for project in found])
+        return
+    width = max((len(project.key) for project in found), default=0)
+    for project in found:
+        typer.echo(f"{project.key:{width}}  {project.name}")
+    if not found:
+        typer.echo(f"No {'archived projects' if archived else 'projects yet; `adaptive serve` makes one'}.", err=True)
+
+
+@app.command()
+def create(
+    key: Annotated[str, typer.Argument(help="What requests name: letters, digits, '.', '_' and '-'.")],
+    name: Annotated[str | None, typer.Option("--name", help="For people. Default: the key.")] = None,
+    description: Description = None,
+    data_dir: DataDir = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Create a project.
+
+    \b
+    Example:
+      adaptive projects create support --name "Customer support"
+    """
+    from adaptive_engine.services import projects
+    from adaptive_engine.wire.projects import ProjectCreate
+
+    directory = resolve_data_dir(data_dir)
+    answer = ask_server(url, api_key, directory, lambda client: client.projects.create(key, name, description))
+    if answer is None:
+        given = _valid(lambda: ProjectCreate(key=key, name=name, description=description))
+        with _writing(directory) as connection:
+            projects.create(connection, given)
+    typer.echo(f"Project '{key}' is there. To answer in it: adaptive models deploy MODEL --project {key}")
+
+
+@app.command()
+def show(key: Key, data_dir: DataDir = None, url: Url = None, api_key: ApiKey = None, json: Json = False) -> None:
+    """Show a project and its models.
+
+    \b
+    Example:
+      adaptive projects show support
+    """
+    from adaptive_engine.errors import NotFound
+    from adaptive_engine.store import deployments
+
+    directory = resolve_data_dir(data_dir)
+    answer = ask_server(url, api_key, directory, lambda c: (c.projects.get(key), c.models.list(key)))
+    found: Any
+    if answer is None:
+        with _writing(directory) as connection:
+            found = _find(connection, key)
+            models = [(d.model.key, d.is_default, d.online) for d in deployments.list_for_project(connection, found.id)]
+    else:
+        found, cards = answer
+        if found is None:
+            raise NotFound(f"Project '{key}' does not exist, or this key may not use it.")
+        models = [(card.id.partition("/")[2], card.is_default, card.online) for card in cards]
+    if json:
+        shown = [{"model": model, "is_default": default, "online": online} for model, default, online in models]
+        _print_json({**_summary(found), "models": shown})
+        return
+    typer.echo(f"{found.key}: {found.name}{' (archived)' if found.archived_at else ''}")
+    rows = [("id", found.id), ("description", found.description), *_settings(found).items()]
+    for label, value in rows:
+        if value:
+            typer.echo(f"  {label:14}  {value}")
+    for model, default, online in models:
+        marks = ", ".join(mark for mark, holds in (("default", default), ("offline", not online)) if holds)
+        typer.echo(f"  model           {model}{f' ({marks})' if marks else ''}")
+
+
+@app.command()
+def update(
+    key: Key,
+    name: Annotated[str | None, typer.Option("--name", help="For people.")] = None,
+    description: Description = None,
+    default_metric: Annotated[
+        str | None, typer.Option("--default-metric", metavar="KEY", help="A metric of the project; `none` for none.")
+    ] = None,
+    data_dir: DataDir = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Change a project's name, description or default metric. Its key cannot change.
+
+    \b
+    Example:
+      adaptive projects update support --default-metric helpful
+    """
+    from adaptive_engine.errors import InvalidRequest
+    from adaptive_engine.services import projects
+    from adaptive_engine.wire.projects import ProjectSettings, ProjectUpdate
+
+    if name is None and description is None and default_metric is None:
+        raise InvalidRequest("There is nothing to change: give --name, --description or --default-metric.")
+    metric = None if default_metric == "none" else default_metric
+    settings = None if default_metric is None else {"default_metric": metric}
+    directory = resolve_data_dir(data_dir)
+    answer = ask_server(
+        url,
+        api_key,
+        directory,
+        lambda client: client.projects.update(key, name=name, description=description, settings=settings),
+    )
+    if answer is None:
+        change = _valid(
+            lambda: ProjectUpdate(
+                name=name, description=description, settings=settings and ProjectSettings(default_metric=metric)
+            )
+        )
+        with _writing(directory) as connection:
+            projects.update(connection, _find(connection, key).id, change)
+    typer.echo(f"Project '{key}' is changed.")
+
+
+@app.command()
+def archive(key: Key, data_dir: DataDir = None, url: Url = None, api_key: ApiKey = None) -> None:
+    """Refuse requests to a project and unload models that only it wants. All that is stored stays readable.
+
+    \b
+    Example:
+      adaptive projects archive support
+    """
+    from adaptive_engine.services import projects
+
+    directory = resolve_data_dir(data_dir)
+    if ask_server(url, api_key, directory, lambda client: client.projects.archive(key)) is None:
+        with _writing(directory) as connection:
+            projects.archive(connection, _find(connection, key).id)
+    typer.echo(f"Project '{key}' is archived. To bring it back: adaptive projects unarchive {key}")
+
+
+@app.command()
+def unarchive(key: Key, data_dir: DataDir = None, url: Url = None, api_key: ApiKey = None) -> None:
+    """Bring an archived project back, with its models.
+
+    \b
+    Example:
+      adaptive projects unarchive support
+    """
+    from adaptive_engine.services import projects
+
+    directory = resolve_data_dir(data_dir)
+    if ask_server(url, api_key, directory, lambda client: client.projects.unarchive(key)) is None:
+        with _writing(directory) as connection:
+            projects.unarchive(connection, _find(connection, key).id)
+    typer.echo(f"Project '{key}' is back.")
+
+
+@contextmanager
+def _writing(directory: Path) -> Iterator[Connection]:
+    from adaptive_engine.store import Database
+
+    create_data_dir(directory)
+    with closing(Database.open(database_file(directory))) as opened, opened.write() as connection:
+        yield connection
+
+
+def _find(connection: Connection, key: str) -> Project:
+    from adaptive_engine.errors import NotFound
+    from adaptive_engine.store import projects
+
+    for project in projects.list_all(connection, archived=True):
+        if key in (project.key, str(project.id)):
+            return project
+    raise NotFound(f"Project '{key}' does not exist.")
+
+
+def _valid(make: Callable[[], Any]) -> Any:
+    """What `make` makes of the options. Raises InvalidRequest in the words that a server has for it."""
+    from pydantic import ValidationError
+
+    from adaptive_engine.server.errors import invalid_request
+
+    try:
+        return make()
+    except ValidationError as exc:
+        raise invalid_request(exc.errors(include_url=False, include_context=False)) from exc
+
+
+def _settings(project: Any) -> dict[str, Any]:
+    return dict(project.settings)
+
+
+def _summary(project: Any) -> dict[str, Any]:
+    """Of a stored project and of a server's alike."""
+    return {
+        "id": str(project.id),
+        "key": project.key,
+        "name": project.name,
+        "description": project.description,
+        "settings": {name: value for name, value in _settings(project).items() if value is not None},
+        "archived": project.archived_at is not None,
+    }
+
+
+def _print_json(value: Any) -> None:
+    import orjson
+
+    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
