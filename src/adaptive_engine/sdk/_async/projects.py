@@ -42,7 +42,8 @@ class AsyncProjects(AsyncShares):
     ) -> Project:
         """Make a project. Without a key it is made from the name; without a name it is the key.
 
-        It belongs to `team`, one of the caller's, or to team `default`. Raises ConflictError when the key is taken, if only by an archived project.
+        It belongs to `team`, one of the caller's, or to team `default`. Raises ConflictError when the
+        key is taken, if only by an archived project.
         """
         fields = {"key": key, "name": name, "description": description, "team": team, "settings": settings}
         return decode(Project, await self._client._send(Call("POST", "/projects", content=encode(fields))))
