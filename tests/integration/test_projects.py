@@ -337,6 +337,15 @@ def test_a_schema_that_is_not_enforced_is_said_when_it_is_saved(client: Adaptive
         client.models.update(MODEL, project=project, settings={"response_format": strict})
 
 
+def test_settings_are_checked_together(client: Adaptive, project: str) -> None:
+    client.models.update(MODEL, project=project, settings={"max_tokens": 2})
+    with pytest.raises(BadRequestError, match="an answer that matches the schema takes") as caught:
+        client.models.update(MODEL, project=project, settings={"response_format": FORMAT})
+    assert caught.value.param == "settings.max_tokens"
+    saved = client.models.update(MODEL, project=project, settings={"response_format": FORMAT, "max_tokens": None})
+    assert saved.warnings == []
+
+
 def test_a_schema_is_checked_for_a_model_that_is_offline(client: Adaptive, project: str) -> None:
     client.models.add_to_project("tiny", project)
     client.models.terminate("tiny", force=True)
