@@ -416,8 +416,8 @@ def test_the_command_line(server: Server, tmp_path: Path) -> None:
     assert only.keys() == {"temperature", "response_format"}
     assert only["response_format"]["json_schema"]["schema"] == CITY
     assert "is not NAME=VALUE" in adaptive(server, "models", "settings", MODEL, "colour=1", status=1)
-    assert "default metric" not in adaptive(server, "projects", "show", key)
-    assert "model           smollm2-135m-instruct (default)" in adaptive(server, "projects", "show", key)
+    found = json.loads(adaptive(server, "projects", "show", key, "--json"))
+    assert "model           smollm2-135m-instruct (default)" in adaptive(server, "projects", "show", found["id"])
     assert "is detached" in adaptive(server, "models", "detach", MODEL, "--project", key)
     assert "is archived" in adaptive(server, "projects", "archive", key)
     assert f"{key}  By hand" in adaptive(server, "projects", "list", "--archived")
