@@ -337,6 +337,15 @@ def test_a_schema_that_is_not_enforced_is_said_when_it_is_saved(client: Adaptive
         client.models.update(MODEL, project=project, settings={"response_format": strict})
 
 
+def test_settings_are_checked_together(client: Adaptive, project: str) -> None:
+    client.models.update(MODEL, project=project, settings={"max_tokens": 2})
+    with pytest.raises(BadRequestError, match="an answer that matches the schema takes") as caught:
+        client.models.update(MODEL, project=project, settings={"response_format": FORMAT})
+    assert caught.value.param == "settings.max_tokens"
+    saved = client.models.update(MODEL, project=project, settings={"response_format": FORMAT, "max_tokens": None})
+    assert saved.warnings == []
+
+
 def test_a_schema_is_checked_for_a_model_that_is_offline(client: Adaptive, project: str) -> None:
     client.models.add_to_project("tiny", project)
     client.models.terminate("tiny", force=True)
@@ -407,8 +416,8 @@ def test_the_command_line(server: Server, tmp_path: Path) -> None:
     assert only.keys() == {"temperature", "response_format"}
     assert only["response_format"]["json_schema"]["schema"] == CITY
     assert "is not NAME=VALUE" in adaptive(server, "models", "settings", MODEL, "colour=1", status=1)
-    assert "default metric" not in adaptive(server, "projects", "show", key)
-    assert "model           smollm2-135m-instruct (default)" in adaptive(server, "projects", "show", key)
+    found = json.loads(adaptive(server, "projects", "show", key, "--json"))
+    assert "model           smollm2-135m-instruct (default)" in adaptive(server, "projects", "show", found["id"])
     assert "is detached" in adaptive(server, "models", "detach", MODEL, "--project", key)
     assert "is archived" in adaptive(server, "projects", "archive", key)
     assert f"{key}  By hand" in adaptive(server, "projects", "list", "--archived")

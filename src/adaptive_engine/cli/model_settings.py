@@ -63,13 +63,14 @@ def save(connection: Connection, project: str, model_key: str, change: dict[str,
         return deployment.settings, []
     try:
         wanted = ModelSettings.model_validate(change)
+        together = ModelSettings.model_validate(models.merged(deployment.settings, wanted))
     except ValidationError as exc:
         raise invalid_request(exc.errors(include_url=False, include_context=False)) from exc
 
     async def check() -> list[str]:
         schemas = Schemas()
         try:
-            notices = await model_settings.check(wanted, deployment.project, StructuredOutput(schemas), None)
+            notices = await model_settings.check(together, deployment.project, StructuredOutput(schemas), None)
         finally:
             schemas.close()
         return [notice.message for notice in notices]

@@ -149,7 +149,7 @@ def detach(
 def settings(
     key: Key,
     changes: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="What to change; NAME= removes one.")
+        list[str] | None, typer.Argument(metavar="NAME=VALUE", help="What to change; NAME= removes one.")
     ] = None,
     project: InProject = "default",
     data_dir: DataDir = None,

@@ -13,8 +13,10 @@ from adaptive_engine.cli.options import DataDir, create_data_dir, database_file,
 from adaptive_engine.cli.running import ApiKey, Url, ask_server
 
 if TYPE_CHECKING:
+    from adaptive_engine.sdk import Adaptive
     from adaptive_engine.store import Connection
     from adaptive_engine.types import Project
+    from adaptive_engine.wire.models import ModelCard
 
 app = typer.Typer(help="Create, show, change and archive projects.", rich_markup_mode=None, no_args_is_help=True)
 
@@ -95,7 +97,7 @@ def show(key: Key, data_dir: DataDir = None, url: Url = None, api_key: ApiKey = 
     from adaptive_engine.store import deployments
 
     directory = resolve_data_dir(data_dir)
-    answer = ask_server(url, api_key, directory, lambda c: (c.projects.get(key), c.models.list(key)))
+    answer = ask_server(url, api_key, directory, lambda client: _with_models(client, key))
     found: Any
     if answer is None:
         with _writing(directory) as connection:
@@ -205,6 +207,11 @@ def _writing(directory: Path) -> Iterator[Connection]:
     create_data_dir(directory)
     with closing(Database.open(database_file(directory))) as opened, opened.write() as connection:
         yield connection
+
+
+def _with_models(client: Adaptive, key: str) -> tuple[Any, list[ModelCard]]:
+    project = client.projects.get(key)
+    return project, client.models.list(project.key) if project else []
 
 
 def _find(connection: Connection, key: str) -> Project:

@@ -224,9 +224,17 @@ class ModelLifecycle:
         return unloaded
 
     async def _check(self, project: Project, model_key: str, settings: ModelSettings | None) -> tuple[Notice, ...]:
+        """Settings are checked together: a schema may need more tokens than another setting allows."""
         if settings is None:
             return ()
-        return await model_settings.check(settings, project, self._structured, self._engines.loaded(model_key))
+
+        def read() -> Deployment | None:
+            with self._database.read() as connection:
+                return deployments.get(connection, project.id, model_key)
+
+        known = await asyncio.to_thread(read)
+        together = ModelSettings.model_validate(models.merged(known.settings if known else {}, settings))
+        return await model_settings.check(together, project, self._structured, self._engines.loaded(model_key))
 
     def _require_memory(self, model: Model) -> None:
         if self._engines.status(model.key).state in ("OFFLINE", "ERROR"):

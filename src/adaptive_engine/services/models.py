@@ -85,8 +85,14 @@ def update(
     if make_default and not deployment.is_default:
         deployments.set_default(connection, deployment.project.id, deployment.model.key)
     if settings is not None:
-        deployments.set_settings(connection, deployment.id, _changed(deployment.settings, settings))
+        deployments.set_settings(connection, deployment.id, merged(deployment.settings, settings))
     return find_deployment(connection, deployment.project.key, deployment.model.key)
+
+
+def merged(stored: dict[str, Any], change: ModelSettings) -> dict[str, Any]:
+    """The settings of a deployment after a change: absent fields stay, null removes."""
+    given = change.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return {name: value for name, value in {**stored, **given}.items() if value is not None}
 
 
 def detach(connection: Connection, deployment: Deployment, *, force: bool = False) -> None:
@@ -174,9 +180,3 @@ def provide_default(connection: Connection, directory: ModelDirectory) -> None:
     model = register(connection, directory)
     if not project.archived and (is_new or not deployments.list_for_project(connection, project.id)):
         attach(connection, project.key, model.key)
-
-
-def _changed(stored: dict[str, Any], change: ModelSettings) -> dict[str, Any]:
-    """What is stored after a change: absent fields stay, null removes."""
-    given = change.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    return {name: value for name, value in {**stored, **given}.items() if value is not None}
