@@ -331,6 +331,7 @@ class Engine:
                 part.sequence.admitted_at = start
                 part.sequence.stream.phase = "prefill"
                 part.sequence.stream.cached_tokens = part.sequence.cached_tokens
+                self.stats.cached_tokens += part.sequence.cached_tokens
         sampling = [part for part in slices if part.samples]
         forward = time.perf_counter()
         self._runner.start(slices)
@@ -342,7 +343,7 @@ class Engine:
         now = time.perf_counter()
         self.stats.forward_seconds += now - forward
         for part in slices:
-            self._count_prompt(part)
+            self.stats.prompt_tokens += max(min(part.stop, part.sequence.prompt_length) - part.start, 0)
             self._scheduler.advance(part.sequence, part.stop)
         end = 0
         for part, mask in zip(sampling, masks, strict=True):
@@ -428,13 +429,6 @@ class Engine:
         if sequence.admitted_at is not None:
             self._pace.freed_place()
         self._scheduler.remove(sequence)
-
-    def _count_prompt(self, part: Slice) -> None:
-        sequence = part.sequence
-        if sequence.computed < sequence.prompt_length:
-            if not sequence.preemptions and sequence.computed == sequence.cached_tokens:
-                self.stats.cached_tokens += sequence.cached_tokens
-            self.stats.prompt_tokens += min(part.stop, sequence.prompt_length) - part.start
 
     def _count(self) -> None:
         self.stats.running = len(self._scheduler.running)
