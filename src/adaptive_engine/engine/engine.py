@@ -414,7 +414,6 @@ class Engine:
     def _fail_all(self, error: Callable[[], AdaptiveError]) -> None:
         """After an error in a step neither the cache nor the bookkeeping can be trusted: begin anew."""
         self._step_started = None
-        self._read_inbox()
         self._scheduler.reset()
         # Not the scheduler's lists: a defect may have lost a sequence from them. An error for each: raising one adds
         # to its traceback.
