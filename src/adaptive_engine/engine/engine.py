@@ -378,6 +378,7 @@ class Engine:
 
     def _emit(self, sequence: Sequence) -> None:
         """Send the text and the log probabilities that are final."""
+        sequence.stream.completion_tokens = sequence.generated
         if sequence.unsent or sequence.unsent_logprobs:
             self._outbox.put(sequence.stream, Delta(sequence.unsent, logprobs=tuple(sequence.unsent_logprobs)))
             sequence.unsent, sequence.unsent_logprobs = "", []
@@ -390,6 +391,7 @@ class Engine:
             ttft_ms=1000 * ((sequence.first_token_at or now) - since),
             total_ms=1000 * (now - since),
         )
+        sequence.stream.completion_tokens = sequence.generated
         self._drop(sequence)
         self._answered.set()
         self.stats.finished += 1

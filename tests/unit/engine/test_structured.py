@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import jsonschema_rs
 import pytest
 
-from adaptive_engine.engine import Delta, Engine, EngineOptions, GenerationRequest, SamplingParams
-from adaptive_engine.errors import GrammarLimit
+from adaptive_engine.engine import Delta, Engine, EngineOptions, FirstTokenLimit, GenerationRequest, SamplingParams
+from adaptive_engine.errors import FirstTokenTimeout, GrammarLimit
 from adaptive_engine.grammar.constraint import Constraint
 from adaptive_engine.grammar.masks import Grammar, GrammarError
 from adaptive_engine.registry import ModelDirectory
@@ -103,6 +104,19 @@ async def test_an_answer_without_a_choice_needs_no_step(engine: Engine) -> None:
     before = engine.stats.steps
     text, last = await generate(engine, "Bob", constraint)
     assert (text, last.finish_reason, engine.stats.steps) == ('{"a":[1,2,3]}', "stop", before)
+
+
+async def test_what_a_grammar_begins_with_is_no_token_of_an_answer_that_never_began(
+    engine: Engine, person: Grammar
+) -> None:
+    prompt = tuple(range(5000, 5900))
+    late = GenerationRequest(
+        prompt, constraint=Constraint(person), first_token_limit=FirstTokenLimit(30, time.perf_counter())
+    )
+    stream = engine.submit(late)
+    with pytest.raises(FirstTokenTimeout):
+        await anext(stream)
+    assert stream.completion_tokens == 0
 
 
 async def test_json_ends_even_with_ignore_eos(engine: Engine, person: Grammar) -> None:
