@@ -331,6 +331,7 @@ class Engine:
                 part.sequence.admitted_at = start
                 part.sequence.stream.phase = "prefill"
                 part.sequence.stream.cached_tokens = part.sequence.cached_tokens
+                self.stats.cached_tokens += part.sequence.cached_tokens
         sampling = [part for part in slices if part.samples]
         forward = time.perf_counter()
         self._runner.start(slices)
@@ -342,7 +343,7 @@ class Engine:
         now = time.perf_counter()
         self.stats.forward_seconds += now - forward
         for part in slices:
-            self._count_prompt(part)
+            self.stats.prompt_tokens += max(min(part.stop, part.sequence.prompt_length) - part.start, 0)
             self._scheduler.advance(part.sequence, part.stop)
         end = 0
         for part, mask in zip(sampling, masks, strict=True):
@@ -377,6 +378,7 @@ class Engine:
 
     def _emit(self, sequence: Sequence) -> None:
         """Send the text and the log probabilities that are final."""
+        sequence.stream.completion_tokens = sequence.generated
         if sequence.unsent or sequence.unsent_logprobs:
             self._outbox.put(sequence.stream, Delta(sequence.unsent, logprobs=tuple(sequence.unsent_logprobs)))
             sequence.unsent, sequence.unsent_logprobs = "", []
@@ -389,6 +391,7 @@ class Engine:
             ttft_ms=1000 * ((sequence.first_token_at or now) - since),
             total_ms=1000 * (now - since),
         )
+        sequence.stream.completion_tokens = sequence.generated
         self._drop(sequence)
         self._answered.set()
         self.stats.finished += 1
@@ -413,7 +416,6 @@ class Engine:
     def _fail_all(self, error: Callable[[], AdaptiveError]) -> None:
         """After an error in a step neither the cache nor the bookkeeping can be trusted: begin anew."""
         self._step_started = None
-        self._read_inbox()
         self._scheduler.reset()
         # Not the scheduler's lists: a defect may have lost a sequence from them. An error for each: raising one adds
         # to its traceback.
@@ -428,13 +430,6 @@ class Engine:
         if sequence.admitted_at is not None:
             self._pace.freed_place()
         self._scheduler.remove(sequence)
-
-    def _count_prompt(self, part: Slice) -> None:
-        sequence = part.sequence
-        if sequence.computed < sequence.prompt_length:
-            if not sequence.preemptions and sequence.computed == sequence.cached_tokens:
-                self.stats.cached_tokens += sequence.cached_tokens
-            self.stats.prompt_tokens += min(part.stop, sequence.prompt_length) - part.start
 
     def _count(self) -> None:
         self.stats.running = len(self._scheduler.running)

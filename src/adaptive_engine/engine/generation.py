@@ -105,7 +105,6 @@ class Generation:
         constraint, params = sequence.request.constraint, sequence.request.params
         for token in tokens:
             sequence.tokens.append(token)
-            sequence.stream.completion_tokens = sequence.generated
             self._stats.generated_tokens += 1
             # Behind complete JSON nothing else can come.
             if token in self._end_ids and (constraint or not params.ignore_eos):

@@ -306,8 +306,8 @@ class Scheduler:
 
 
 def _reusable(sequence: Sequence) -> int:
-    """How many of its first tokens may come from the cache: the last one is computed for its logits, and not alone."""
-    return max(sequence.prefill_length - 2, 0)
+    """How many tokens of its prompt may come from the cache: the last one is computed for its logits, and not alone."""
+    return max(min(sequence.prefill_length - 2, sequence.prompt_length), 0)
 
 
 def _session(sequence: Sequence) -> SessionKey | None:

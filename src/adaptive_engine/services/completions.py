@@ -100,6 +100,13 @@ class Choice:
     def text(self) -> str:
         return "".join(self.pieces)
 
+    async def read(self) -> Delta:
+        """The next delta. Its text is the row's from here on, whoever still has to pass it on."""
+        delta = await anext(self.stream)
+        self.pieces.append(delta.text)
+        self.logprobs += delta.logprobs
+        return delta
+
     def ended(self, state: InteractionState, **changes: Any) -> Interaction:
         """The row in its final state, with the text and the tokens there are."""
         self.pieces.append(self.stream.take_waiting())
@@ -146,9 +153,10 @@ class Completion:
         Raises what went wrong, once every choice is stopped and recorded.
         """
         try:
+            alone = self.choices[0]
             if len(self.choices) == 1:
-                async for delta in self.choices[0].stream:
-                    yield self.choices[0], await self._take(self.choices[0], delta)
+                while not alone.recorded:
+                    yield alone, await self._take(alone, await alone.read())
             else:
                 async for choice, delta in _merge(self.choices):
                     yield choice, await self._take(choice, delta)
@@ -166,8 +174,6 @@ class Completion:
         await self._abandon("cancelled", None)
 
     async def _take(self, choice: Choice, delta: Delta) -> Delta:
-        choice.pieces.append(delta.text)
-        choice.logprobs += delta.logprobs
         if delta.finish_reason == "stop":
             await self._check(choice)
         if delta.finish_reason is not None and delta.usage is not None and delta.timings is not None:
@@ -387,7 +393,7 @@ async def _merge(choices: list[Choice]) -> AsyncIterator[tuple[Choice, Delta]]:
 
     What was ready in the same moment as the error comes before it.
     """
-    waiting = {asyncio.ensure_future(anext(choice.stream)): choice for choice in choices}
+    waiting = {asyncio.ensure_future(choice.read()): choice for choice in choices}
     try:
         while waiting:
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -395,7 +401,7 @@ async def _merge(choices: list[Choice]) -> AsyncIterator[tuple[Choice, Delta]]:
                 choice = waiting.pop(task)
                 delta = task.result()
                 if delta.finish_reason is None:
-                    waiting[asyncio.ensure_future(anext(choice.stream))] = choice
+                    waiting[asyncio.ensure_future(choice.read())] = choice
                 yield choice, delta
     finally:
         for task in waiting:

@@ -55,6 +55,13 @@ class _Loading:
     settled: Future[None] = field(default_factory=Future)
     """Done when it is loaded, has failed, or is not wanted any more. Never fails itself."""
 
+    @property
+    def problem(self) -> str | None:
+        """Why it does not answer, unless it is still being loaded."""
+        if self.failure is not None or self.engine is None:
+            return self.failure
+        return self.engine.health().reason or None
+
     def settle(self) -> None:
         if not self.settled.done():
             self.settled.set_result(None)
@@ -77,14 +84,16 @@ class Engines:
         self._graphs[model_key] = self._loader.submit(_read, self._models_dir / model_key)
 
     def load(self, model: Model) -> Future[None]:
-        """Load a model, unless it is loaded or about to be; one that failed is tried again. Does not block.
+        """Load a model, unless it is loaded or about to be; one that has failed is tried again. Does not block.
 
         The result is done when the model answers, or does not: `status` tells.
         """
         with self._lock:
             known = self._models.get(model.key)
-            if known is not None and known.failure is None:
+            if known is not None and known.problem is None:
                 return known.settled
+            if known is not None and known.engine is not None:
+                self._loader.submit(known.engine.close)
             loading = _Loading(model)
             self._models[model.key] = loading
             try:
@@ -122,11 +131,11 @@ class Engines:
         loading = self._models.get(key)
         if loading is None:
             raise ModelOffline(f"Model '{key}' is not loaded: {_NOT_TOLD}.")
-        if loading.engine is not None:
-            return loading.engine
-        if loading.failure is not None:
-            raise ModelOffline(f"Model '{key}' is not online: {loading.failure}")
-        raise ModelLoading(key)
+        if (problem := loading.problem) is not None:
+            raise ModelOffline(f"Model '{key}' is not online: {problem}")
+        if loading.engine is None:
+            raise ModelLoading(key)
+        return loading.engine
 
     def loaded(self, model_key: str) -> Engine | None:
         """The engine of a model that is in memory, whoever wants it."""
@@ -204,7 +213,8 @@ class Engines:
             return
         try:
             engine = self._engine(loading, graph)
-        except Exception as exc:
+        except BaseException as exc:
+            # Libraries in Rust panic with one that is no Exception, and somebody waits for this.
             self._fail(loading, exc)
             return
         with self._lock:
@@ -273,7 +283,7 @@ class Engines:
         found = loading.engine.memory if loading.engine else loading.estimate
         return found.total if found else 0
 
-    def _fail(self, loading: _Loading, error: Exception) -> None:
+    def _fail(self, loading: _Loading, error: BaseException) -> None:
         key = loading.model.key
         log.error("model %s cannot be loaded", key, exc_info=error)
         message = error.message if isinstance(error, AdaptiveError) else f"{type(error).__name__}: {error}"

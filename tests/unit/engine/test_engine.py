@@ -220,6 +220,21 @@ async def test_a_failing_step_fails_its_requests_and_not_the_next(
     assert await text(engine, "What is the capital of France?") == "The capital of France is Paris."
 
 
+async def test_requests_that_cannot_even_begin_fail_and_the_next_do_not(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(engine._generation, "begin", lambda sequence: 1 / 0)
+        # What waits in the inbox is read together.
+        streams = engine.submit_all([request(engine, QUESTIONS[0])] * 4)
+        async with asyncio.timeout(10):
+            for stream in streams:
+                with pytest.raises(EngineFailed, match="ZeroDivisionError"):
+                    await anext(stream)
+    await idle(engine)
+    assert await text(engine, "What is the capital of France?") == "The capital of France is Paris."
+
+
 async def test_a_leak_is_noticed_when_idle_and_healed(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
     await idle(engine)
     engine._scheduler.pool.allocate(1)

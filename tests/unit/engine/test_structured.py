@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import jsonschema_rs
 import pytest
 
-from adaptive_engine.engine import Delta, Engine, EngineOptions, GenerationRequest, SamplingParams
-from adaptive_engine.errors import GrammarLimit
+from adaptive_engine.engine import Delta, Engine, EngineOptions, FirstTokenLimit, GenerationRequest, SamplingParams
+from adaptive_engine.errors import FirstTokenTimeout, GrammarLimit
 from adaptive_engine.grammar.constraint import Constraint
 from adaptive_engine.grammar.masks import Grammar, GrammarError
 from adaptive_engine.registry import ModelDirectory
@@ -105,6 +106,19 @@ async def test_an_answer_without_a_choice_needs_no_step(engine: Engine) -> None:
     assert (text, last.finish_reason, engine.stats.steps) == ('{"a":[1,2,3]}', "stop", before)
 
 
+async def test_what_a_grammar_begins_with_is_no_token_of_an_answer_that_never_began(
+    engine: Engine, person: Grammar
+) -> None:
+    prompt = tuple(range(5000, 5900))
+    late = GenerationRequest(
+        prompt, constraint=Constraint(person), first_token_limit=FirstTokenLimit(30, time.perf_counter())
+    )
+    stream = engine.submit(late)
+    with pytest.raises(FirstTokenTimeout):
+        await anext(stream)
+    assert stream.completion_tokens == 0
+
+
 async def test_json_ends_even_with_ignore_eos(engine: Engine, person: Grammar) -> None:
     text, last = await generate(engine, "Bob", Constraint(person), ignore_eos=True)
     assert last.finish_reason == "stop"
@@ -154,3 +168,17 @@ async def test_preempted_answers_go_on_in_their_grammar(default_model_dir: Model
         assert small.stats.preemptions > 0
     finally:
         small.close()
+
+
+async def test_no_more_of_a_prompt_is_cached_than_there_is_of_it(engine: Engine) -> None:
+    """A session's last block holds what the grammar begins with, too."""
+    schema = {"type": "object", "properties": {"first_name": {"maxLength": 5}}, "required": ["first_name"]}
+    grammar = Grammar.compile(schema, engine.vocabulary)
+    prompt = tuple(range(1000, 1040))
+    params, cached = SamplingParams(temperature=0, max_tokens=12), engine.stats.cached_tokens
+    for expected in (0, 40):
+        request = GenerationRequest(prompt, params, session=b"s", constraint=Constraint(grammar))
+        *_, last = [delta async for delta in engine.submit(request)]
+        assert last.usage is not None
+        assert last.usage.cached_tokens == expected
+    assert engine.stats.cached_tokens == cached + 40

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from adaptive_engine.engine import Engine, GenerationRequest, SamplingParams, TokenStream
-from adaptive_engine.errors import Conflict, ModelLoading, ModelOffline
+from adaptive_engine.errors import Conflict, EngineFailed, ModelLoading, ModelOffline
 from adaptive_engine.services import memory
 from adaptive_engine.services.engines import Engines
 from adaptive_engine.settings import EngineSettings
@@ -157,6 +157,50 @@ def test_a_model_that_failed_is_tried_again(make_engines: MakeEngines, make_mode
     template.write_bytes(content)
     engines.load(tiny).result(SECONDS)
     assert engines.status("tiny").state == "ONLINE"
+
+
+class Panic(BaseException):
+    """As of a library in Rust."""
+
+
+def test_a_load_that_panics_keeps_nobody_waiting(
+    make_engines: MakeEngines, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def panic(*_: Any, **__: Any) -> None:
+        raise Panic("index out of bounds")
+
+    engines, tiny = make_engines(), make_model("tiny")
+    with monkeypatch.context() as broken:
+        broken.setattr(Engine, "load", panic)
+        engines.load(tiny).result(SECONDS)
+    status = engines.status("tiny")
+    assert status.state == "ERROR"
+    assert "Panic: index out of bounds" in (status.reason or "")
+    engines.load(tiny).result(SECONDS)
+    assert engines.status("tiny").state == "ONLINE"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_an_engine_that_has_failed_says_so_and_is_loaded_anew(
+    make_engines: MakeEngines, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def panic(*_: Any) -> None:
+        raise Panic
+
+    engines, tiny = make_engines(), make_model("tiny")
+    await asyncio.to_thread(engines.load(tiny).result, SECONDS)
+    engine = engines.get(deployment(tiny))
+    monkeypatch.setattr(engine._scheduler, "schedule", panic)
+    with pytest.raises(EngineFailed):
+        await anext(endless(engine))
+    engine._thread.join(SECONDS)
+    assert engines.status("tiny").state == "ERROR"
+    with pytest.raises(ModelOffline, match="the engine thread has ended"):
+        engines.get(deployment(tiny))
+    await asyncio.to_thread(engines.load(tiny).result, SECONDS)
+    stream = endless(engines.get(deployment(tiny)))
+    await anext(stream)
+    stream.cancel()
 
 
 def test_own_settings_of_a_model(make_engines: MakeEngines, make_model: MakeModel) -> None:
