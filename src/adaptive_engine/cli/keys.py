@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adaptive_engine.cli.options import DataDir, create_data_dir, database_file, resolve_data_dir
+from adaptive_engine.cli.options import DataDir, load_settings, open_database, resolve_data_dir
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -43,7 +43,7 @@ def create(
     """
     from adaptive_engine.types import now_ms
 
-    with _ring(data_dir) as (database, ring):
+    with _ring(data_dir, to_create=True) as (database, ring):
         project_id = _project_id(database, project) if project else None
         expires_at = now_ms() + days * 86_400_000 if days else None
         key, text = ring.create(name, "admin" if admin else "inference", project_id, expires_at)
@@ -88,17 +88,18 @@ def revoke(
 
 
 @contextmanager
-def _ring(data_dir: DataDir) -> Iterator[tuple[Database, KeyRing]]:
-    from adaptive_engine.services.keys import KeyRing, load_pepper
-    from adaptive_engine.store import Database
+def _ring(data_dir: DataDir, *, to_create: bool = False) -> Iterator[tuple[Database, KeyRing]]:
+    from adaptive_engine.services.keys import KeyRing
+    from adaptive_engine.services.secret import load_secret, require_same_secret
 
     directory = resolve_data_dir(data_dir)
-    create_data_dir(directory)
-    database = Database.open(database_file(directory))
-    try:
-        yield database, KeyRing(database, load_pepper(directory))
-    finally:
-        database.close()
+    with closing(open_database(directory)) as database:
+        secret = load_secret(load_settings(directory))
+        if to_create:
+            with database.write() as connection:
+                # A key that no server would take must not be made.
+                require_same_secret(connection, secret)
+        yield database, KeyRing(database, secret)
 
 
 def _project_id(database: Database, key: str) -> UUID:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import structlog
-
 from adaptive_engine.errors import InvalidRequest
 from adaptive_engine.grammar.schemas import Schemas
 from adaptive_engine.registry import ModelDirectory
@@ -14,14 +12,14 @@ from adaptive_engine.server.lifespan import Services
 from adaptive_engine.services import models
 from adaptive_engine.services.completions import Completions
 from adaptive_engine.services.engines import Engines
-from adaptive_engine.services.keys import KeyRing, load_pepper
+from adaptive_engine.services.keys import KeyRing
 from adaptive_engine.services.lifecycle import ModelLifecycle
 from adaptive_engine.services.routing import Routing
+from adaptive_engine.services.secret import load_secret, require_same_secret
+from adaptive_engine.services.storage import open_database
 from adaptive_engine.services.structured import StructuredOutput
 from adaptive_engine.settings import Settings
-from adaptive_engine.store import Database, Recorder, deployments, interactions
-
-log = structlog.get_logger(__name__)
+from adaptive_engine.store import Database, Presence, Recorder, deployments
 
 ENVIRONMENT_KEY = "ADAPTIVE_ADMIN_API_KEY"
 
@@ -29,13 +27,18 @@ ENVIRONMENT_KEY = "ADAPTIVE_ADMIN_API_KEY"
 @contextmanager
 def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> Iterator[tuple[Services, str | None]]:
     """The services, and the text of a new admin key when one was made. Loads what else is deployed in background."""
-    database = Database.open(settings.database_path, durability=settings.store.durability)
+    database = open_database(settings)
+    presence = Presence(database)
     try:
-        _heal_and_fill(database, default, engines)
-        keys = KeyRing(database, load_pepper(settings.data_dir))
+        secret = load_secret(settings)
+        with database.write() as connection:
+            require_same_secret(connection, secret)
+        presence.start()
+        _fill(database, default, engines)
+        keys = KeyRing(database, secret)
         new_key = _admin_key(keys, settings)
         routing = Routing(database)
-        recorder = Recorder(database)
+        recorder = Recorder(database, presence.server_id)
         recorder.start()
         schemas = Schemas()
         try:
@@ -52,19 +55,18 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
             schemas.close()
             recorder.close()
     finally:
+        # Last: until then others must not take what is being recorded for left behind.
+        presence.close()
         database.close()
 
 
-def _heal_and_fill(database: Database, default: ModelDirectory, engines: Engines) -> None:
-    """Close what a crash left open; see to the default project and its model."""
+def _fill(database: Database, default: ModelDirectory, engines: Engines) -> None:
+    """See to the default project and its model."""
     with database.write() as connection:
-        aborted = interactions.abort_pending(connection)
         project = models.ensure_default_project(connection)
         model = models.register(connection, default)
         models.attach(connection, project.key, model.key)
         deployed = deployments.list_all(connection)
-    if aborted:
-        log.warning("interactions were running when the server last stopped; marked aborted", count=aborted)
     wanted = {deployment.model.key: deployment.model for deployment in deployed if deployment.online}
     if default.key not in wanted:
         engines.unload(default.key)
