@@ -52,6 +52,7 @@ class PostgresServer:
         self.start()
 
     def start(self) -> None:
+        """From the thread of the tests: the server ends with the thread that started it."""
         options = {
             "listen_addresses": "",
             "unix_socket_directories": str(self._directory),

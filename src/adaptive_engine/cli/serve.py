@@ -95,7 +95,7 @@ def _warn_of_misspelled_variables(settings: type[Settings]) -> None:
         for name in settings.model_fields[area].default.__class__.model_fields
     }
     for name in os.environ:
-        if re.match(r"ADAPTIVE_(APP|DB|SERVER|ENGINE|STORE)__", name.upper()) and name.upper() not in known:
+        if re.match(r"ADAPTIVE_(APP|DB|SERVER|ENGINE|STORE)_", name.upper()) and name.upper() not in known:
             close = difflib.get_close_matches(name.upper(), known, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""
             typer.echo(f"Warning: {name} is no setting and has no effect.{hint}", err=True)
