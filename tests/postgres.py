@@ -22,6 +22,14 @@ from psycopg import sql
 
 START_SECONDS = 30
 TEMPLATE = "store_template"
+SETTINGS = {
+    "listen_addresses": "",
+    # The machine outlives the tests; what a killed server has written is in the system's memory.
+    "fsync": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "32MB",
+    "max_connections": "60",
+}
 _PR_SET_PDEATHSIG = 1
 
 
@@ -53,17 +61,9 @@ class PostgresServer:
 
     def start(self) -> None:
         """From the thread of the tests: the server ends with the thread that started it."""
-        options = {
-            "listen_addresses": "",
-            "unix_socket_directories": str(self._directory),
-            # The machine outlives the tests; what a killed server has written is in the system's memory.
-            "fsync": "off",
-            "full_page_writes": "off",
-            "shared_buffers": "32MB",
-            "max_connections": "60",
-        }
+        settings = {**SETTINGS, "unix_socket_directories": str(self._directory)}
         command = [str(self._binaries / "postgres"), "-D", str(self._data)]
-        for name, value in options.items():
+        for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
