@@ -1,11 +1,35 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from adaptive_engine.registry import ModelDirectory, ensure_default_model
+from adaptive_engine.store import Database
+from postgres import TEMPLATE, PostgresServer
 
 
 @pytest.fixture(scope="session")
 def default_model_dir(tmp_path_factory: pytest.TempPathFactory) -> ModelDirectory:
     """The default model, imported once. The download cache keeps its file, so only a new machine needs the network."""
     return ensure_default_model(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server with an empty store to copy."""
+    server = PostgresServer()
+    try:
+        server.create()
+        server.run("CREATE DATABASE {} TEMPLATE template0", TEMPLATE)
+        Database.open(server.url(TEMPLATE)).close()
+        yield server
+    finally:
+        server.destroy()
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """An empty store in a database of its own."""
+    with postgres.database(TEMPLATE) as url:
+        yield url

@@ -59,8 +59,31 @@ class EngineSettings(BaseModel):
     )
 
 
+class AppSettings(BaseModel):
+    """What all servers of an installation have in common."""
+
+    secret: SecretStr | None = Field(None, description="Keys the hashes of API keys; unset: `secret.key` is made.")
+
+    @field_validator("secret")
+    @classmethod
+    def _is_long(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value()) < 32:
+            raise ValueError("a secret has 32 characters or more; `openssl rand -hex 32` makes one")
+        return secret
+
+
+class DatabaseSettings(BaseModel):
+    """Where the store is. All but `url` count for PostgreSQL only."""
+
+    url: SecretStr | None = Field(None, description="postgresql://...; unset: a SQLite file in the data directory.")
+    pool_size: int = Field(16, ge=1, le=1000, description="Most connections of one server; two more have other uses.")
+    connect_timeout_seconds: int = Field(5, ge=2, le=300, description="How long a new connection may take.")
+    lock_timeout_seconds: float = Field(5, ge=0.1, le=300, description="How long a change waits for another to end.")
+    statement_timeout_seconds: float = Field(30, ge=1, le=3600, description="How long one statement may run.")
+
+
 class StoreSettings(BaseModel):
-    """The database."""
+    """What the store promises."""
 
     durability: Literal["normal", "full"] = Field(
         "normal", description="What an acknowledged answer survives: `normal` kill -9, `full` also a power failure."
@@ -75,6 +98,8 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=default_data_dir, description="Database, models and keys live here.")
     admin_api_key: SecretStr | None = Field(None, description="The admin key, instead of one made at the first start.")
     log_format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal.")
+    app: AppSettings = AppSettings()
+    db: DatabaseSettings = DatabaseSettings()
     server: ServerSettings = ServerSettings()
     engine: EngineSettings = EngineSettings()
     store: StoreSettings = StoreSettings()

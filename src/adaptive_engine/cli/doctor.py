@@ -7,13 +7,17 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from adaptive_engine.cli.options import DataDir, database_file, models_dir, resolve_data_dir
+from adaptive_engine.cli.options import DataDir, models_dir, resolve_data_dir
+
+if TYPE_CHECKING:
+    from adaptive_engine.settings import Settings
 
 _FREE_BYTES_WANTED = 2 * 2**30
 _MEMORY_WANTED = 2 * 2**30
@@ -58,20 +62,20 @@ _MARKS = {"ok": "ok   ", "warning": "warn ", "problem": "FAIL "}
 
 
 def _examine(data_dir: Path, host: str | None, port: int | None) -> Iterator[Finding]:
-    from adaptive_engine.cli.serve import load_settings
+    from adaptive_engine.cli.serve import settings_of
     from adaptive_engine.errors import InvalidRequest
 
     try:
-        server = load_settings(host, port, data_dir, deterministic=False).server
+        settings = settings_of(host, port, data_dir, deterministic=False)
     except InvalidRequest as exc:
         yield Finding("problem", "Settings", exc.message, "Change or unset the variable.")
         return
     for check in (_python, _memory, _openvino):
         yield check()
     yield _data_dir(data_dir)
-    yield from _database(data_dir)
+    yield from _database(settings)
     yield from _models(data_dir)
-    yield _port(data_dir, server.host, server.port)
+    yield _port(data_dir, settings.server.host, settings.server.port)
 
 
 def _python() -> Finding:
@@ -116,27 +120,26 @@ def _data_dir(data_dir: Path) -> Finding:
     return Finding("ok", "Data directory", f"{data_dir}{state}, {free / 2**30:.0f} GiB free")
 
 
-def _database(data_dir: Path) -> Iterator[Finding]:
+def _database(settings: Settings) -> Iterator[Finding]:
     from adaptive_engine.errors import AdaptiveError
     from adaptive_engine.services import access
-    from adaptive_engine.store import Database
+    from adaptive_engine.services.storage import open_database
 
-    path = database_file(data_dir)
-    if not path.exists():
+    path = None if settings.db.url else settings.database_path
+    if path is not None and not path.exists():
         yield Finding("ok", "Database", "none yet; `adaptive serve` makes it")
         return
     try:
-        database = Database.open(path)
-        try:
+        with closing(open_database(settings)) as database:
             database.probe()
             with database.read() as connection:
                 has_admin = access.has_admin(connection)
-        finally:
-            database.close()
     except AdaptiveError as exc:
-        yield Finding("problem", "Database", exc.message, "Check the disk and the file's owner, then try again.")
+        remedy = "Check the disk and the file's owner, then try again." if path else "See docs/postgresql.md."
+        yield Finding("problem", "Database", exc.message, remedy)
         return
-    yield Finding("ok", "Database", f"{path}, {path.stat().st_size / 1e6:.1f} MB")
+    where = f"{path}, {path.stat().st_size / 1e6:.1f} MB" if path else "PostgreSQL answers, and can be written"
+    yield Finding("ok", "Database", where)
     if not has_admin:
         yield Finding("warning", "Keys", "there is no admin key", "Make one: adaptive keys create NAME --admin")
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adaptive_engine.cli.options import DataDir, create_data_dir, database_file, resolve_data_dir
+from adaptive_engine.cli.options import DataDir, load_settings, open_database, resolve_data_dir
 from adaptive_engine.cli.table import show_table
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def create(
     if (admin and role) or (user and (admin or role)):
         raise InvalidRequest("Give one of --admin, --role and --user.")
     wanted_role = None if user else role or ("admin" if admin else "inference")
-    with operating(data_dir) as (connection, ring):
+    with operating(data_dir, to_create=True) as (connection, ring):
         wanted = api_keys.NewKey(
             name=name,
             role=wanted_role,
@@ -105,25 +105,26 @@ def revoke(
 
 
 @contextmanager
-def _ring(data_dir: DataDir) -> Iterator[tuple[Database, KeyRing]]:
-    from adaptive_engine.services.keys import KeyRing, load_pepper
-    from adaptive_engine.store import Database
+def _ring(data_dir: DataDir, *, to_create: bool = False) -> Iterator[tuple[Database, KeyRing]]:
+    from adaptive_engine.services.keys import KeyRing
+    from adaptive_engine.services.secret import load_secret, require_same_secret
 
     directory = resolve_data_dir(data_dir)
-    create_data_dir(directory)
-    database = Database.open(database_file(directory))
-    try:
-        yield database, KeyRing(database, load_pepper(directory))
-    finally:
-        database.close()
+    with closing(open_database(directory)) as database:
+        secret = load_secret(load_settings(directory))
+        if to_create:
+            with database.write() as connection:
+                # A key that no server would take must not be made.
+                require_same_secret(connection, secret)
+        yield database, KeyRing(database, secret)
 
 
 @contextmanager
-def operating(data_dir: DataDir) -> Iterator[tuple[Connection, KeyRing]]:
+def operating(data_dir: DataDir, *, to_create: bool = False) -> Iterator[tuple[Connection, KeyRing]]:
     """A transaction on the store, in which there is all that every installation has."""
     from adaptive_engine.services import teams
 
-    with _ring(data_dir) as (_, ring), ring.changing() as connection:
+    with _ring(data_dir, to_create=to_create) as (_, ring), ring.changing() as connection:
         teams.ensure_first_ones(connection)
         yield connection, ring
 

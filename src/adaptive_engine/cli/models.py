@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptive_engine.cli.options import DataDir, create_data_dir, database_file, models_dir, resolve_data_dir
+from adaptive_engine.cli.options import DataDir, create_data_dir, models_dir, open_database, resolve_data_dir
 from adaptive_engine.cli.running import ApiKey, Url, ask_server
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def import_(
     create_data_dir(directory)
     with show_progress() as progress:
         model = _import(source, models_dir(directory), key, progress)
-    _register(database_file(directory), model)
+    _register(directory, model)
     if json:
         _print_json(_summary(model))
     else:
@@ -377,10 +377,8 @@ def _show_deployment(project: str, is_default: bool, online: bool) -> None:
 @contextmanager
 def _writing(directory: Path) -> Iterator[Connection]:
     from adaptive_engine.services import models
-    from adaptive_engine.store import Database
 
-    create_data_dir(directory)
-    with closing(Database.open(database_file(directory))) as opened, opened.write() as connection:
+    with closing(open_database(directory)) as opened, opened.write() as connection:
         models.ensure_default_project(connection)
         yield connection
 
@@ -396,12 +394,11 @@ def _tokens(option: str, text: str | None) -> int | None:
     return int(text)
 
 
-def _register(database: Path, model: ModelDirectory) -> None:
+def _register(data_dir: Path, model: ModelDirectory) -> None:
     """Makes the model known to servers on this data directory; a known key is left as it is."""
     from adaptive_engine.services import models as service
-    from adaptive_engine.store import Database
 
-    with closing(Database.open(database)) as opened, opened.write() as connection:
+    with closing(open_database(data_dir)) as opened, opened.write() as connection:
         service.register(connection, model)
 
 

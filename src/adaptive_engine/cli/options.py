@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from adaptive_engine.settings import Settings
+    from adaptive_engine.store import Database
 
 DataDir = Annotated[
     Path | None,
@@ -51,7 +55,25 @@ def models_dir(data_dir: Path) -> Path:
     return settings.models_dir(data_dir)
 
 
-def database_file(data_dir: Path) -> Path:
-    from adaptive_engine import settings
+def load_settings(data_dir: Path) -> Settings:
+    """The variables of the environment. Raises InvalidRequest that names the one that is wrong."""
+    from pydantic import ValidationError
 
-    return settings.database_path(data_dir)
+    from adaptive_engine.errors import InvalidRequest
+    from adaptive_engine.settings import Settings
+
+    try:
+        return Settings(data_dir=data_dir)
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        name = "ADAPTIVE_" + "__".join(str(part) for part in first["loc"]).upper()
+        # Not the chain: it shows the value, which may be a secret.
+        raise InvalidRequest(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def open_database(data_dir: Path) -> Database:
+    """The store that servers on this data directory use, made where there is none."""
+    from adaptive_engine.services import storage
+
+    create_data_dir(data_dir)
+    return storage.open_database(load_settings(data_dir))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptive_engine.cli.options import DataDir, create_data_dir, database_file, resolve_data_dir
+from adaptive_engine.cli.options import DataDir, open_database, resolve_data_dir
 from adaptive_engine.cli.running import ApiKey, Url, ask_server
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def create(
     key: Annotated[str, typer.Argument(help="What requests name: letters, digits, '.', '_' and '-'.")],
     name: Annotated[str | None, typer.Option("--name", help="For people. Default: the key.")] = None,
     description: Description = None,
+    team: Annotated[str | None, typer.Option("--team", help="The team that owns it. Default: default")] = None,
     data_dir: DataDir = None,
     url: Url = None,
     api_key: ApiKey = None,
@@ -73,15 +74,15 @@ def create(
     Example:
       adaptive projects create support --name "Customer support"
     """
-    from adaptive_engine.services import projects
+    from adaptive_engine.services import access, projects
     from adaptive_engine.wire.projects import ProjectCreate
 
     directory = resolve_data_dir(data_dir)
-    answer = ask_server(url, api_key, directory, lambda client: client.projects.create(key, name, description))
+    answer = ask_server(url, api_key, directory, lambda client: client.projects.create(key, name, description, team))
     if answer is None:
-        given = _valid(lambda: ProjectCreate(key=key, name=name, description=description))
+        given = _valid(lambda: ProjectCreate(key=key, name=name, description=description, team=team))
         with _writing(directory) as connection:
-            projects.create(connection, given)
+            projects.create(connection, access.OPERATOR, given)
     typer.echo(f"Project '{key}' is there. To answer in it: adaptive models deploy MODEL --project {key}")
 
 
@@ -202,10 +203,10 @@ def unarchive(key: Key, data_dir: DataDir = None, url: Url = None, api_key: ApiK
 
 @contextmanager
 def _writing(directory: Path) -> Iterator[Connection]:
-    from adaptive_engine.store import Database
+    from adaptive_engine.services import teams
 
-    create_data_dir(directory)
-    with closing(Database.open(database_file(directory))) as opened, opened.write() as connection:
+    with closing(open_database(directory)) as opened, opened.write() as connection:
+        teams.ensure_first_ones(connection)
         yield connection
 
 

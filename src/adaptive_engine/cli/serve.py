@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adaptive_engine.cli.options import DataDir, create_data_dir, resolve_data_dir
+from adaptive_engine.cli.options import DataDir, create_data_dir, load_settings, resolve_data_dir
 
 if TYPE_CHECKING:
     from adaptive_engine.settings import Settings
@@ -43,7 +43,7 @@ def serve(
       adaptive serve --port 8000 --data-dir ./data
       ADAPTIVE_ADMIN_API_KEY=my-own-secret-key-123 adaptive serve --deterministic
     """
-    settings = load_settings(host, port, resolve_data_dir(data_dir), deterministic)
+    settings = settings_of(host, port, resolve_data_dir(data_dir), deterministic)
     create_data_dir(settings.data_dir)
 
     typer.echo("Starting ...", err=True)
@@ -72,19 +72,11 @@ def serve(
     typer.echo("Stopped.", err=True)
 
 
-def load_settings(host: str | None, port: int | None, data_dir: Path, deterministic: bool) -> Settings:
+def settings_of(host: str | None, port: int | None, data_dir: Path, deterministic: bool) -> Settings:
     """Variables of the environment, overridden by what the command line says."""
-    from pydantic import ValidationError
-
-    from adaptive_engine.errors import InvalidRequest
     from adaptive_engine.settings import Settings
 
-    try:
-        settings = Settings(data_dir=data_dir)
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        name = "ADAPTIVE_" + "__".join(str(part) for part in first["loc"]).upper()
-        raise InvalidRequest(f"{name}: {first['msg'].removeprefix('Value error, ')}") from exc
+    settings = load_settings(data_dir)
     _warn_of_misspelled_variables(Settings)
     server = {"host": host, "port": port}
     settings.server = settings.server.model_copy(update={k: v for k, v in server.items() if v is not None})
@@ -99,11 +91,11 @@ def _warn_of_misspelled_variables(settings: type[Settings]) -> None:
 
     known = {
         f"ADAPTIVE_{area.upper()}__{name.upper()}"
-        for area in ("server", "engine", "store")
+        for area in ("app", "db", "server", "engine", "store")
         for name in settings.model_fields[area].default.__class__.model_fields
     }
     for name in os.environ:
-        if re.match(r"ADAPTIVE_(SERVER|ENGINE|STORE)__", name.upper()) and name.upper() not in known:
+        if re.match(r"ADAPTIVE_(APP|DB|SERVER|ENGINE|STORE)_", name.upper()) and name.upper() not in known:
             close = difflib.get_close_matches(name.upper(), known, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""
             typer.echo(f"Warning: {name} is no setting and has no effect.{hint}", err=True)

@@ -66,5 +66,5 @@ def create_app(services: Services) -> ASGIApp:
     settings = services.settings.server
     # From the inside out: a request meets them in the opposite order.
     guarded: ASGIApp = BodyLimit(app, settings.max_body_bytes, settings.body_timeout_seconds)
-    guarded = Authentication(guarded, services.keys)
+    guarded = Authentication(guarded, services.keys, services.routing)
     return RequestContext(PathSpelling(guarded))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import structlog
-
 from adaptive_engine.errors import InvalidRequest
 from adaptive_engine.grammar.schemas import Schemas
 from adaptive_engine.registry import ModelDirectory
@@ -15,15 +13,15 @@ from adaptive_engine.services import access, models, teams
 from adaptive_engine.services.completions import Completions
 from adaptive_engine.services.engines import Engines
 from adaptive_engine.services.grading import GraderQueue, Grading
-from adaptive_engine.services.keys import KeyRing, load_pepper
+from adaptive_engine.services.keys import KeyRing
 from adaptive_engine.services.lifecycle import ModelLifecycle
 from adaptive_engine.services.projects import Projects
 from adaptive_engine.services.routing import Routing
+from adaptive_engine.services.secret import load_secret, require_same_secret
+from adaptive_engine.services.storage import open_database
 from adaptive_engine.services.structured import StructuredOutput
 from adaptive_engine.settings import Settings
-from adaptive_engine.store import Database, Recorder, deployments, interactions
-
-log = structlog.get_logger(__name__)
+from adaptive_engine.store import Database, Presence, Recorder, deployments
 
 ENVIRONMENT_KEY = "ADAPTIVE_ADMIN_API_KEY"
 
@@ -31,14 +29,19 @@ ENVIRONMENT_KEY = "ADAPTIVE_ADMIN_API_KEY"
 @contextmanager
 def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> Iterator[tuple[Services, str | None]]:
     """The services, and the text of a new admin key when one was made. Loads what else is deployed in background."""
-    database = Database.open(settings.database_path, durability=settings.store.durability)
+    database = open_database(settings)
+    presence = Presence(database)
     try:
-        _heal_and_fill(database, default, engines)
-        keys = KeyRing(database, load_pepper(settings.data_dir))
+        secret = load_secret(settings)
+        with database.write() as connection:
+            require_same_secret(connection, secret)
+        presence.start()
+        _fill(database, default, engines)
+        keys = KeyRing(database, secret)
         new_key = _admin_key(database, keys, settings)
         routing = Routing(database)
         grader_queue = GraderQueue()
-        recorder = Recorder(database, grader_queue)
+        recorder = Recorder(database, presence.server_id, grader_queue)
         recorder.start()
         schemas = Schemas()
         try:
@@ -71,18 +74,17 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
             schemas.close()
             recorder.close()
     finally:
+        # Last: until then others must not take what is being recorded for left behind.
+        presence.close()
         database.close()
 
 
-def _heal_and_fill(database: Database, default: ModelDirectory, engines: Engines) -> None:
-    """Close what a crash left open; see to what every installation has, and to the default model."""
+def _fill(database: Database, default: ModelDirectory, engines: Engines) -> None:
+    """See to what every installation has, and to the default model."""
     with database.write() as connection:
-        aborted = interactions.abort_pending(connection)
         teams.ensure_first_ones(connection)
         models.provide_default(connection, default)
         deployed = deployments.list_all(connection)
-    if aborted:
-        log.warning("interactions were running when the server last stopped; marked aborted", count=aborted)
     wanted = {deployment.model.key: deployment.model for deployment in deployed if deployment.online}
     if default.key not in wanted:
         engines.unload(default.key)

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from adaptive_engine.errors import AdaptiveError, AuthenticationFailed, InvalidRequest, PayloadTooLarge, RequestTimeout
 from adaptive_engine.server.errors import send_error
 from adaptive_engine.services.keys import KeyRing
+from adaptive_engine.services.routing import Routing
 from adaptive_engine.types import Principal, uuid7
 
 log = structlog.get_logger(__name__)
@@ -154,16 +155,20 @@ class BodyLimit:
 
 
 class Authentication:
-    """Deny by default: every path that is not public needs a valid key, also one that does not exist."""
+    """Deny by default: every path that is not public needs a valid key, also one that does not exist. Who has one is
+    routed by what the store says now.
+    """
 
-    def __init__(self, app: ASGIApp, keys: KeyRing) -> None:
+    def __init__(self, app: ASGIApp, keys: KeyRing, routing: Routing) -> None:
         self.app = app
         self._keys = keys
+        self._routing = routing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in PUBLIC_PATHS:
             try:
                 scope["state"]["principal"] = await self._authenticate(Headers(scope=scope))
+                await self._routing.renew()
             except AdaptiveError as exc:
                 await send_error(send, exc)
                 return

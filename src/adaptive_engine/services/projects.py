@@ -40,14 +40,12 @@ class Projects:
         self._lifecycle = lifecycle
 
     async def create(self, principal: Principal, given: ProjectCreate) -> Project:
-        """Raises what the function `create` raises, and what `teams.for_new_project` does."""
+        """Raises what the function `create` raises."""
 
         def write() -> Project:
             # Members of its team may use it from its commit on.
             with self._keys.changing() as connection:
-                team = teams.for_new_project(connection, principal, given.team)
-                project = create(connection, given, lambda other: principal.may("project:read", other.id))
-                teams.give(connection, project.id, team)
+                project = create(connection, principal, given)
             self._routing.refresh()
             return project
 
@@ -95,24 +93,25 @@ class Projects:
         return await asyncio.to_thread(write)
 
 
-def create(
-    connection: Connection, given: ProjectCreate, visible: Callable[[Project], bool] = lambda _: True
-) -> Project:
-    """A new project. `visible` says whether the caller may be told more of one that has the key already.
+def create(connection: Connection, principal: Principal, given: ProjectCreate) -> Project:
+    """A new project, and the team it belongs to.
 
-    Raises InvalidRequest for a key that cannot be one, Conflict for one that is taken.
+    Raises InvalidRequest for a key that cannot be one, Conflict for one that is taken, and NotFound or PermissionDenied
+    for a team that the caller cannot create projects for.
     """
+    team = teams.for_new_project(connection, principal, given.team)
     if given.key is None and given.name is None:
         raise InvalidRequest("Give the project a key or a name.", param="key")
     key = check_key(given.key) if given.key is not None else _key_from(given.name or "")
     taken = projects.get_by_key(connection, key, archived=True)
     if taken is not None:
-        archived = taken.archived and visible(taken)
+        archived = taken.archived and principal.may("project:read", taken.id)
         way_out = "It is archived: unarchive it, or choose another key." if archived else "Choose another key."
         raise Conflict(f"Project '{key}' exists already. {way_out}", code="project_exists", param="key")
     project = Project(uuid7(), key, given.name or key, given.description or "", now_ms())
     project = dataclasses.replace(project, settings=_settings(connection, project, given.settings))
     projects.create(connection, project)
+    teams.give(connection, project.id, team)
     return project
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import threading
 import time
@@ -111,6 +112,15 @@ class Routing:
         attached = self._snapshot.deployments.values()
         return {key for deployed in attached for key, deployment in deployed.items() if deployment.online}
 
+    async def renew(self) -> None:
+        """Look at the store again when the snapshot is old. To be awaited before a request is routed: the event loop
+        must not wait for the store itself, which may take seconds to say that it is not there.
+
+        Raises StorageUnavailable.
+        """
+        if self._is_old() and not self._lock.locked():
+            await asyncio.to_thread(self._current)
+
     def refresh(self) -> None:
         """Let what was just committed count at once. Blocks for a query."""
         with self._lock:
@@ -139,12 +149,15 @@ class Routing:
         return f" Did you mean '{close[0]}'?" if close else ""
 
     def _current(self) -> _Snapshot:
-        if time.monotonic() - self._snapshot.loaded_at > _FRESH_SECONDS and self._lock.acquire(blocking=False):
+        if self._is_old() and self._lock.acquire(blocking=False):
             try:
                 self._snapshot = self._load()
             finally:
                 self._lock.release()
         return self._snapshot
+
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._snapshot.loaded_at > _FRESH_SECONDS
 
     def _load(self) -> _Snapshot:
         with self._database.read() as connection:

@@ -7,7 +7,9 @@ module (`store.projects`, `store.interactions`, ...). Requests record their inte
 from sqlalchemy import Connection as Connection
 
 from adaptive_engine.store.database import Database as Database
-from adaptive_engine.store.database import Durability as Durability
+from adaptive_engine.store.driver import Durability as Durability
+from adaptive_engine.store.driver import PoolOptions as PoolOptions
 from adaptive_engine.store.migrations import StoreTooNew as StoreTooNew
+from adaptive_engine.store.presence import Presence as Presence
 from adaptive_engine.store.recorder import Recorder as Recorder
 from adaptive_engine.store.recorder import RecorderStats as RecorderStats

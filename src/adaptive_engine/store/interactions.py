@@ -26,12 +26,15 @@ from adaptive_engine.types import Interaction, InteractionSource, InteractionSta
 # and a page soon fills. Among 300 000 interactions either takes the wrong kind of label 300 ms, the right one below 1.
 _RARE = 256
 
-_PENDING = interactions.c.state == "pending"
-_SELECT = sa.select(*interactions.c)
+# Spelled out in the statement: only then a partial index can serve it.
+_PENDING = interactions.c.state == sa.literal("pending", literal_execute=True)
+# `aborted` is what others thought of a server that they did not hear of; the outcome knows better.
+_UNDECIDED = sa.or_(interactions.c.state == "pending", interactions.c.state == "aborted")
+_SELECT = sa.select(*(column for column in interactions.c if column is not interactions.c.server_id))
 # What the generation decides; the rest of a row is what was asked and never changes.
 _FINISH = (
     interactions.update()
-    .where(interactions.c.id == sa.bindparam("finished_id"), _PENDING)
+    .where(interactions.c.id == sa.bindparam("finished_id"), _UNDECIDED)
     .values(
         {
             name: sa.bindparam(name)
@@ -88,27 +91,45 @@ class InteractionPage:
     """Where the next page starts; None on the last page."""
 
 
-def insert(connection: Connection, rows: Sequence[Interaction]) -> None:
-    """Write new rows in the state they are in, with their labels. Raises Conflict when an id is taken."""
+def insert(connection: Connection, rows: Sequence[Interaction], server_id: UUID | None = None) -> None:
+    """Write new rows in the state they are in, with their labels; `server_id` is the server that runs them.
+
+    Raises Conflict when an id is taken.
+    """
     with duplicates_refused("The interaction exists already, or its project does not."):
-        _insert(connection, rows)
+        _insert(connection, rows, server_id)
 
 
 def finish(connection: Connection, rows: Sequence[Interaction]) -> None:
-    """Write the outcomes of `rows`: into the pending ones what the generation decided, the missing ones in full.
+    """Write the outcomes of `rows`: into the pending and aborted ones what the generation decided, the missing ones in
+    full.
 
-    So each row must be whole: as it was begun, plus its outcome. One that is terminal already is left alone.
+    So each row must be whole: as it was begun, plus its outcome. One that has an outcome already is left alone.
     """
     if not rows:
         return
     outcomes = [{"finished_id": row.id, **_outcome(row)} for row in rows]
     if connection.execute(_FINISH, outcomes).rowcount != len(rows):
-        _insert(connection, _unknown(connection, rows))
+        _insert(connection, unknown(connection, rows))
 
 
-def abort_pending(connection: Connection) -> int:
-    """Mark what a crash left pending as aborted; the number of such rows. Only for when nothing runs yet."""
-    aborted = interactions.update().where(_PENDING).values(state="aborted", completed_at=now_ms())
+def unknown(connection: Connection, rows: Sequence[Interaction]) -> list[Interaction]:
+    """Those of `rows` that are not stored yet, the first of each id."""
+    by_id = {row.id: row for row in reversed(rows)}
+    stored = set(connection.scalars(sa.select(interactions.c.id).where(interactions.c.id.in_(by_id))))
+    return [row for row in rows if row.id not in stored and by_id[row.id] is row]
+
+
+def servers_with_pending(connection: Connection) -> set[UUID | None]:
+    """The servers that pending rows name. None: from before servers had ids."""
+    return set(connection.scalars(sa.select(interactions.c.server_id).where(_PENDING).distinct()))
+
+
+def abort_pending(connection: Connection, server_ids: Collection[UUID | None]) -> int:
+    """Mark what these servers left pending as aborted; the number of such rows. Only for servers that are gone."""
+    server_id = interactions.c.server_id
+    theirs = sa.or_(server_id.in_(set(server_ids) - {None}), server_id.is_(None) if None in server_ids else sa.false())
+    aborted = interactions.update().where(_PENDING, theirs).values(state="aborted", completed_at=now_ms())
     return connection.execute(aborted).rowcount
 
 
@@ -140,20 +161,13 @@ def list_page(
     return InteractionPage(items, _cursor(items[-1].interaction) if more else None)
 
 
-def _insert(connection: Connection, rows: Sequence[Interaction]) -> None:
+def _insert(connection: Connection, rows: Sequence[Interaction], server_id: UUID | None = None) -> None:
     if not rows:
         return
-    connection.execute(interactions.insert(), [_values(row) for row in rows])
+    connection.execute(interactions.insert(), [{**_values(row), "server_id": server_id} for row in rows])
     tags = [{"interaction_id": row.id, "key": key, "value": value} for row in rows for key, value in row.labels.items()]
     if tags:
         connection.execute(labels.insert(), tags)
-
-
-def _unknown(connection: Connection, rows: Sequence[Interaction]) -> list[Interaction]:
-    """The rows that are not stored yet, the first of each id."""
-    by_id = {row.id: row for row in reversed(rows)}
-    stored = set(connection.scalars(sa.select(interactions.c.id).where(interactions.c.id.in_(by_id))))
-    return [row for row in rows if row.id not in stored and by_id[row.id] is row]
 
 
 def _values(row: Interaction) -> dict[str, Any]:

@@ -77,8 +77,10 @@ class Follower(Protocol):
 class Recorder:
     """Writes interactions in the order of the calls, from any event loop. `start` before use, `close` at the end."""
 
-    def __init__(self, database: Database, follower: Follower | None = None) -> None:
+    def __init__(self, database: Database, server_id: UUID | None = None, follower: Follower | None = None) -> None:
+        """`server_id` is what `Presence` shows to other servers; None where there are none."""
         self._database = database
+        self._server_id = server_id
         self._follower = follower
         self._changed = threading.Condition()
         self._queue: deque[_Entry] = deque()
@@ -217,13 +219,13 @@ class Recorder:
             raise StorageUnavailable(self._failure)
         give_up = time.monotonic() + RETRY_BUDGET
         pauses = RETRY_PAUSES if self._failure is None else ()
-        for pause in pauses:
+        for attempt, pause in enumerate(pauses):
             try:
-                return self._write(begun, finished)
+                return self._write(begun, finished, again=attempt > 0)
             except StorageUnavailable:
                 if time.monotonic() + pause > give_up or self._closing.wait(pause):
                     raise
-        return self._write(begun, finished)
+        return self._write(begun, finished, again=bool(pauses))
 
     def _write_singly(self, batch: Sequence[_Entry]) -> None:
         """A transaction per row, so that a row the store refuses costs no other."""
@@ -238,7 +240,7 @@ class Recorder:
     def _write_row(self, row: Interaction, is_finished: bool) -> StorageUnavailable | None:
         """The failure of a row that the store refuses. Raises StorageUnavailable when the store is down."""
         try:
-            self._write([], [row]) if is_finished else self._write([row], [])
+            self._write([], [row]) if is_finished else self._write([row], [], again=True)
         except StorageUnavailable:
             raise
         except Exception:
@@ -264,11 +266,12 @@ class Recorder:
         if len(self._failed_ids) > QUEUE_ROWS:
             del self._failed_ids[next(iter(self._failed_ids))]
 
-    def _write(self, begun: Sequence[Interaction], finished: Sequence[Interaction]) -> None:
+    def _write(self, begun: Sequence[Interaction], finished: Sequence[Interaction], *, again: bool = False) -> None:
+        """`again`: an earlier try may have been committed, although the connection broke before it could say so."""
         started = time.perf_counter()
         try:
-            with self._database.write() as connection:
-                _write_rows(connection, begun, finished)
+            with self._database.append() as connection:
+                _write_rows(connection, begun, finished, self._server_id, again)
                 if self._follower is not None and finished:
                     self._follower.finished(connection, finished)
         except StorageUnavailable as error:
@@ -307,11 +310,20 @@ class Recorder:
         _settle((entry.done, StorageUnavailable("The recorder has stopped.")) for entry in left)
 
 
-def _write_rows(connection: Connection, begun: Sequence[Interaction], finished: Sequence[Interaction]) -> None:
+def _write_rows(
+    connection: Connection,
+    begun: Sequence[Interaction],
+    finished: Sequence[Interaction],
+    server_id: UUID | None,
+    again: bool,
+) -> None:
     # What begins and ends within one batch is written once, with its first outcome.
     outcomes = {row.id: row for row in reversed(finished)}
-    interactions.insert(connection, [outcomes.get(row.id, row) for row in begun])
-    written = {row.id for row in begun}
+    new = [outcomes.get(row.id, row) for row in begun]
+    if again:
+        new = interactions.unknown(connection, new)
+    interactions.insert(connection, new, server_id)
+    written = {row.id for row in new}
     interactions.finish(connection, [row for row in finished if row.id not in written])
 
 

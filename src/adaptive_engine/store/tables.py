@@ -6,6 +6,7 @@ A change here needs a new file in `migrations/versions/`; `tests/unit/store/test
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import Any
 
@@ -47,6 +48,25 @@ def _storable(value: Any) -> Any:
     return value
 
 
+_ESCAPE = "\x10"
+"""ASCII's data link escape, which nobody types."""
+_ESCAPED = re.compile(_ESCAPE + "(.)", re.DOTALL)
+
+
+def _without_nul(text: str) -> str:
+    """`text` for a database that has no NUL in text: NUL is the escape and `0`, the escape itself is doubled."""
+    if "\0" not in text and _ESCAPE not in text:
+        return text
+    return text.replace(_ESCAPE, _ESCAPE * 2).replace("\0", _ESCAPE + "0")
+
+
+def _with_nul(text: str) -> str:
+    """The inverse of `_without_nul`."""
+    if _ESCAPE not in text:
+        return text
+    return _ESCAPED.sub(lambda found: "\0" if found[1] == "0" else found[1], text)
+
+
 class Text(sa.TypeDecorator[str]):
     """Text of any origin. NUL is kept; a lone surrogate becomes U+FFFD instead of an error."""
 
@@ -54,7 +74,13 @@ class Text(sa.TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
-        return None if value is None else _without_surrogates(value)
+        if value is None:
+            return None
+        value = _without_surrogates(value)
+        return _without_nul(value) if dialect.name == "postgresql" else value
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        return value if value is None or dialect.name != "postgresql" else _with_nul(value)
 
 
 class Json(sa.TypeDecorator[Any]):
@@ -148,7 +174,7 @@ users = sa.Table(
     sa.Column("id", sa.Uuid, primary_key=True),
     sa.Column("email", Text, nullable=False),
     sa.Column("name", Text, nullable=False),
-    sa.Column("user_type", sa.Text, nullable=False),
+    sa.Column("user_type", Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("deleted_at", sa.BigInteger),
 )
@@ -181,9 +207,9 @@ project_shares = sa.Table(
 api_keys = sa.Table(
     "api_keys",
     metadata,
-    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("id", Text, primary_key=True),
     sa.Column("name", Text, nullable=False),
-    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("role", Text, nullable=False),
     sa.Column("project_id", sa.Uuid, sa.ForeignKey("projects.id", ondelete="CASCADE")),
     sa.Column("digest", sa.LargeBinary, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
@@ -200,8 +226,8 @@ ab_tests = sa.Table(
     sa.Column("key", Text, nullable=False),
     sa.Column("name", Text, nullable=False),
     sa.Column("metric_id", sa.Uuid, sa.ForeignKey("metrics.id", ondelete="SET NULL")),
-    sa.Column("score_type", sa.Text, nullable=False),
-    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("score_type", Text, nullable=False),
+    sa.Column("status", Text, nullable=False),
     sa.Column("traffic_split", sa.Double, nullable=False),
     sa.Column("auto_deploy", sa.Boolean, nullable=False),
     sa.Column("alpha", sa.Double, nullable=False),
@@ -227,8 +253,8 @@ interactions = sa.Table(
     sa.Column("id", sa.Uuid, primary_key=True),
     sa.Column("project_id", sa.Uuid, sa.ForeignKey("projects.id"), nullable=False),
     sa.Column("session_id", sa.Uuid, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("state", Text, nullable=False),
+    sa.Column("source", Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("completed_at", sa.BigInteger),
     sa.Column("model_id", sa.Uuid, sa.ForeignKey("models.id", ondelete="SET NULL")),
@@ -236,10 +262,10 @@ interactions = sa.Table(
     sa.Column("request_id", Text),
     sa.Column("choice_index", sa.Integer, nullable=False),
     sa.Column("user", Text),
-    sa.Column("prompt_hash", sa.Text),
+    sa.Column("prompt_hash", Text),
     sa.Column("messages", Json, nullable=False),
     sa.Column("completion", Text, nullable=False),
-    sa.Column("finish_reason", sa.Text),
+    sa.Column("finish_reason", Text),
     sa.Column("error", Json),
     sa.Column("parameters", Json, nullable=False),
     sa.Column("prompt_tokens", sa.BigInteger, nullable=False),
@@ -250,6 +276,8 @@ interactions = sa.Table(
     # Without a foreign key: the log outlives what it names, and each reference would be checked on every insert.
     sa.Column("ab_test_id", sa.Uuid),
     sa.Column("created_by", sa.Uuid),
+    # Which server runs it: when that one is gone, others see to what it left pending.
+    sa.Column("server_id", sa.Uuid),
 )
 # Each serves one filter in listing order, so that a page costs its own length and not the project's.
 sa.Index("ix_interactions_newest", interactions.c.project_id, interactions.c.created_at, interactions.c.id)
@@ -299,7 +327,10 @@ labels = sa.Table(
     sa.Column("interaction_id", sa.Uuid, sa.ForeignKey("interactions.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("key", Text, primary_key=True),
     sa.Column("value", Text, nullable=False),
-    sa.Index("ix_labels_lookup", "key", "value", "interaction_id"),
+    sa.Index("ix_labels_lookup", "key", "value", "interaction_id").ddl_if(dialect="sqlite"),
+    # A B-tree of PostgreSQL takes 2704 bytes, which a label may exceed; a hash index takes any.
+    sa.Index("ix_labels_key", "key", "interaction_id").ddl_if(dialect="postgresql"),
+    sa.Index("ix_labels_value", "value", postgresql_using="hash").ddl_if(dialect="postgresql"),
 )
 
 metrics = sa.Table(
@@ -309,12 +340,12 @@ metrics = sa.Table(
     sa.Column("project_id", sa.Uuid, sa.ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
     sa.Column("key", Text, nullable=False),
     sa.Column("name", Text, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("scoring_type", sa.Text, nullable=False),
+    sa.Column("kind", Text, nullable=False),
+    sa.Column("scoring_type", Text, nullable=False),
     sa.Column("description", Text, nullable=False),
     sa.Column("unit", Text),
     sa.Column("created_at", sa.BigInteger, nullable=False),
-    sa.Column("category", sa.Text, nullable=False, server_default="USER"),
+    sa.Column("category", Text, nullable=False, server_default="USER"),
     sa.UniqueConstraint("project_id", "key"),
 )
 
@@ -331,7 +362,7 @@ scores = sa.Table(
     sa.Column("details", Text),
     sa.Column("user", Text),
     sa.Column("created_at", sa.BigInteger, nullable=False),
-    sa.Column("source", sa.Text, nullable=False, server_default="USER"),
+    sa.Column("source", Text, nullable=False, server_default="USER"),
     sa.Index("ix_scores_metric", "metric_id", "value", "interaction_id"),
 )
 
@@ -345,7 +376,7 @@ comparisons = sa.Table(
         "preferred_id", sa.Uuid, sa.ForeignKey("interactions.id", ondelete="CASCADE"), nullable=False, index=True
     ),
     sa.Column("other_id", sa.Uuid, sa.ForeignKey("interactions.id", ondelete="CASCADE"), nullable=False, index=True),
-    sa.Column("tied", sa.Text),
+    sa.Column("tied", Text),
     sa.Column("user", Text),
     sa.Column("created_at", sa.BigInteger, nullable=False),
 )
@@ -383,8 +414,8 @@ judgements = sa.Table(
     metadata,
     sa.Column("grader_id", sa.Uuid, sa.ForeignKey("graders.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("interaction_id", sa.Uuid, sa.ForeignKey("interactions.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("verdict", sa.Text),
+    sa.Column("state", Text, nullable=False),
+    sa.Column("verdict", Text),
     sa.Column("error", Text),
     sa.Column("tries", sa.Integer, nullable=False),
     sa.Column("due_at", sa.BigInteger, nullable=False),
@@ -397,4 +428,12 @@ judgements = sa.Table(
         sqlite_where=sa.text("finished_at IS NULL"),
         postgresql_where=sa.text("finished_at IS NULL"),
     ),
+)
+
+# Facts about the whole installation, whichever servers it has.
+installation = sa.Table(
+    "installation",
+    metadata,
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("value", Text, nullable=False),
 )

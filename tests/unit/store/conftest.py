@@ -2,42 +2,69 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import psycopg
 import pytest
+import sqlalchemy as sa
 
-from adaptive_engine.store import Database, models, projects
+from adaptive_engine.store import Connection, Database, models, projects
 from adaptive_engine.types import Interaction, Model, Project, now_ms, uuid7
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "store.db"
+class ForeignLock(Protocol):
+    """Another program that lets nobody write until `rollback`."""
+
+    def rollback(self) -> None: ...
+
+
+def conninfo(url: str) -> str:
+    """`url` as psycopg itself reads it."""
+    return url.replace("postgresql+psycopg", "postgresql")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where there is no store yet."""
+    if request.param == "sqlite":
+        yield str(tmp_path / "empty" / "store.db")
+        return
+    with request.getfixturevalue("postgres").database() as url:
+        yield url
 
 
 @pytest.fixture
-def database(path: Path) -> Iterator[Database]:
-    database = Database.open(path)
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def impatient(database: Database, path: Path) -> Iterator[Database]:
+def impatient(database: Database, address: str) -> Iterator[Database]:
     """The same store, opened to wait only 50 ms for a lock."""
-    impatient = Database.open(path, busy_timeout_ms=50)
+    impatient = Database.open(address, busy_timeout_ms=50)
     yield impatient
     impatient.close()
 
 
 @pytest.fixture
-def foreign_lock(database: Database, path: Path) -> Iterator[sqlite3.Connection]:
-    """Another program that holds the write lock; `rollback()` ends that."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as foreign:
-        foreign.execute("BEGIN IMMEDIATE")
-        yield foreign
+def foreign_lock(database: Database, address: str) -> Iterator[ForeignLock]:
+    if "://" not in address:
+        with closing(sqlite3.connect(address, isolation_level=None)) as foreign:
+            foreign.execute("BEGIN IMMEDIATE")
+            yield foreign
+        return
+    with closing(psycopg.connect(conninfo(address))) as connection:
+        connection.execute(_LOCK_TABLES)
+        yield connection
+
+
+@contextmanager
+def writing_stopped(database: Database) -> Iterator[Connection]:
+    """A transaction that keeps the recorder waiting, as its own commit would."""
+    with database.write() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.text(_LOCK_TABLES))
+        yield connection
+
+
+_LOCK_TABLES = "LOCK TABLE interactions, alembic_version IN EXCLUSIVE MODE"
 
 
 @pytest.fixture

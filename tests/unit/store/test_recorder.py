@@ -3,21 +3,20 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from adaptive_engine.errors import StorageUnavailable
-from adaptive_engine.store import Database, Recorder, interactions, recorder
-from adaptive_engine.store import database as database_module
+from adaptive_engine.store import Connection, Database, Recorder, interactions, recorder
 from adaptive_engine.types import Interaction, InteractionState, Project, uuid7
+from unit.store.conftest import ForeignLock, writing_stopped
 
 Make = Callable[..., Interaction]
 
@@ -41,7 +40,7 @@ def states(database: Database, *ids: UUID) -> list[str | None]:
 
 
 @pytest.fixture
-def troubled(impatient: Database, project: Project, foreign_lock: sqlite3.Connection) -> Iterator[Recorder]:
+def troubled(impatient: Database, project: Project, foreign_lock: ForeignLock) -> Iterator[Recorder]:
     """A recorder whose store is locked by `foreign_lock`, and does not wait long for it."""
     recorder = Recorder(impatient)
     recorder.start()
@@ -78,7 +77,7 @@ async def test_what_arrives_during_a_commit_shares_the_next(
     database: Database, recording: Recorder, make: Make
 ) -> None:
     rows = [make() for _ in range(200)]
-    with database.write():
+    with writing_stopped(database):
         # The recorder waits for this transaction as it would for its own commit.
         for row in rows:
             recording.begin([row])
@@ -96,7 +95,7 @@ async def test_a_cancelled_caller_does_not_cancel_the_commit(
     database: Database, recording: Recorder, make: Make
 ) -> None:
     row = make()
-    with database.write():
+    with writing_stopped(database):
         task = asyncio.create_task(recording.finish([done(row)]))
         await asyncio.sleep(0)
         task.cancel()
@@ -110,7 +109,7 @@ async def test_one_bad_row_fails_alone(database: Database, recording: Recorder, 
     good = [make() for _ in range(3)]
     stranger = make(project_id=uuid7())
     unstorable = make(choice_index=2**80)
-    with database.write():
+    with writing_stopped(database):
         for row in (*good, stranger):
             recording.begin([row])
         rows = [good[0], stranger, good[1], unstorable, good[2]]
@@ -130,7 +129,7 @@ async def test_one_bad_row_fails_alone(database: Database, recording: Recorder, 
 
 
 async def test_a_foreign_lock_fails_the_request_and_heals(
-    database: Database, troubled: Recorder, make: Make, foreign_lock: sqlite3.Connection
+    database: Database, troubled: Recorder, make: Make, foreign_lock: ForeignLock
 ) -> None:
     row, later = make(), make()
     with pytest.raises(StorageUnavailable):
@@ -150,7 +149,7 @@ async def test_a_foreign_lock_fails_the_request_and_heals(
 
 
 async def test_another_outcome_of_a_failed_row_is_kept_and_counted_once(
-    database: Database, troubled: Recorder, make: Make, foreign_lock: sqlite3.Connection
+    database: Database, troubled: Recorder, make: Make, foreign_lock: ForeignLock
 ) -> None:
     row = make()
     for state in ("complete", "error"):
@@ -166,7 +165,7 @@ async def test_another_outcome_of_a_failed_row_is_kept_and_counted_once(
 
 
 async def test_another_outcome_that_is_stored_replaces_the_one_kept(
-    database: Database, troubled: Recorder, make: Make, foreign_lock: sqlite3.Connection
+    database: Database, troubled: Recorder, make: Make, foreign_lock: ForeignLock
 ) -> None:
     row = make()
     with pytest.raises(StorageUnavailable):
@@ -179,7 +178,7 @@ async def test_another_outcome_that_is_stored_replaces_the_one_kept(
 
 
 async def test_what_was_kept_is_written_after_a_batch_with_a_bad_row(
-    database: Database, troubled: Recorder, make: Make, foreign_lock: sqlite3.Connection
+    database: Database, troubled: Recorder, make: Make, foreign_lock: ForeignLock
 ) -> None:
     kept, good, stranger = make(), make(), make(project_id=uuid7())
     with pytest.raises(StorageUnavailable):
@@ -193,7 +192,7 @@ async def test_what_was_kept_is_written_after_a_batch_with_a_bad_row(
 
 
 async def test_an_idle_recorder_heals_by_itself(
-    troubled: Recorder, make: Make, foreign_lock: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+    troubled: Recorder, make: Make, foreign_lock: ForeignLock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recorder, "PROBE_INTERVAL", 0.01)
     with pytest.raises(StorageUnavailable):
@@ -228,7 +227,7 @@ async def test_the_queue_is_bounded_and_leaves_room_to_finish(
 ) -> None:
     monkeypatch.setattr(recorder, "QUEUE_ROWS", 8)
     begun = [make() for _ in range(4)]
-    with database.write():
+    with writing_stopped(database):
         with pytest.raises(StorageUnavailable, match="Too many"):
             recording.begin([*begun, make()])
         recording.begin(begun)
@@ -239,25 +238,11 @@ async def test_the_queue_is_bounded_and_leaves_room_to_finish(
     await accepted
 
 
-async def test_too_little_free_space_refuses_before_generation(
-    recording: Recorder, make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    row = make()
-    recording.begin([row])
-    monkeypatch.setattr(database_module, "FREE_SPACE_FLOOR", 2**62)
-    with pytest.raises(StorageUnavailable, match="reserve"):
-        recording.begin([make()])
-    # The reserve is for those who were admitted before.
-    await recording.finish([done(row)])
-    monkeypatch.undo()
-    recording.begin([make()])
-
-
 async def test_close_writes_what_waits(database: Database, make: Make) -> None:
     recorder = Recorder(database)
     recorder.start()
     row, left = make(), make()
-    with database.write():
+    with writing_stopped(database):
         waiting = asyncio.create_task(recorder.finish([done(row)]))
         await asyncio.sleep(0)
         recorder.begin([left])
@@ -346,42 +331,14 @@ asyncio.run(main())
 """
 )
 
-LIMITED = (
-    CHILD
-    + """
-async def main():
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        await client()
-    except StorageUnavailable:
-        assert recorder.problem, "the recorder does not know"
-    try:
-        recorder.begin([row("pending")])
-    except StorageUnavailable:
-        pass
-    else:
-        raise AssertionError("begin was not refused")
-    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-    last = row("complete")
-    await recorder.finish([last])
-    print(last.id)
-    assert recorder.problem is None, recorder.problem
 
-asyncio.run(main())
-recorder.close()
-database.close()
-"""
-)
-
-
-def spawn(code: str, path: Path, project_id: UUID, limit: int = 0) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", code, str(path), str(project_id), str(limit)]
+def spawn(code: str, address: str, project_id: UUID, limit: int = 0) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", code, address, str(project_id), str(limit)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_kill_9_loses_nothing_that_was_acknowledged(database: Database, path: Path, make: Make) -> None:
-    child = spawn(KILLED, path, make().project_id)
+def test_kill_9_loses_nothing_that_was_acknowledged(database: Database, address: str, make: Make) -> None:
+    child = spawn(KILLED, address, make().project_id)
     assert child.stdout is not None
     acknowledged = [child.stdout.readline() for _ in range(300)]
     os.kill(child.pid, signal.SIGKILL)
@@ -392,10 +349,27 @@ def test_kill_9_loses_nothing_that_was_acknowledged(database: Database, path: Pa
     assert states(database, *ids) == ["complete"] * len(ids)
 
 
-def test_a_full_disk_refuses_then_heals(database: Database, path: Path, make: Make) -> None:
-    child = spawn(LIMITED, path, make().project_id, limit=600_000)
-    output, errors = child.communicate(timeout=20)
-    assert child.returncode == 0, errors
-    ids = [UUID(line) for line in output.split()]
-    assert len(ids) > 10
-    assert states(database, *ids) == ["complete"] * len(ids)
+async def test_a_commit_that_was_only_not_heard_of_is_not_repeated(
+    database: Database, recording: Recorder, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection breaks when the rows are stored already."""
+    append = database.append
+    broken = iter([True])
+
+    @contextmanager
+    def deaf() -> Iterator[Connection]:
+        with append() as connection:
+            yield connection
+        if next(broken, False):
+            raise StorageUnavailable("out")
+
+    monkeypatch.setattr(database, "append", deaf)
+    monkeypatch.setattr(recorder, "RETRY_PAUSES", (0.0,))
+    rows = [make(labels={"n": "1"}) for _ in range(3)]
+    with writing_stopped(database):
+        recording.begin(rows)
+        waiting = asyncio.create_task(recording.finish([done(row) for row in rows]))
+        await asyncio.sleep(0)
+    await waiting
+    assert states(database, *(row.id for row in rows)) == ["complete"] * 3
+    assert recording.stats.failed == 0

@@ -36,7 +36,7 @@ def check_known(revision: str | None) -> None:
     if revision is not None and revision not in known:
         raise StoreTooNew(
             f"The store has schema revision {revision}, this version of Adaptive Engine knows none past {HEAD}. "
-            "Start the newer version that wrote the store, or restore the backup made beside it before its upgrade."
+            "Start the newer version that wrote the store, or restore a backup from before its upgrade."
         )
 
 

@@ -134,7 +134,11 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("interaction_id", "key", name="pk_labels"),
     )
-    op.create_index("ix_labels_lookup", "labels", ["key", "value", "interaction_id"])
+    if op.get_bind().dialect.name == "postgresql":
+        op.create_index("ix_labels_key", "labels", ["key", "interaction_id"])
+        op.create_index("ix_labels_value", "labels", ["value"], postgresql_using="hash")
+    else:
+        op.create_index("ix_labels_lookup", "labels", ["key", "value", "interaction_id"])
     op.create_table(
         "scores",
         sa.Column("id", sa.Uuid(), nullable=False),

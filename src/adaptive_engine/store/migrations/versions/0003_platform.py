@@ -17,6 +17,7 @@ def upgrade() -> None:
     _ab_tests()
     _interactions()
     _feedback()
+    _servers()
 
 
 def _people() -> None:
@@ -80,7 +81,10 @@ def _people() -> None:
         sa.ForeignKeyConstraint(["role_id"], ["roles.id"], name="fk_project_shares_role_id"),
         sa.PrimaryKeyConstraint("project_id", "team_id", name="pk_project_shares"),
     )
-    _add_reference("api_keys", "user_id", "users")
+    # SQLite cannot add a named constraint: there Alembic makes the table anew.
+    with op.batch_alter_table("api_keys") as batch:
+        batch.add_column(sa.Column("user_id", sa.Uuid()))
+        batch.create_foreign_key("fk_api_keys_user_id", "users", ["user_id"], ["id"])
 
 
 def _ab_tests() -> None:
@@ -219,11 +223,11 @@ def _feedback() -> None:
     )
 
 
-def _add_reference(table: str, column: str, to: str) -> None:
-    """A nullable column with a foreign key. SQLite takes the key with the column only, and cannot name it."""
-    name = f"fk_{table}_{column}"
-    if op.get_bind().dialect.name == "sqlite":
-        op.execute(f"ALTER TABLE {table} ADD COLUMN {column} CHAR(32) REFERENCES {to} (id)")
-        return
-    op.add_column(table, sa.Column(column, sa.Uuid()))
-    op.create_foreign_key(name, table, to, [column], ["id"])
+def _servers() -> None:
+    op.add_column("interactions", sa.Column("server_id", sa.Uuid()))
+    op.create_table(
+        "installation",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name="pk_installation"),
+    )
