@@ -7,7 +7,8 @@ import pytest
 
 from adaptive_engine.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
 from adaptive_engine.permissions import ROLES
-from adaptive_engine.services import projects
+from adaptive_engine.services import projects, teams
+from adaptive_engine.services.access import OPERATOR
 from adaptive_engine.services.feedback import register
 from adaptive_engine.services.routing import Routing
 from adaptive_engine.store import Connection, Database
@@ -25,6 +26,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 @pytest.fixture
 def connection(database: Database) -> Iterator[Connection]:
     with database.write() as connection:
+        teams.ensure_first_ones(connection)
         yield connection
 
 
@@ -38,7 +40,7 @@ def connection(database: Database) -> Iterator[Connection]:
     ],
 )
 def test_keys_and_names(connection: Connection, given: ProjectCreate, key: str, name: str) -> None:
-    project = projects.create(connection, given)
+    project = projects.create(connection, OPERATOR, given)
     assert (project.key, project.name, project.description) == (key, name, "")
     assert projects.find(connection, project.id) == project
 
@@ -46,32 +48,32 @@ def test_keys_and_names(connection: Connection, given: ProjectCreate, key: str, 
 @pytest.mark.parametrize("key", ["", "a/b", "-a", "a b", "ä", "x" * 65, "new", "ALL", "a\n", str(uuid7()), uuid7().hex])
 def test_keys_that_cannot_be(connection: Connection, key: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        projects.create(connection, ProjectCreate(key=key))
+        projects.create(connection, OPERATOR, ProjectCreate(key=key))
     assert caught.value.param == "key"
 
 
 @pytest.mark.parametrize("given", [ProjectCreate(), ProjectCreate(name="日本語"), ProjectCreate(name="New")])
 def test_names_of_which_no_key_can_be_made(connection: Connection, given: ProjectCreate) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        projects.create(connection, given)
+        projects.create(connection, OPERATOR, given)
     assert caught.value.param == "key"
 
 
 def test_a_key_is_taken_once_and_stays_taken(connection: Connection) -> None:
-    project = projects.create(connection, ProjectCreate(key="a"))
+    project = projects.create(connection, OPERATOR, ProjectCreate(key="a"))
     with pytest.raises(Conflict, match=r"exists already\. Choose another key") as caught:
-        projects.create(connection, ProjectCreate(name="A"))
+        projects.create(connection, OPERATOR, ProjectCreate(name="A"))
     assert (caught.value.code, caught.value.param) == ("project_exists", "key")
     projects.archive(connection, project.id)
     with pytest.raises(Conflict, match="It is archived: unarchive it"):
-        projects.create(connection, ProjectCreate(key="a"))
+        projects.create(connection, OPERATOR, ProjectCreate(key="a"))
     with pytest.raises(Conflict) as caught:
-        projects.create(connection, ProjectCreate(key="a"), visible=lambda _: False)
+        projects.create(connection, Principal("other", frozenset({"project:create"})), ProjectCreate(key="a"))
     assert "archived" not in caught.value.message
 
 
 def test_what_is_not_given_stays(connection: Connection) -> None:
-    project = projects.create(connection, ProjectCreate(key="a", name="A", description="first"))
+    project = projects.create(connection, OPERATOR, ProjectCreate(key="a", name="A", description="first"))
     register(connection, Metric(uuid7(), project.id, "ok", "ok", "BOOL", "HIGHER_IS_BETTER", "", None, 0))
     metric = ProjectSettings(default_metric="ok")
     assert projects.update(connection, project.id, ProjectUpdate(settings=metric)).settings == {"default_metric": "ok"}
@@ -86,7 +88,7 @@ def test_what_is_not_given_stays(connection: Connection) -> None:
 
 
 def test_archiving_twice_keeps_the_first_time(connection: Connection) -> None:
-    project = projects.create(connection, ProjectCreate(key="a"))
+    project = projects.create(connection, OPERATOR, ProjectCreate(key="a"))
     archived = projects.archive(connection, project.id)
     assert archived.archived
     assert projects.archive(connection, project.id) == archived
@@ -99,7 +101,7 @@ class TestRouting:
     @pytest.fixture
     def archived(self, database: Database) -> Project:
         with database.write() as connection:
-            project = projects.create(connection, ProjectCreate(key="old"))
+            project = projects.create(connection, OPERATOR, ProjectCreate(key="old"))
             return projects.archive(connection, project.id)
 
     def test_an_archived_project_is_there_to_be_read(self, database: Database, archived: Project) -> None:
