@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from adaptive_engine import __version__
 from adaptive_engine.server import errors, health
-from adaptive_engine.server.api import feedback, interactions, structured
+from adaptive_engine.server.api import ab_tests, feedback, interactions, metrics, structured
 from adaptive_engine.server.api import models as admin_models
 from adaptive_engine.server.context import Services
 from adaptive_engine.server.middleware import Authentication, BodyLimit, PathSpelling, RequestContext
@@ -38,7 +38,9 @@ def create_app(services: Services) -> ASGIApp:
         (models.router, "models"),
         (admin_models.router, "models"),
         (interactions.router, "interactions"),
+        (metrics.router, "metrics"),
         (feedback.router, "feedback"),
+        (ab_tests.router, "A/B tests"),
         (structured.router, "structured output"),
     ):
         app.include_router(router, prefix=API_PREFIX, tags=[tag], dependencies=[Security(_BEARER)])

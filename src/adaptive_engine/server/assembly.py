@@ -16,6 +16,7 @@ from adaptive_engine.services.completions import Completions
 from adaptive_engine.services.engines import Engines
 from adaptive_engine.services.keys import KeyRing, load_pepper
 from adaptive_engine.services.lifecycle import ModelLifecycle
+from adaptive_engine.services.referee import Referee
 from adaptive_engine.services.routing import Routing
 from adaptive_engine.services.structured import StructuredOutput
 from adaptive_engine.settings import Settings
@@ -42,10 +43,15 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
             structured = StructuredOutput(schemas)
             completions = Completions(routing, engines, structured, recorder)
             lifecycle = ModelLifecycle(database, routing, engines, schemas, settings.engine)
+            referee = Referee(database, routing, lifecycle)
             services = Services(
-                settings, database, recorder, keys, routing, engines, lifecycle, structured, completions
+                settings, database, recorder, keys, routing, engines, lifecycle, structured, completions, referee
             )
-            yield services, new_key
+            referee.start()
+            try:
+                yield services, new_key
+            finally:
+                referee.close()
         finally:
             # The loop that read their streams has ended, and with it every request: nothing is left to record.
             engines.close()

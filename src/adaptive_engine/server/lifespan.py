@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from adaptive_engine.services.completions import Completions
     from adaptive_engine.services.keys import KeyRing
     from adaptive_engine.services.lifecycle import ModelLifecycle
+    from adaptive_engine.services.referee import Referee
     from adaptive_engine.services.routing import Routing
     from adaptive_engine.services.structured import StructuredOutput
     from adaptive_engine.store import Database, Recorder
@@ -45,6 +46,7 @@ class Services:
     lifecycle: ModelLifecycle
     structured: StructuredOutput
     completions: Completions
+    referee: Referee
 
 
 @contextmanager

@@ -134,6 +134,10 @@ class ModelLifecycle:
         if status.state != "ONLINE":
             raise ModelOffline(f"Model '{model_key}' is not online: {status.reason or 'it was terminated meanwhile.'}")
 
+    def apply(self, change: Callable[[Connection], Model]) -> None:
+        """Commit what another thread decided about a model, and let routing and engines follow. Blocks."""
+        self._apply_blocking(change)
+
     async def _apply(self, change: Callable[[Connection], Model]) -> None:
         unloaded = await asyncio.to_thread(self._apply_blocking, change)
         if unloaded is not None:

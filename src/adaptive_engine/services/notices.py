@@ -12,7 +12,6 @@ _MAX_UNKNOWN = 20
 
 # Accepted for compatibility, not acted on yet: named in `warnings` when set to something that would have an effect.
 _NOT_ENFORCED = {
-    "ab_campaign": "A/B tests are not available in this version; the default routing was used.",
     "system_prompt_args": "This deployment has no system prompt template; the arguments were not used.",
     "tags": "Tags are not stored by this version; use labels.",
     "use_tools": "Tools are not available in this version.",

@@ -16,6 +16,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from adaptive_engine.errors import Conflict, StorageUnavailable
 from adaptive_engine.store import migrations
@@ -150,6 +153,35 @@ class Database:
             _back_up(self._path, revision)
         with self.write() as connection:
             migrations.upgrade(connection)
+
+
+class json_number(FunctionElement[float]):
+    """`json_number(column, key)`: a number inside a JSON object that is stored as text, NULL where there is none."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+    def __init__(self, column: sa.ColumnElement[Any], key: str) -> None:
+        super().__init__(column, sa.literal(key, literal_execute=True))
+
+
+@compiles(json_number, "sqlite")
+def _json_number_sqlite(element: json_number, compiler: SQLCompiler, **options: Any) -> str:
+    column, key = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"json_extract({column}, '$.' || {key})"
+
+
+@compiles(json_number, "postgresql")
+def _json_number_postgresql(element: json_number, compiler: SQLCompiler, **options: Any) -> str:
+    column, key = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"CAST(CAST({column} AS JSON) ->> {key} AS DOUBLE PRECISION)"
+
+
+def span_start(time_ms: sa.ColumnElement[int], width_ms: int) -> sa.ColumnElement[int]:
+    """When the span of that width, counted from the epoch, began in which a time lies. Can be grouped by."""
+    # Not a parameter: PostgreSQL would not see that the expression selected is the one grouped by.
+    width = sa.literal_column(str(int(width_ms)), sa.BigInteger)
+    return time_ms - time_ms % width
 
 
 @contextmanager

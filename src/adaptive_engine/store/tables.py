@@ -241,6 +241,7 @@ interactions = sa.Table(
     sa.Column("warnings", Json, nullable=False),
     # Without a foreign key: the log outlives what it names, and each reference would be checked on every insert.
     sa.Column("ab_test_id", sa.Uuid),
+    sa.Column("ab_test_unit", sa.BigInteger),
     sa.Column("created_by", sa.Uuid),
 )
 # Each serves one filter in listing order, so that a page costs its own length and not the project's.
