@@ -28,7 +28,7 @@ def choose(lot: bytes, positions: Iterable[int]) -> int:
     Highest random weight: when an arm falls out, the units of the others stay where they are (Thaler and Ravishankar,
     "Using name-based mappings to increase hit rates", 1998).
     """
-    return max(positions, key=lambda position: lot[_ENTRY + _WEIGHT * position :][:_WEIGHT])
+    return max((lot[_ENTRY + _WEIGHT * at : _ENTRY + _WEIGHT + _WEIGHT * at], at) for at in positions)[1]
 
 
 def unit_number(lot: bytes) -> int:

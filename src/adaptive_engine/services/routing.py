@@ -42,16 +42,17 @@ class _Snapshot:
         for deployment in all_deployments:
             self.deployments.setdefault(deployment.project.id, {})[deployment.model.key] = deployment
         self.ab_tests: dict[UUID, list[AbTest]] = {p.id: [] for p in self.projects.values()}
-        self.active_ab_tests: dict[UUID, list[AbTest]] = {}
+        self.arms: dict[UUID, dict[int, Deployment]] = {}
+        """Of each test the deployments among which it divides its requests, by position; detached models are not there.
+        """
+        self.active_ab_tests: dict[UUID, list[tuple[AbTest, dict[int, Deployment]]]] = {}
         for test in all_tests:
+            attached = self.deployments.get(test.project_id, {})
+            arms = {arm.position: attached[arm.model_key] for arm in test.arms if arm.model_key in attached}
+            self.arms[test.id] = arms
             self.ab_tests.setdefault(test.project_id, []).append(test)
             if test.active:
-                self.active_ab_tests.setdefault(test.project_id, []).append(test)
-
-    def arms(self, test: AbTest) -> dict[int, Deployment]:
-        """The deployments among which a test divides its requests, by their position; detached models are not there."""
-        attached = self.deployments.get(test.project_id, {})
-        return {arm.position: attached[arm.model_key] for arm in test.arms if arm.model_key in attached}
+                self.active_ab_tests.setdefault(test.project_id, []).append((test, arms))
 
 
 class Routing:
@@ -130,13 +131,13 @@ class Routing:
         project_key, _, model_key = model.partition("/")
         if not model_key and (active := self._current().active_ab_tests):
             project = self.project(principal, project_key, param="model", needs="completion:create")
-            for test in active.get(project.id, ()):
+            for test, arms in active.get(project.id, ()):
                 lot = assign.draw(test.id, unit)
                 if assign.admits(lot, test.traffic_split):
-                    arms = {at: arm for at, arm in self._current().arms(test).items() if answers(arm)}
+                    online = [position for position, arm in arms.items() if answers(arm)]
                     # One arm alone would only collect scores of another time than the others'.
-                    if len(arms) > 1:
-                        return Route(arms[assign.choose(lot, arms)], test, assign.unit_number(lot))
+                    if len(online) > 1:
+                        return Route(arms[assign.choose(lot, online)], test, assign.unit_number(lot))
         return Route(self.deployment(principal, model))
 
     def ab_test(self, project: Project, id_or_key: str, param: str = "ab_campaign") -> AbTest:
@@ -163,7 +164,7 @@ class Routing:
         project = self.project(principal, project_key, param="model", needs="completion:create")
         test = self.ab_test(project, ab_campaign)
         lot = assign.draw(test.id, unit)
-        arms = self._current().arms(test)
+        arms = self._current().arms[test.id]
         if model_key:
             # Who compares two models asks each of them; who scores one must not choose whom.
             if test.score_type == "DIRECT":
@@ -176,14 +177,14 @@ class Routing:
                 raise InvalidRequest(f"A/B test '{test.key}' compares {names}, not '{model_key}'.", param="model")
             return Route(named, test, assign.unit_number(lot))
         # With nobody there, the one it would have been says why.
-        online = {at: arm for at, arm in arms.items() if answers(arm)} or arms
+        online = [position for position, arm in arms.items() if answers(arm)] or list(arms)
         if not online:
             raise Conflict(
                 f"No model of A/B test '{test.key}' is attached to project '{project.key}' any more. Cancel the test.",
                 code="ab_test_without_models",
                 param="ab_campaign",
             )
-        return Route(online[assign.choose(lot, online)], test, assign.unit_number(lot))
+        return Route(arms[assign.choose(lot, online)], test, assign.unit_number(lot))
 
     def deployments(self, principal: Principal) -> list[Deployment]:
         snapshot = self._current()

@@ -2,16 +2,31 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from adaptive_engine.registry import import_model
-from adaptive_engine.types import ComputeConfig, Model, now_ms, uuid7
+from adaptive_engine.store import Database
+from adaptive_engine.types import ComputeConfig, Model, Project, now_ms, uuid7
 from unit.registry.gguf_builder import tiny_model
+from unit.services.platform import fill
 
 MakeModel = Callable[..., Model]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database.open(tmp_path / "platform.db")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def project(database: Database) -> Project:
+    """See `platform.fill`."""
+    return fill(database)
 
 
 @pytest.fixture(scope="session")

@@ -2,46 +2,21 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 import pytest
 
 from adaptive_engine.errors import AdaptiveError, Conflict, InvalidRequest, NotFound
-from adaptive_engine.services import ab_tests, feedback, metrics, models
+from adaptive_engine.services import ab_tests, metrics
 from adaptive_engine.services.ab_tests import NewAbTest
-from adaptive_engine.services.feedback import Answer, Comparing, Scoring
-from adaptive_engine.store import Database, deployments, interactions, projects
+from adaptive_engine.store import Database, deployments
 from adaptive_engine.store import ab_tests as store
-from adaptive_engine.store import models as model_store
-from adaptive_engine.types import AbTest, Interaction, Metric, Model, Project, now_ms, uuid7
+from adaptive_engine.types import AbTest, Project, uuid7
+from unit.services.platform import answer, compare, score
 
 WANTED = NewAbTest("which", "helpful", ["a", "b"])
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database.open(tmp_path / "store.db")
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def project(database: Database) -> Project:
-    """With the models a, b and c, and the metrics helpful (bool) and cost (scalar, lower is better)."""
-    project = Project(uuid7(), "support", "Support", "", now_ms())
-    with database.write() as connection:
-        projects.create(connection, project)
-        for key in "abc":
-            model_store.create(connection, Model(uuid7(), key, key, "internal", ("Text",), 8192, now_ms()))
-            models.attach(connection, project.key, key)
-        for key, kind, scoring in (("helpful", "BOOL", "HIGHER_IS_BETTER"), ("cost", "SCALAR", "LOWER_IS_BETTER")):
-            metrics.register(connection, Metric(uuid7(), project.id, key, key, kind, scoring, "", None, now_ms()))
-    return project
-
 
 Create = Callable[..., AbTest]
 
@@ -53,46 +28,6 @@ def create(database: Database, project: Project) -> Create:
             return ab_tests.create(connection, project, dataclasses.replace(WANTED, **fields))
 
     return build
-
-
-def answer(database: Database, test: AbTest, arm: int, **fields: Any) -> Interaction:
-    """An answer of one of the test's models, in a session of its own."""
-    model = test.arms[arm]
-    session = uuid7()
-    defaults: dict[str, Any] = {
-        "id": uuid7(),
-        "project_id": test.project_id,
-        "session_id": session,
-        "messages": [{"role": "user", "content": "hi"}],
-        "state": "complete",
-        "source": "LIVE",
-        "created_at": now_ms(),
-        "model_id": model.model_id,
-        "model_key": model.model_key,
-        "ab_test_id": test.id,
-        "ab_test_unit": ab_tests.unit_number(test, session, None, session),
-    }
-    row = Interaction(**{**defaults, **fields})
-    with database.write() as connection:
-        interactions.insert(connection, [row])
-    return row
-
-
-def score(database: Database, row: Interaction, *values: float, metric: str = "helpful") -> None:
-    with database.write() as connection:
-        feedback.score(connection, row, [Scoring(metric, value) for value in values])
-
-
-def compare(database: Database, preferred: UUID, other: UUID, **fields: Any) -> UUID | None:
-    with database.write() as connection:
-        project_id = feedback.find_interaction(connection, [project_of(database)], preferred).project_id
-        given = Comparing("helpful", Answer(preferred), Answer(other), **fields)
-        return feedback.compare(connection, project_id, given)[1]
-
-
-def project_of(database: Database) -> UUID:
-    with database.read() as connection:
-        return projects.list_all(connection)[0].id
 
 
 def describe(database: Database, project: Project, test: AbTest, online: Sequence[str] = "abc") -> Any:
@@ -182,7 +117,7 @@ def test_what_does_not_count(create: Create, database: Database, project: Projec
     score(database, answer(database, other, 0), 0)
     score(database, answer(database, test, 0, ab_test_id=None), 0)
     # A preference says nothing in a test that is judged by values.
-    compare(database, row.id, answer(database, test, 1).id)
+    compare(database, project, row.id, answer(database, test, 1).id)
     overview = describe(database, project, test)
     assert [(arm.scores, arm.mean) for arm in overview.report.arms] == [(1, 1.0), (0, None)]
     assert (overview.scores, list(overview.requests.values())) == (1, [1, 1])
@@ -192,14 +127,14 @@ def test_preferences_are_counted_pair_by_pair(create: Create, database: Database
     test = create(score_type="COMPARISON", models=["a", "b", "c"], min_scores=10)
     a, b, c = (answer(database, test, arm).id for arm in range(3))
     for _ in range(30):
-        assert compare(database, a, b) == test.id
-    compare(database, b, a)
-    compare(database, b, a, tied="good")
-    compare(database, a, b, tied="bad")
-    compare(database, c, a)
+        assert compare(database, project, a, b) == test.id
+    compare(database, project, b, a)
+    compare(database, project, b, a, tied="good")
+    compare(database, project, a, b, tied="bad")
+    compare(database, project, c, a)
     # Of one model, or with an answer of no test, there is nothing to learn.
-    compare(database, a, answer(database, test, 0).id)
-    assert compare(database, answer(database, test, 1, ab_test_id=None).id, a) is None
+    compare(database, project, a, answer(database, test, 0).id)
+    assert compare(database, project, answer(database, test, 1, ab_test_id=None).id, a) is None
     overview = describe(database, project, test)
     first = overview.report.arms[0]
     assert overview.scores == 34
@@ -223,8 +158,8 @@ def test_time_series(create: Create, database: Database, project: Project) -> No
     assert all(bucket.begins_at % 60_000 == 0 for bucket in series.buckets)
     preferences = create(key="p", score_type="COMPARISON")
     a, b = (answer(database, preferences, arm).id for arm in range(2))
-    compare(database, a, b)
-    compare(database, a, b, tied="good")
+    compare(database, project, a, b)
+    compare(database, project, a, b, tied="good")
     with database.read() as connection:
         buckets = ab_tests.series(connection, preferences).buckets
     assert {(bucket.scores, bucket.mean) for bucket in buckets} == {(2, 1.0), (2, 0.0)}
