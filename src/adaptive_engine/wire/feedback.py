@@ -111,7 +111,7 @@ class ComparisonCreate(BaseModel):
     Completions are given by id, or as text together with `messages` (or `prompt`). `project` may be left out with ids.
     """
 
-    model_config = ConfigDict(populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     metric: Annotated[Key, Field(validation_alias=AliasChoices("metric", "feedback_key"))]
     preferred_completion: UUID | ComparedText
@@ -136,7 +136,7 @@ class ComparisonCreated(BaseModel):
 class OutcomeCreate(BaseModel):
     """POST /api/v1/outcome: one value for a whole session."""
 
-    model_config = ConfigDict(populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     value: ScoreValue
     metric: Annotated[Key, Field(validation_alias=AliasChoices("metric", "feedback_key"))]
