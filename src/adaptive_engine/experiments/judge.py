@@ -50,16 +50,14 @@ class ScoreSums:
     def variance(self, *, is_bool: bool) -> float:
         """Of the mean, allowing for scores of one unit that are alike (the delta method for a ratio of sums).
 
-        Deng, Knoblich and Lu, "Applying the delta method in metric analytics" (KDD 2018). A bool that was always false
-        so far still varies: as much as if one of two more had been true.
+        Deng, Knoblich and Lu, "Applying the delta method in metric analytics" (KDD 2018). A bool that was the same in
+        all units so far still varies: as much as if it had been the other in one of two more.
         """
         offset = self.total / self.scores
         spread = self.total_squared - 2 * offset * self.products + offset * offset * self.scores_squared
         found = max(spread, 0.0) / self.scores**2 * self.units / (self.units - 1)
-        if not is_bool:
-            return found
-        rate = ((self.centre + offset) * self.scores + 1) / (self.scores + 2)
-        return max(found, rate * (1 - rate) / self.scores)
+        rare = 1 / (self.units + 2)
+        return max(found, rare * (1 - rare) / self.units) if is_bool else found
 
 
 @dataclass(frozen=True, slots=True)

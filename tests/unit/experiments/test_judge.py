@@ -46,6 +46,25 @@ def test_scores_of_one_session_count_once() -> None:
     assert often.variance(is_bool=False) == pytest.approx(once.variance(is_bool=False))
 
 
+def test_sessions_that_differ_from_each_other_make_no_winner() -> None:
+    """Models are alike, but each session has a mood of its own, in which it gives up to twenty scores."""
+    rng = np.random.default_rng(10)
+    looks, runs = range(10, 121, 10), 400
+    wrong, naive = 0, 0
+    for _ in range(runs):
+        sessions = [
+            [list(rng.normal(rng.normal(), 0.2, rng.integers(1, 21))) for _ in range(looks[-1])] for _ in range(2)
+        ]
+        arms = [[sums(model, units[:n]) for n in looks] for model, units in zip((A, B), sessions, strict=True)]
+        wrong += any(judged(*pair, min_scores=10).winner for pair in zip(*arms, strict=True))
+        last = [np.concatenate(units) for units in sessions]
+        apart = [sums(model, singles(values)) for model, values in zip((A, B), last, strict=True)]
+        naive += judged(*apart).winner is not None
+    assert wrong / runs <= 0.05
+    # What counting every score as independent would do, at one look alone.
+    assert naive / runs > 0.1
+
+
 def test_a_clear_difference_wins() -> None:
     rng = np.random.default_rng(4)
     arms = [sums(model, singles(rng.normal(mean, 1, 100))) for model, mean in ((A, 0), (B, 1.5), (C, 0.2))]

@@ -41,8 +41,8 @@ def first_to_win(values: NDArray[np.float64], *, is_bool: bool, min_scores: int)
     # Rounding may leave nothing of the variance of equal values, of which the function wants some.
     variances = np.maximum(squares - n * means**2, 1e-9) / np.maximum(n - 1, 1)
     if is_bool:
-        rate = (means * n + 1) / (n + 2)
-        variances = np.maximum(variances, rate * (1 - rate))
+        rare = 1 / (n + 2)
+        variances = np.maximum(variances, rare * (1 - rare))
     beats = np.ones((runs, arms, len(n)), dtype=bool)
     for one, other in combinations(range(arms), 2):
         difference = means[:, one] - means[:, other]
