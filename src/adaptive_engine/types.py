@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
@@ -14,6 +16,8 @@ FinishReason = Literal["stop", "length"]
 
 # What became of an interaction. `pending` rows left by a crash become `aborted` at the next start.
 InteractionState = Literal["pending", "complete", "length", "cancelled", "error", "aborted"]
+AbTestStatus = Literal["WARMUP", "IN_PROGRESS", "DONE", "CANCELLED"]
+"""Some arm lacks scores; it can be decided; it was; somebody ended it."""
 InteractionSource = Literal["LIVE", "OFFLINE", "AUTOMATION", "DATASET", "EVALUATION"]
 MetricCategory = Literal["SYSTEM", "GRADER", "USER"]
 """Who scores: the server by itself, a grader, or people and applications."""
@@ -21,7 +25,11 @@ MetricKind = Literal["SCALAR", "BOOL"]
 ModelState = Literal["ONLINE", "PENDING", "OFFLINE", "ERROR"]
 """Whether a model answers: it does, it is being loaded, nobody wants it to, or it cannot."""
 JudgementState = Literal["pending", "running", "done", "failed"]
+ScoreType = Literal["DIRECT", "COMPARISON"]
+"""What an A/B test is judged by: values for single completions, or preferences between two."""
 ScoringType = Literal["HIGHER_IS_BETTER", "LOWER_IS_BETTER"]
+Tie = Literal["good", "bad"]
+"""Both completions are equally good, or equally bad."""
 UserType = Literal["HUMAN", "SYSTEM"]
 """A person, or a service account."""
 
@@ -45,6 +53,11 @@ def uuid_or_none(text: str) -> UUID | None:
 def now_ms() -> int:
     """Milliseconds since the Unix epoch, the unit of every stored time."""
     return time.time_ns() // 1_000_000
+
+
+def prompt_hash(messages: Sequence[Mapping[str, Any]]) -> str:
+    """The same for the same messages, as they are stored."""
+    return hashlib.sha256(json.dumps(messages, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +293,8 @@ class Interaction:
     completed_at: int | None = None
     ab_test_id: UUID | None = None
     """The A/B test that chose the model."""
+    ab_test_unit: int | None = None
+    """What the arm was chosen by, a session or a user, as a number: scores of one unit are alike."""
     created_by: UUID | None = None
     """The user whose key sent it."""
 
@@ -312,6 +327,72 @@ class Score:
     details: str | None = None
     user: str | None = None
     source: MetricCategory = "USER"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Which of two completions is better on a metric, or that neither is."""
+
+    id: UUID
+    project_id: UUID
+    metric_id: UUID
+    preferred_id: UUID
+    other_id: UUID
+    created_at: int
+    tied: Tie | None = None
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The value that one metric has for a whole session."""
+
+    id: UUID
+    project_id: UUID
+    metric_id: UUID
+    session_id: UUID
+    value: float
+    created_at: int
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AbTestArm:
+    model_id: UUID
+    model_key: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class AbTest:
+    """Models of a project compared on one metric over a share of its traffic. Times are epoch milliseconds."""
+
+    id: UUID
+    project_id: UUID
+    key: str
+    name: str
+    metric_id: UUID | None
+    """None when the metric was deleted after the end."""
+    score_type: ScoreType
+    status: AbTestStatus
+    traffic_split: float
+    """Share of the requests that name no model, above 0 and up to 1."""
+    auto_deploy: bool
+    """The winner becomes the project's default."""
+    alpha: float
+    """The most probable that a wrong winner may be."""
+    min_scores: int
+    """Nothing is decided before every arm has scores from so many sessions."""
+    begun_at: int
+    created_at: int
+    ended_at: int | None = None
+    verdict: dict[str, Any] | None = None
+    """How it ended: see `services.ab_tests`."""
+    arms: tuple[AbTestArm, ...] = ()
+
+    @property
+    def active(self) -> bool:
+        return self.status in ("WARMUP", "IN_PROGRESS")
 
 
 @dataclass(frozen=True, slots=True)

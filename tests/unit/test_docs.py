@@ -89,12 +89,14 @@ BELOW = {
     "telemetry": set(),
     "sdk": {"wire", "_version"},
     "grammar": set(),
+    "experiments": set(),
     "engine": {"grammar", "errors", "types", "privacy"},
     "store": {"errors", "types"},
     "registry": {"errors", "types", "privacy"},
     "services": {
         "permissions",
         "engine",
+        "experiments",
         "grammar",
         "store",
         "registry",
@@ -106,8 +108,8 @@ BELOW = {
         "_version",
     },
     "server": {
-        *("services", "engine", "grammar", "store", "registry", "wire", "errors", "types", "settings", "telemetry"),
-        *("permissions", "__version__"),
+        *("services", "engine", "experiments", "grammar", "store", "registry", "wire"),
+        *("errors", "types", "settings", "telemetry", "permissions", "__version__"),
     },
 }
 

@@ -9,11 +9,13 @@ from starlette.types import ASGIApp
 from adaptive_engine import __version__
 from adaptive_engine.server import errors, health
 from adaptive_engine.server.api import (
+    ab_tests,
     deployments,
     feedback,
     graders,
     interactions,
     keys,
+    metrics,
     projects,
     roles,
     shares,
@@ -53,8 +55,10 @@ def create_app(services: Services) -> ASGIApp:
         (deployments.router, "models"),
         (deployments.admin_router, "models"),
         (interactions.router, "interactions"),
+        (metrics.router, "metrics"),
         (feedback.router, "feedback"),
         (graders.router, "graders"),
+        (ab_tests.router, "A/B tests"),
         (structured.router, "structured output"),
         (users.router, "users"),
         (teams.router, "teams"),

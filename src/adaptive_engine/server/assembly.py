@@ -16,6 +16,7 @@ from adaptive_engine.services.grading import GraderQueue, Grading
 from adaptive_engine.services.keys import KeyRing
 from adaptive_engine.services.lifecycle import ModelLifecycle
 from adaptive_engine.services.projects import Projects
+from adaptive_engine.services.referee import Referee
 from adaptive_engine.services.routing import Routing
 from adaptive_engine.services.secret import load_secret, require_same_secret
 from adaptive_engine.services.storage import open_database
@@ -49,7 +50,8 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
             completions = Completions(routing, engines, structured, recorder)
             lifecycle = ModelLifecycle(database, routing, engines, schemas, structured, settings.engine)
             projects = Projects(database, keys, routing, lifecycle)
-            grading = Grading(database, routing, completions, grader_queue)
+            referee = Referee(database, routing)
+            grading = Grading(database, routing, completions, referee, grader_queue)
             services = Services(
                 settings,
                 database,
@@ -61,13 +63,16 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
                 projects,
                 structured,
                 completions,
+                referee,
                 grading,
             )
+            referee.start()
             grading.start()
             try:
                 yield services, new_key
             finally:
                 grading.close()
+                referee.close()
         finally:
             # The loop that read their streams has ended, and with it every request: nothing is left to record.
             engines.close()

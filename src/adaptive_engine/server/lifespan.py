@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from adaptive_engine.services.keys import KeyRing
     from adaptive_engine.services.lifecycle import ModelLifecycle
     from adaptive_engine.services.projects import Projects
+    from adaptive_engine.services.referee import Referee
     from adaptive_engine.services.routing import Routing
     from adaptive_engine.services.structured import StructuredOutput
     from adaptive_engine.store import Database, Recorder
@@ -48,6 +49,7 @@ class Services:
     projects: Projects
     structured: StructuredOutput
     completions: Completions
+    referee: Referee
     grading: Grading
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import hashlib
-import json
 import random
 import time
 from collections.abc import AsyncIterator
@@ -25,13 +23,14 @@ from adaptive_engine.engine import (
     TokenStream,
 )
 from adaptive_engine.errors import AdaptiveError, InternalError, InvalidRequest
-from adaptive_engine.services import model_settings
+from adaptive_engine.services import ab_tests, model_settings
 from adaptive_engine.services.engines import Engines
 from adaptive_engine.services.notices import request_notices
-from adaptive_engine.services.routing import Routing
+from adaptive_engine.services.routing import Route, Routing
 from adaptive_engine.services.structured import AnswerFormat, StructuredOutput, require_room
 from adaptive_engine.store.recorder import Recorder
 from adaptive_engine.types import (
+    AbTest,
     ChatMessage,
     Deployment,
     Interaction,
@@ -40,6 +39,7 @@ from adaptive_engine.types import (
     Principal,
     Usage,
     now_ms,
+    prompt_hash,
     uuid7,
 )
 from adaptive_engine.wire.chat import ChatRequest, ImagePart
@@ -58,6 +58,9 @@ class Prepared:
     """A request after routing, settings and rendering: everything that is needed to run and to store it."""
 
     deployment: Deployment
+    ab_test: AbTest | None
+    """The one that chose the deployment."""
+    ab_test_unit: int | None
     session_id: UUID
     session_given: bool
     """The client named the session; otherwise the id is new, and nobody may ever come back with it."""
@@ -225,9 +228,11 @@ class Completions:
         A completion in the `background` gives way to all others.
         """
         arrived = time.perf_counter()
-        deployment = self._routing.deployment(principal, request.model)
-        engine = self._engines.get(deployment)
-        prepared = await self._prepare(request, deployment, engine, principal.user_id, arrived)
+        session_id = request.session_id or uuid7()
+        unit = ab_tests.unit(request.session_id, request.user, session_id)
+        route = self._routing.route(principal, request.model, unit, request.ab_campaign, self._engines.answers)
+        engine = self._engines.get(route.deployment)
+        prepared = await self._prepare(request, route, session_id, engine, principal.user_id, arrived)
         choices = self._admit(prepared, engine, request_id, background=background)
         completion = Completion(prepared, choices, self._structured, self._recorder, request_id)
         if prepared.store:
@@ -240,8 +245,15 @@ class Completions:
         return completion
 
     async def _prepare(
-        self, request: ChatRequest, deployment: Deployment, engine: Engine, created_by: UUID | None, arrived: float
+        self,
+        request: ChatRequest,
+        route: Route,
+        session_id: UUID,
+        engine: Engine,
+        created_by: UUID | None,
+        arrived: float,
     ) -> Prepared:
+        deployment = route.deployment
         _refuse_images(request, deployment)
         applied = model_settings.apply(request, deployment)
         request = applied.request
@@ -264,7 +276,9 @@ class Completions:
             warnings.append(Notice("not_applied", "Stop sequences do not cut structured output.", "stop"))
         return Prepared(
             deployment=deployment,
-            session_id=request.session_id or uuid7(),
+            ab_test=route.ab_test,
+            ab_test_unit=route.ab_test_unit,
+            session_id=session_id,
             session_given=request.session_id is not None,
             prompt=prompt,
             params=params,
@@ -284,7 +298,7 @@ class Completions:
 
     def _admit(self, prepared: Prepared, engine: Engine, request_id: str, *, background: bool) -> list[Choice]:
         """All choices or none."""
-        digest = hashlib.sha256(json.dumps(prepared.messages, sort_keys=True).encode()).hexdigest()
+        digest = prompt_hash(prepared.messages)
         params = [_for_choice(prepared.params, index) for index in range(prepared.choices)]
         streams = engine.submit_all(
             [
@@ -328,6 +342,8 @@ def _pending_row(prepared: Prepared, params: SamplingParams, index: int, request
         warnings=[notice.as_dict() for notice in prepared.warnings],
         prompt_hash=digest,
         created_by=prepared.created_by,
+        ab_test_id=prepared.ab_test.id if prepared.ab_test else None,
+        ab_test_unit=prepared.ab_test_unit,
     )
 
 

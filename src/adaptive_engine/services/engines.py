@@ -165,6 +165,10 @@ class Engines:
         loading = self._models.get(model_key)
         return loading is not None and loading.engine is not None
 
+    def answers(self, deployment: Deployment) -> bool:
+        """Whether a request to it would be answered now."""
+        return deployment.online and self.online(deployment.model.key)
+
     def context_length(self, model: Model) -> int:
         """Most tokens of prompt and answer together, as this server runs the model."""
         loading = self._models.get(model.key)

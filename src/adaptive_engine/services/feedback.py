@@ -1,14 +1,30 @@
-"""Metrics and scores: what may be scored, and with what."""
+"""Feedback: scores of completions, comparisons of two, outcomes of sessions."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
 
-from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
-from adaptive_engine.store import Connection, metrics, scores
-from adaptive_engine.types import Interaction, Metric, Score, now_ms, uuid7
+from adaptive_engine.errors import InvalidRequest, NotFound
+from adaptive_engine.services import models
+from adaptive_engine.services.metrics import find_scorable
+from adaptive_engine.store import Connection, comparisons, interactions, outcomes, scores
+from adaptive_engine.types import (
+    Comparison,
+    Interaction,
+    Metric,
+    MetricCategory,
+    Outcome,
+    Score,
+    Tie,
+    now_ms,
+    prompt_hash,
+    uuid7,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,24 +36,28 @@ class Scoring:
     reason: str | None = None
     details: str | None = None
     user: str | None = None
+    source: MetricCategory = "USER"
 
 
-def register(connection: Connection, metric: Metric) -> Metric:
-    """The metric as it is stored: scripts register what they use each time they run.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A completion in a comparison, by its id, or by its text and the id or key of its model."""
 
-    Raises Conflict when the project has another kind of metric of that key.
-    """
-    known = metrics.get_by_key(connection, metric.project_id, metric.key)
-    if known is None:
-        metrics.create(connection, metric)
-        return metric
-    if (known.kind, known.scoring_type) != (metric.kind, metric.scoring_type):
-        raise Conflict(
-            f"Metric '{metric.key}' exists already as {known.kind}, {known.scoring_type}. Choose another key.",
-            code="metric_exists",
-            param="key",
-        )
-    return known
+    completion_id: UUID | None = None
+    text: str | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparing:
+    """One comparison to be logged; `messages`, as they are stored, are the prompt of answers that are given by text."""
+
+    metric: str
+    preferred: Answer
+    other: Answer
+    messages: list[dict[str, Any]] | None = None
+    tied: Tie | None = None
+    user: str | None = None
 
 
 def score(connection: Connection, interaction: Interaction, given: Seq[Scoring]) -> list[Score]:
@@ -50,14 +70,105 @@ def score(connection: Connection, interaction: Interaction, given: Seq[Scoring])
     return rows
 
 
-def _checked(connection: Connection, interaction: Interaction, given: Scoring) -> Score:
-    metric = metrics.get_by_key(connection, interaction.project_id, given.metric)
-    if metric is None:
+def find_interaction(
+    connection: Connection, project_ids: Collection[UUID], completion_id: UUID, param: str = "completion_id"
+) -> Interaction:
+    """Raises NotFound for an interaction that is not in these projects."""
+    stored = interactions.get(connection, project_ids, completion_id)
+    if stored is None:
+        raise NotFound(f"Interaction '{completion_id}' does not exist.", code="interaction_not_found", param=param)
+    return stored.interaction
+
+
+def project_of_comparison(connection: Connection, project_ids: Collection[UUID], given: Comparing) -> UUID:
+    """Where a comparison belongs that names no project. Raises NotFound, or InvalidRequest for answers without ids."""
+    for param, answer in _sides(given):
+        if answer.completion_id is not None:
+            return find_interaction(connection, project_ids, answer.completion_id, param).project_id
+    raise InvalidRequest("project: name the project of completions that are given by text.", param="project")
+
+
+def compare(connection: Connection, project_id: UUID, given: Comparing) -> tuple[Comparison, UUID | None]:
+    """Log which of two completions is better. Those given by text are found, or stored as OFFLINE interactions.
+
+    Also returns the A/B test that both belong to, if there is one. Raises NotFound or InvalidRequest.
+    """
+    metric = find_scorable(connection, project_id, given.metric)
+    preferred, other = (_answer(connection, project_id, given, param, answer) for param, answer in _sides(given))
+    if preferred.id == other.id:
+        raise InvalidRequest("A completion cannot be compared with itself.", param="other_completion")
+    row = Comparison(
+        id=uuid7(),
+        project_id=project_id,
+        metric_id=metric.id,
+        preferred_id=preferred.id,
+        other_id=other.id,
+        created_at=now_ms(),
+        tied=given.tied,
+        user=given.user,
+    )
+    comparisons.create(connection, row)
+    return row, preferred.ab_test_id if preferred.ab_test_id == other.ab_test_id else None
+
+
+def report_outcome(
+    connection: Connection,
+    project_ids: Collection[UUID],
+    metric: str,
+    session_id: UUID,
+    value: bool | float,
+    user: str | None = None,
+) -> Outcome:
+    """Log a value for a whole session of one of these projects. Raises NotFound or InvalidRequest."""
+    found = outcomes.projects_of_session(connection, project_ids, session_id)
+    if not found:
         raise NotFound(
-            f"Metric '{given.metric}' is not registered in this project; POST /api/v1/metrics registers it.",
-            code="metric_not_found",
-            param="metric",
+            f"Session '{session_id}' has no interactions here.", code="session_not_found", param="session_id"
         )
+    if len(found) > 1:
+        raise InvalidRequest("project_id: several projects have this session; name one.", param="project_id")
+    scorable = find_scorable(connection, found[0], metric)
+    row = Outcome(uuid7(), found[0], scorable.id, session_id, _value(scorable, value), now_ms(), user)
+    outcomes.create(connection, row)
+    return row
+
+
+def _sides(given: Comparing) -> tuple[tuple[str, Answer], tuple[str, Answer]]:
+    return ("preferred_completion", given.preferred), ("other_completion", given.other)
+
+
+def _answer(connection: Connection, project_id: UUID, given: Comparing, param: str, answer: Answer) -> Interaction:
+    if answer.completion_id is not None:
+        return find_interaction(connection, [project_id], answer.completion_id, param)
+    if not given.messages:
+        raise InvalidRequest("messages: send the prompt of completions that are given by text.", param="messages")
+    model = models.find_attached(connection, project_id, answer.model or "", f"{param}.model").model
+    text, digest = answer.text or "", prompt_hash(given.messages)
+    known = comparisons.find_completion(connection, project_id, model.id, digest, text)
+    if known is not None:
+        return find_interaction(connection, [project_id], known, param)
+    now = now_ms()
+    row = Interaction(
+        id=uuid7(),
+        project_id=project_id,
+        session_id=uuid7(),
+        messages=given.messages,
+        state="complete",
+        source="OFFLINE",
+        created_at=now,
+        completion=text,
+        model_id=model.id,
+        model_key=model.key,
+        user=given.user,
+        prompt_hash=digest,
+        completed_at=now,
+    )
+    interactions.insert(connection, [row])
+    return row
+
+
+def _checked(connection: Connection, interaction: Interaction, given: Scoring) -> Score:
+    metric = find_scorable(connection, interaction.project_id, given.metric)
     return Score(
         id=uuid7(),
         interaction_id=interaction.id,
@@ -68,6 +179,7 @@ def _checked(connection: Connection, interaction: Interaction, given: Scoring) -
         reason=given.reason,
         details=given.details,
         user=given.user,
+        source=given.source,
     )
 
 

@@ -108,7 +108,7 @@ def find(connection: Connection, project_id: UUID, key: str) -> Grader:
 
 
 def _overview(connection: Connection, grader: Grader) -> GraderOverview:
-    metric = metrics.get(connection, grader.metric_id)
+    metric = metrics.get_by_id(connection, grader.metric_id)
     assert metric is not None, "a grader is deleted with its metric"
     return GraderOverview(grader, metric, judgements.progress(connection, [grader.id])[grader.id])
 

@@ -17,6 +17,7 @@ import structlog
 from adaptive_engine.errors import AdaptiveError, Conflict, InternalError, InvalidRequest
 from adaptive_engine.services import judging
 from adaptive_engine.services.completions import Completions
+from adaptive_engine.services.referee import Referee
 from adaptive_engine.services.routing import Routing
 from adaptive_engine.store import Connection, Database, graders, interactions, judgements, metrics, scores
 from adaptive_engine.store.judgements import JUDGED_STATES, Task
@@ -69,11 +70,14 @@ def _is_sampled(grader: Grader, interaction_id: UUID) -> bool:
 class Grading:
     """Makes judgements, in a thread of its own. `start` before use, `close` at the end."""
 
-    def __init__(self, database: Database, routing: Routing, completions: Completions, queue: GraderQueue) -> None:
+    def __init__(
+        self, database: Database, routing: Routing, completions: Completions, referee: Referee, queue: GraderQueue
+    ) -> None:
         queue.on_commit = self.look
         self._database = database
         self._routing = routing
         self._completions = completions
+        self._referee = referee
         self._loop = asyncio.new_event_loop()
         self._wake = asyncio.Event()
         self._stopping = False
@@ -163,6 +167,7 @@ class Grading:
             await asyncio.to_thread(self._postpone, task, InternalError("The judgement failed; see the server's log."))
         else:
             await asyncio.to_thread(self._save, task, grader, verdict, score, reasoning)
+            self._referee.scored(judged.ab_test_id)
 
     def _load(self, task: Task) -> tuple[Grader | None, Interaction | None]:
         with self._database.read() as connection:
@@ -172,7 +177,7 @@ class Grading:
     def _save(self, task: Task, grader: Grader, verdict: str, score: float | None, reasoning: str) -> None:
         with self._database.write() as connection:
             is_first = judgements.finish(connection, task, "done", verdict=verdict)
-            metric = metrics.get(connection, grader.metric_id)
+            metric = metrics.get_by_id(connection, grader.metric_id)
             if not is_first or score is None or metric is None:
                 return
             row = Score(

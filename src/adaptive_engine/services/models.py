@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
 from adaptive_engine.registry import ModelDirectory
@@ -121,6 +122,18 @@ def find_deployment(connection: Connection, project_key: str, model_key: str) ->
         f"adaptive models deploy {model_key} --project {project_key}",
         code="model_not_found",
         param="model",
+    )
+
+
+def find_attached(connection: Connection, project_id: UUID, id_or_key: str, param: str) -> Deployment:
+    """One of a project's models by its id or key, or by the id of its deployment. Raises NotFound."""
+    attached = deployments.list_for_project(connection, project_id)
+    for deployment in attached:
+        if id_or_key in (deployment.model.key, str(deployment.model.id), str(deployment.id)):
+            return deployment
+    names = ", ".join(f"'{deployment.model.key}'" for deployment in attached) or "none"
+    raise NotFound(
+        f"Model '{id_or_key}' is not attached to this project. Attached: {names}.", code="model_not_found", param=param
     )
 
 

@@ -12,7 +12,6 @@ _MAX_UNKNOWN = 20
 
 # Accepted for compatibility, not acted on yet: named in `warnings` when set to something that would have an effect.
 _NOT_ENFORCED = {
-    "ab_campaign": "A/B tests are not available in this version; the default routing was used.",
     "tags": "Tags are not stored by this version; use labels.",
     "use_tools": "Tools are not available in this version.",
     "tools": "Tools are not available in this version.",

@@ -1,4 +1,4 @@
-"""Which deployment answers: `project/model`, or `project` for its default model."""
+"""Which deployment answers: `project/model`; or, for `project`, what an A/B test chooses, or its default model."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import asyncio
 import difflib
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from uuid import UUID
 
-from adaptive_engine.errors import Conflict, NotFound
+from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
+from adaptive_engine.experiments import assign
 from adaptive_engine.services import access
-from adaptive_engine.store import deployments, projects
+from adaptive_engine.store import ab_tests, deployments, projects
 from adaptive_engine.store.database import Database
-from adaptive_engine.types import Deployment, Principal, Project
+from adaptive_engine.types import AbTest, Deployment, Principal, Project
 
 # Changes made by another process, such as `adaptive models deploy`, are seen after at most this many seconds.
 _FRESH_SECONDS = 5.0
@@ -21,16 +23,39 @@ _FRESH_SECONDS = 5.0
 _IN_ARCHIVED = frozenset({"project:read", "project:archive", "project:share", "interaction:read", "interaction:delete"})
 
 
-class _Snapshot:
-    """All projects and deployments at one moment."""
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Who answers a request, and the A/B test that chose it, if one did."""
 
-    def __init__(self, all_projects: Iterable[Project], all_deployments: Iterable[Deployment]) -> None:
+    deployment: Deployment
+    ab_test: AbTest | None = None
+    ab_test_unit: int | None = None
+
+
+class _Snapshot:
+    """All projects, deployments and A/B tests at one moment."""
+
+    def __init__(
+        self, all_projects: Iterable[Project], all_deployments: Iterable[Deployment], all_tests: Iterable[AbTest]
+    ) -> None:
         self.loaded_at = time.monotonic()
         self.projects = {project.key: project for project in all_projects}
         self.by_id = {project.id: project for project in self.projects.values()}
         self.deployments: dict[UUID, dict[str, Deployment]] = {p.id: {} for p in self.projects.values()}
         for deployment in all_deployments:
             self.deployments.setdefault(deployment.project.id, {})[deployment.model.key] = deployment
+        self.ab_tests: dict[UUID, list[AbTest]] = {p.id: [] for p in self.projects.values()}
+        self.arms: dict[UUID, dict[int, Deployment]] = {}
+        """Of each test the deployments among which it divides its requests, by position; detached models are not there.
+        """
+        self.active_ab_tests: dict[UUID, list[tuple[AbTest, dict[int, Deployment]]]] = {}
+        for test in all_tests:
+            attached = self.deployments.get(test.project_id, {})
+            arms = {arm.position: attached[arm.model_key] for arm in test.arms if arm.model_key in attached}
+            self.arms[test.id] = arms
+            self.ab_tests.setdefault(test.project_id, []).append(test)
+            if test.active:
+                self.active_ab_tests.setdefault(test.project_id, []).append((test, arms))
 
 
 class Routing:
@@ -103,6 +128,80 @@ class Routing:
             )
         return attached[model_key]
 
+    def route(
+        self,
+        principal: Principal,
+        model: str,
+        unit: str,
+        ab_campaign: str | None,
+        answers: Callable[[Deployment], bool],
+    ) -> Route:
+        """Who answers a request for `model`, spelled as in `deployment`.
+
+        Without a model in it, the oldest A/B test whose split admits `unit` divides its requests among those arms that
+        answer now. `ab_campaign`, id or key of a test, makes the request enter that one. Raises NotFound,
+        InvalidRequest for a model that the test cannot be asked to use, and Conflict for a test that has ended.
+        """
+        if ab_campaign is not None:
+            return self._forced(principal, model, unit, ab_campaign, answers)
+        project_key, _, model_key = model.partition("/")
+        if not model_key and (active := self._current().active_ab_tests):
+            project = self.project(principal, project_key, param="model", needs="completion:create")
+            for test, arms in active.get(project.id, ()):
+                lot = assign.draw(test.id, unit)
+                if assign.admits(lot, test.traffic_split):
+                    online = [position for position, arm in arms.items() if answers(arm)]
+                    # One arm alone would only collect scores of another time than the others'.
+                    if len(online) > 1:
+                        return Route(arms[assign.choose(lot, online)], test, assign.unit_number(lot))
+        return Route(self.deployment(principal, model))
+
+    def ab_test(self, project: Project, id_or_key: str, param: str = "ab_campaign") -> AbTest:
+        """An active A/B test of the project. Raises NotFound, or Conflict when it has ended."""
+        found = [t for t in self._current().ab_tests.get(project.id, ()) if id_or_key in (t.key, str(t.id))]
+        if not found:
+            raise NotFound(
+                f"Project '{project.key}' has no A/B test '{id_or_key}'. GET /api/v1/ab_tests lists them.",
+                code="ab_test_not_found",
+                param=param,
+            )
+        if not found[0].active:
+            raise Conflict(
+                f"A/B test '{id_or_key}' has ended ({found[0].status}) and takes no more requests. Leave {param} out.",
+                code="ab_test_ended",
+                param=param,
+            )
+        return found[0]
+
+    def _forced(
+        self, principal: Principal, model: str, unit: str, ab_campaign: str, answers: Callable[[Deployment], bool]
+    ) -> Route:
+        project_key, _, model_key = model.partition("/")
+        project = self.project(principal, project_key, param="model", needs="completion:create")
+        test = self.ab_test(project, ab_campaign)
+        lot = assign.draw(test.id, unit)
+        arms = self._current().arms[test.id]
+        if model_key:
+            # Who compares two models asks each of them; who scores one must not choose whom.
+            if test.score_type == "DIRECT":
+                raise InvalidRequest(
+                    f"A/B test '{test.key}' chooses the model, so `model` must be '{project.key}' alone.", param="model"
+                )
+            named = next((arm for arm in arms.values() if arm.model.key == model_key), None)
+            if named is None:
+                names = ", ".join(f"'{arm.model.key}'" for arm in arms.values())
+                raise InvalidRequest(f"A/B test '{test.key}' compares {names}, not '{model_key}'.", param="model")
+            return Route(named, test, assign.unit_number(lot))
+        # With nobody there, the one it would have been says why.
+        online = [position for position, arm in arms.items() if answers(arm)] or list(arms)
+        if not online:
+            raise Conflict(
+                f"No model of A/B test '{test.key}' is attached to project '{project.key}' any more. Cancel the test.",
+                code="ab_test_without_models",
+                param="ab_campaign",
+            )
+        return Route(arms[assign.choose(lot, online)], test, assign.unit_number(lot))
+
     def deployments(self, principal: Principal) -> list[Deployment]:
         snapshot = self._current()
         return [d for p in self.projects(principal) for d in snapshot.deployments.get(p.id, {}).values()]
@@ -161,7 +260,11 @@ class Routing:
 
     def _load(self) -> _Snapshot:
         with self._database.read() as connection:
-            return _Snapshot(projects.list_all(connection, archived=True), deployments.list_all(connection))
+            return _Snapshot(
+                projects.list_all(connection, archived=True),
+                deployments.list_all(connection),
+                ab_tests.list_for_projects(connection),
+            )
 
 
 def _uuid_or_none(text: str) -> UUID | None:

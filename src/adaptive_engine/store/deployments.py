@@ -72,15 +72,15 @@ def list_all(connection: Connection) -> list[Deployment]:
     return [_from_row(row) for row in connection.execute(_SELECT.order_by(projects.c.key, models.c.key))]
 
 
-def list_for_model(connection: Connection, model_key: str) -> list[Deployment]:
-    """Sorted by project key."""
-    query = _SELECT.where(models.c.key == model_key).order_by(projects.c.key)
-    return [_from_row(row) for row in connection.execute(query)]
-
-
 def list_for_project(connection: Connection, project_id: UUID) -> list[Deployment]:
     """Sorted by model key."""
     query = _SELECT.where(deployments.c.project_id == project_id).order_by(models.c.key)
+    return [_from_row(row) for row in connection.execute(query)]
+
+
+def list_for_model(connection: Connection, model_key: str) -> list[Deployment]:
+    """Sorted by project key."""
+    query = _SELECT.where(models.c.key == model_key).order_by(projects.c.key)
     return [_from_row(row) for row in connection.execute(query)]
 
 

@@ -186,6 +186,7 @@ def _values(row: Interaction) -> dict[str, Any]:
         "messages": row.messages,
         "parameters": row.parameters,
         "ab_test_id": row.ab_test_id,
+        "ab_test_unit": row.ab_test_unit,
         "created_by": row.created_by,
         **_outcome(row),
     }

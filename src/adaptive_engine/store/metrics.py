@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from adaptive_engine.store.database import duplicates_refused
-from adaptive_engine.store.tables import metrics
+from adaptive_engine.store.tables import comparisons, metrics, scores
 from adaptive_engine.types import Metric
 
 # Typed by us: a row of more than ten columns is more than the type checker can follow.
@@ -52,9 +53,39 @@ def get_by_key(connection: Connection, project_id: UUID, key: str) -> Metric | N
     return None if row is None else Metric(*row)
 
 
-def get(connection: Connection, metric_id: UUID) -> Metric | None:
+def get(connection: Connection, project_id: UUID, id_or_key: str) -> Metric | None:
+    """The key comes first, should another metric's id be written like it."""
+    found = get_by_key(connection, project_id, id_or_key)
+    if found is not None:
+        return found
+    try:
+        metric_id = UUID(id_or_key)
+    except ValueError:
+        return None
+    row = connection.execute(_SELECT.where(metrics.c.project_id == project_id, metrics.c.id == metric_id)).one_or_none()
+    return None if row is None else Metric(*row)
+
+
+def get_by_id(connection: Connection, metric_id: UUID) -> Metric | None:
     row = connection.execute(_SELECT.where(metrics.c.id == metric_id)).one_or_none()
     return None if row is None else Metric(*row)
+
+
+def update(connection: Connection, metric_id: UUID, values: Mapping[str, str | None]) -> None:
+    connection.execute(metrics.update().where(metrics.c.id == metric_id).values(dict(values)))
+
+
+def delete(connection: Connection, metric_id: UUID) -> None:
+    """With its scores, comparisons and outcomes."""
+    connection.execute(metrics.delete().where(metrics.c.id == metric_id))
+
+
+def scored(connection: Connection, metric_ids: Collection[UUID]) -> tuple[set[UUID], set[UUID]]:
+    """Those of these metrics that have scores, and those that have comparisons."""
+    direct = sa.select(scores.c.id).where(scores.c.metric_id == metrics.c.id).exists()
+    compared = sa.select(comparisons.c.id).where(comparisons.c.metric_id == metrics.c.id).exists()
+    rows = connection.execute(sa.select(metrics.c.id, direct, compared).where(metrics.c.id.in_(metric_ids))).all()
+    return {row[0] for row in rows if row[1]}, {row[0] for row in rows if row[2]}
 
 
 def list_for_project(connection: Connection, project_id: UUID) -> list[Metric]:

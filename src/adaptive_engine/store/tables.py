@@ -275,6 +275,7 @@ interactions = sa.Table(
     sa.Column("warnings", Json, nullable=False),
     # Without a foreign key: the log outlives what it names, and each reference would be checked on every insert.
     sa.Column("ab_test_id", sa.Uuid),
+    sa.Column("ab_test_unit", sa.BigInteger),
     sa.Column("created_by", sa.Uuid),
     # Which server runs it: when that one is gone, others see to what it left pending.
     sa.Column("server_id", sa.Uuid),

@@ -46,6 +46,8 @@ class InteractionCreate(BaseModel):
     created_at: datetime | None = None
     labels: Labels | None = None
     metadata: Labels | None = None
+    ab_campaign: Key | None = None
+    """Id or key of an A/B test that `feedbacks` and later scores shall count for; the model is one of its models."""
 
 
 class InteractionCreated(BaseModel):
@@ -60,6 +62,8 @@ class InteractionScore(BaseModel):
     value: float
     reason: str | None = None
     details: str | None = None
+    source: str = "USER"
+    """Who scored: USER, GRADER or SYSTEM."""
     created_at: datetime
 
 
@@ -90,6 +94,7 @@ class Interaction(BaseModel):
     prompt_hash: str | None
     request_id: str | None
     choice_index: int
+    ab_test_id: UUID | None = None
     created_at: datetime
     completed_at: datetime | None
 

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from adaptive_engine.sdk import ConflictError, NotFoundError
-from adaptive_engine.wire.feedback import FeedbackCreate, MetricCreate
+from adaptive_engine.wire.feedback import ComparedText, ComparisonCreate, FeedbackCreate, MetricCreate, OutcomeCreate
 from unit.sdk.both import result
 from unit.sdk.scripted import COMPLETION, Reply, ScriptedServer, error_body
 
@@ -77,3 +77,54 @@ async def test_list_keys(server: ScriptedServer, client) -> None:
     server.replies(Reply({"object": "list", "data": [METRIC]}))
     assert [metric.key for metric in await result(client.feedback.list_keys(project="p"))] == ["a/b"]
     assert (server.last.path, server.last.query) == ("/api/v1/metrics", [("project", "p")])
+
+
+async def test_log_preference(server: ScriptedServer, client) -> None:
+    server.replies(Reply({"comparison_id": ID}, status=201))
+    created = await result(client.feedback.log_preference("a/b", UUID(COMPLETION), ID, user="ada", tied="good"))
+    assert created.comparison_id == UUID(ID)
+    # The completions tell the project.
+    assert server.last.body == {
+        "metric": "a/b",
+        "preferred_completion": COMPLETION,
+        "other_completion": ID,
+        "tied": "good",
+        "user_id": "ada",
+    }
+    texts = [{"text": "A.", "model": "m"}, {"text": "B.", "model": "m"}]
+    await result(client.feedback.log_preference("a/b", *texts, messages=[{"role": "user", "content": "?"}]))
+    body = ComparisonCreate.model_validate(server.last.body)
+    assert (body.project, body.other_completion) == ("proj", ComparedText(text="B.", model="m"))
+    with pytest.raises(ValueError, match="other_completion"):
+        await result(client.feedback.log_preference("a/b", COMPLETION, "x"))
+
+
+async def test_outcomes(server: ScriptedServer, client) -> None:
+    server.replies(Reply({"outcome_id": ID}, status=201))
+    assert (await result(client.feedback.log_outcome(2.5, COMPLETION, "a/b"))).outcome_id == UUID(ID)
+    assert OutcomeCreate.model_validate(server.last.body).project_id == "proj"
+    server.replies(Reply({"data": []}))
+    assert await result(client.feedback.list_outcomes(COMPLETION, "p")) == []
+    assert (server.last.path, dict(server.last.query)) == (
+        "/api/v1/outcomes",
+        {"project": "p", "session_id": COMPLETION},
+    )
+
+
+async def test_update_and_delete_key(server: ScriptedServer, client) -> None:
+    server.replies(Reply(METRIC))
+    await result(client.feedback.update_key("a/b", unit="ms"))
+    assert (server.last.method, server.last.path) == ("PATCH", "/api/v1/metrics/a%2Fb")
+    assert (server.last.body, server.last.query) == ({"unit": "ms"}, [("project", "proj")])
+    server.replies(Reply(content=b"", status=204))
+    assert await result(client.feedback.delete_key("a/b")) is None
+    assert server.last.method == "DELETE"
+
+
+async def test_statistics(server: ScriptedServer, client) -> None:
+    group = {"group": "2026-11-01T00:00:00Z", "count": 1, "mean": 1, "min": 1, "max": 1, "stddev": None, "sum": 1}
+    server.replies(Reply({"project": "proj", "metric": "latency", "unit": "ms", "group_by": "day", "data": [group]}))
+    found = await result(client.feedback.statistics("latency", "day", {"from": 5}))
+    assert found.data[0].count == 1
+    assert server.last.path == "/api/v1/metrics/latency/statistics"
+    assert server.last.query == [("project", "proj"), ("group_by", "day"), ("from", "5")]

@@ -45,7 +45,7 @@ def test_every_error_is_exported() -> None:
 def test_both_clients_offer_the_same() -> None:
     def surface(client: object) -> dict[str, set[str]]:
         nouns = (
-            *("chat", "interactions", "feedback", "models", "graders"),
+            *("chat", "interactions", "feedback", "ab_tests", "models", "graders"),
             *("projects", "users", "teams", "roles", "permissions", "keys"),
         )
         return {noun: {name for name in dir(getattr(client, noun)) if not name.startswith("_")} for noun in nouns}
@@ -55,7 +55,11 @@ def test_both_clients_offer_the_same() -> None:
     assert surface(blocking) == {
         "chat": {"create", "parse"},
         "interactions": {"create", "get", "list"},
-        "feedback": {"register_key", "log_metric", "get_key", "list_keys"},
+        "feedback": {
+            *("register_key", "get_key", "list_keys", "update_key", "delete_key", "statistics"),
+            *("log_metric", "log_preference", "log_outcome", "list_outcomes"),
+        },
+        "ab_tests": {"create", "get", "list", "series", "cancel"},
         "models": {
             *("list", "list_registered", "get", "deploy", "attach", "add_to_project", "detach"),
             *("update", "update_compute_config", "terminate"),

@@ -18,8 +18,22 @@ from adaptive_engine.services.shares import Sharing
 from adaptive_engine.store import Database, projects
 from adaptive_engine.types import ComputeConfig, Model, Principal, Project, now_ms, uuid7
 from unit.registry.gguf_builder import tiny_model
+from unit.services.platform import fill
 
 MakeModel = Callable[..., Model]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database.open(tmp_path / "platform.db")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def project(database: Database) -> Project:
+    """See `platform.fill`."""
+    return fill(database)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from adaptive_engine.sdk.http import Call
 from adaptive_engine.sdk.settings import DEFAULT_TIMEOUT_SECS, read_settings
 
 if TYPE_CHECKING:
+    from adaptive_engine.sdk._async.ab_tests import AsyncAbTests
     from adaptive_engine.sdk._async.chat import AsyncChat
     from adaptive_engine.sdk._async.feedback import AsyncFeedback
     from adaptive_engine.sdk._async.graders import AsyncGraders
@@ -86,6 +87,12 @@ class AsyncAdaptive:
         from adaptive_engine.sdk._async.graders import AsyncGraders
 
         return AsyncGraders(self)
+
+    @cached_property
+    def ab_tests(self) -> AsyncAbTests:
+        from adaptive_engine.sdk._async.ab_tests import AsyncAbTests
+
+        return AsyncAbTests(self)
 
     @cached_property
     def models(self) -> AsyncModels:

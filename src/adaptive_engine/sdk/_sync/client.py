@@ -16,6 +16,7 @@ from adaptive_engine.sdk.http import Call
 from adaptive_engine.sdk.settings import DEFAULT_TIMEOUT_SECS, read_settings
 
 if TYPE_CHECKING:
+    from adaptive_engine.sdk._sync.ab_tests import AbTests
     from adaptive_engine.sdk._sync.chat import Chat
     from adaptive_engine.sdk._sync.feedback import Feedback
     from adaptive_engine.sdk._sync.graders import Graders
@@ -87,6 +88,12 @@ class Adaptive:
         from adaptive_engine.sdk._sync.graders import Graders
 
         return Graders(self)
+
+    @cached_property
+    def ab_tests(self) -> AbTests:
+        from adaptive_engine.sdk._sync.ab_tests import AbTests
+
+        return AbTests(self)
 
     @cached_property
     def models(self) -> Models:

@@ -1,20 +1,42 @@
 # Generated from _async/feedback.py by scripts/unasync.py. Edit that file, then run the script.
-"""Metrics and scores: POST and GET /api/v1/metrics, POST /api/v1/feedback."""
+"""Metrics and feedback: /api/v1/metrics, /feedback, /comparison, /outcome."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
 from adaptive_engine.sdk.errors import NotFoundError
 from adaptive_engine.sdk.http import Call
-from adaptive_engine.sdk.payloads import decode, encode, optional_text, uuid_text
+from adaptive_engine.sdk.payloads import (
+    MessageInput,
+    TimeRange,
+    decode,
+    encode,
+    messages_body,
+    optional_text,
+    time_text,
+    uuid_text,
+)
 from adaptive_engine.sdk.settings import choose_project
-from adaptive_engine.wire.feedback import FeedbackCreated, Metric, MetricList
+from adaptive_engine.wire.feedback import (
+    ComparisonCreated,
+    FeedbackCreated,
+    Metric,
+    MetricList,
+    MetricStatistics,
+    Outcome,
+    OutcomeCreated,
+    OutcomeList,
+)
 
 if TYPE_CHECKING:
     from adaptive_engine.sdk._sync.client import Adaptive
+
+ComparedInput: TypeAlias = str | UUID | Mapping[str, str]
+"""A completion id, or `{"text": ..., "model": ...}`."""
 
 
 class Feedback:
@@ -62,8 +84,12 @@ class Feedback:
         details: str | None = None,
         reason: str | None = None,
         user: str | UUID | None = None,
+        source: Literal["USER", "GRADER"] | None = None,
     ) -> FeedbackCreated:
-        """Give one completion a score. A bool metric takes True, False, 1 and 0; a scalar one any number."""
+        """Give one completion a score. A bool metric takes True, False, 1 and 0; a scalar one any number.
+
+        `source` is "GRADER" for a program that grades.
+        """
         fields = {
             "value": value,
             "completion_id": uuid_text("completion_id", completion_id),
@@ -71,10 +97,70 @@ class Feedback:
             "details": details,
             "reason": reason,
             "user_id": optional_text(user),
+            "source": source,
         }
         # One key for all tries: a server that keeps such keys does not score twice when an answer got lost.
         call = Call("POST", "/feedback", content=encode(fields), headers={"Idempotency-Key": str(uuid4())})
         return decode(FeedbackCreated, self._client._send(call))
+
+    def log_preference(
+        self,
+        feedback_key: str,
+        preferred_completion: ComparedInput,
+        other_completion: ComparedInput,
+        user: str | UUID | None = None,
+        messages: Sequence[MessageInput] | None = None,
+        tied: Literal["good", "bad"] | None = None,
+        project: str | None = None,
+        *,
+        use_case: str | None = None,
+    ) -> ComparisonCreated:
+        """Say which of two completions is better, or with `tied` that they are equally good or bad.
+
+        Completions are ids, or `{"text": ..., "model": ...}` together with the `messages` that they answer. Ids need no
+        project.
+        """
+        compared = [_compared(name, value) for name, value in _sides(preferred_completion, other_completion)]
+        by_id = all(isinstance(value, str) for value in compared)
+        default = self._client.default_project
+        fields = {
+            "project": (project or use_case) if by_id else choose_project(project, use_case, default),
+            "metric": feedback_key,
+            "preferred_completion": compared[0],
+            "other_completion": compared[1],
+            "messages": None if messages is None else messages_body(messages),
+            "tied": tied,
+            "user_id": optional_text(user),
+        }
+        call = Call("POST", "/comparison", content=encode(fields), headers={"Idempotency-Key": str(uuid4())})
+        return decode(ComparisonCreated, self._client._send(call))
+
+    def log_outcome(
+        self,
+        value: bool | float,
+        session_id: str | UUID,
+        feedback_key: str,
+        user: str | UUID | None = None,
+        project: str | None = None,
+        *,
+        use_case: str | None = None,
+    ) -> OutcomeCreated:
+        """Give a whole session a value: whether its conversation came to a good end, what was sold."""
+        fields = {
+            "project_id": choose_project(project, use_case, self._client.default_project),
+            "metric": feedback_key,
+            "session_id": uuid_text("session_id", session_id),
+            "value": value,
+            "user_id": optional_text(user),
+        }
+        call = Call("POST", "/outcome", content=encode(fields), headers={"Idempotency-Key": str(uuid4())})
+        return decode(OutcomeCreated, self._client._send(call))
+
+    def list_outcomes(self, session_id: str | UUID, project: str | None = None) -> list[Outcome]:
+        """The outcomes of a session, oldest first."""
+        chosen = choose_project(project, None, self._client.default_project)
+        query = [("project", chosen), ("session_id", uuid_text("session_id", session_id) or "")]
+        return decode(OutcomeList, self._client._send(Call("GET", "/outcomes", query=query))).data
 
     def get_key(self, key: str, project: str | None = None, *, use_case: str | None = None) -> Metric | None:
         """The metric with that key, or None when the project has none.
@@ -82,9 +168,8 @@ class Feedback:
         Raises NotFoundError when it is the project that does not exist.
         """
         chosen = choose_project(project, use_case, self._client.default_project)
-        path = f"/metrics/{quote(key, safe='')}"
         try:
-            response = self._client._send(Call("GET", path, query=[("project", chosen)]))
+            response = self._client._send(Call("GET", _path(key), query=[("project", chosen)]))
         except NotFoundError as error:
             if error.code != "metric_not_found":
                 raise
@@ -92,7 +177,61 @@ class Feedback:
         return decode(Metric, response)
 
     def list_keys(self, project: str | None = None, *, use_case: str | None = None) -> list[Metric]:
-        """All metrics of the project."""
+        """All metrics of the project: those that were registered, then those that the server measures."""
         chosen = choose_project(project, use_case, self._client.default_project)
         response = self._client._send(Call("GET", "/metrics", query=[("project", chosen)]))
         return decode(MetricList, response).data
+
+    def update_key(
+        self,
+        key: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        unit: str | None = None,
+        project: str | None = None,
+    ) -> Metric:
+        """Change name, description or unit of a metric; None leaves it."""
+        chosen = choose_project(project, None, self._client.default_project)
+        body = encode({"name": name, "description": description, "unit": unit})
+        call = Call("PATCH", _path(key), content=body, query=[("project", chosen)])
+        return decode(Metric, self._client._send(call))
+
+    def delete_key(self, key: str, project: str | None = None) -> None:
+        """Delete a metric with all that was logged on it. Raises ConflictError while an A/B test needs it."""
+        chosen = choose_project(project, None, self._client.default_project)
+        self._client._send(Call("DELETE", _path(key), query=[("project", chosen)]))
+
+    def statistics(
+        self,
+        key: str,
+        group_by: str | None = None,
+        timerange: TimeRange | None = None,
+        project: str | None = None,
+    ) -> MetricStatistics:
+        """Count, mean, range and deviation of a metric: one the server measures, such as "latency", or a registered
+        one.
+
+        `group_by` is "model", "label:KEY", "hour" or "day"; `timerange` is as in `interactions.list`.
+        """
+        span = timerange or {}
+        given = {
+            "project": choose_project(project, None, self._client.default_project),
+            "group_by": group_by,
+            "from": time_text(span.get("from")),
+            "to": time_text(span.get("to")),
+        }
+        query = [(name, value) for name, value in given.items() if value is not None]
+        return decode(MetricStatistics, self._client._send(Call("GET", f"{_path(key)}/statistics", query=query)))
+
+
+def _path(key: str) -> str:
+    return f"/metrics/{quote(key, safe='')}"
+
+
+def _sides(preferred: ComparedInput, other: ComparedInput) -> list[tuple[str, ComparedInput]]:
+    return [("preferred_completion", preferred), ("other_completion", other)]
+
+
+def _compared(name: str, value: ComparedInput) -> str | dict[str, str] | None:
+    return dict(value) if isinstance(value, Mapping) else uuid_text(name, value)

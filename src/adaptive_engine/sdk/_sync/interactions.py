@@ -82,10 +82,12 @@ class Interactions:
         use_case: str | None = None,
         labels: Mapping[str, str] | None = None,
         created_at: datetime | str | None = None,
+        ab_campaign: str | None = None,
     ) -> InteractionCreated:
         """Store an answer that was made elsewhere.
 
         `feedbacks` are scores given with it: `{"feedback_key", "value"}` and, optionally, "reason" and "details".
+        With `ab_campaign`, id or key of an A/B test, they count for it; `model` is then one of its models.
         `created_at` is a datetime (local time when it has no zone) or RFC 3339 text; the default is now.
         """
         fields = {
@@ -98,6 +100,7 @@ class Interactions:
             "session_id": uuid_text("session_id", session_id),
             "labels": labels,
             "created_at": time_text(created_at),
+            "ab_campaign": ab_campaign,
         }
         call = Call("POST", "/interactions", content=encode(fields), headers={"Idempotency-Key": str(uuid4())})
         return decode(InteractionCreated, self._client._send(call))

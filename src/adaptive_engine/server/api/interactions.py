@@ -15,10 +15,19 @@ from adaptive_engine.errors import InvalidRequest, NotFound
 from adaptive_engine.server.context import PrincipalDep, Services, ServicesDep
 from adaptive_engine.server.errors import parse
 from adaptive_engine.server.openai.chat import require_json
+from adaptive_engine.services.ab_tests import unit_number
 from adaptive_engine.services.feedback import Scoring, score
 from adaptive_engine.store import interactions
 from adaptive_engine.store.interactions import InteractionFilter, InteractionPage, StoredInteraction
-from adaptive_engine.types import Interaction, InteractionSource, InteractionState, Principal, now_ms, uuid7
+from adaptive_engine.types import (
+    Interaction,
+    InteractionSource,
+    InteractionState,
+    Principal,
+    now_ms,
+    prompt_hash,
+    uuid7,
+)
 from adaptive_engine.wire import interactions as wire
 
 router = APIRouter()
@@ -63,8 +72,8 @@ async def list_interactions(
         models=tuple(model or ()),
         labels=tuple(_label(text) for text in label or ()),
         session_id=session_id,
-        created_from=_epoch_ms(created_from, "from"),
-        created_to=_epoch_ms(created_to, "to"),
+        created_from=epoch_ms(created_from, "from"),
+        created_to=epoch_ms(created_to, "to"),
         source=source,
         state=state,
         prompt_hash=prompt_hash,
@@ -117,11 +126,17 @@ def _create(services: Services, principal: Principal, body: wire.InteractionCrea
     if body.model_service is not None:
         name = f"{project.key}/{body.model_service}"
         model_id = services.routing.deployment(principal, name, needs="interaction:create").model.id
+    test = services.routing.ab_test(project, body.ab_campaign) if body.ab_campaign is not None else None
+    if test is not None and model_id not in [arm.model_id for arm in test.arms]:
+        names = ", ".join(f"'{arm.model_key}'" for arm in test.arms)
+        raise InvalidRequest(f"model_service: A/B test '{test.key}' compares {names}.", param="model_service")
+    session_id = body.session_id or uuid7()
+    messages = [message.model_dump(mode="json", exclude_none=True) for message in body.messages]
     row = Interaction(
         id=uuid7(),
         project_id=project.id,
-        session_id=body.session_id or uuid7(),
-        messages=[message.model_dump(mode="json", exclude_none=True) for message in body.messages],
+        session_id=session_id,
+        messages=messages,
         state="complete",
         source="OFFLINE",
         created_at=_created_at(body.created_at) if body.created_at else now_ms(),
@@ -130,13 +145,18 @@ def _create(services: Services, principal: Principal, body: wire.InteractionCrea
         model_key=body.model_service,
         user=body.user,
         labels={**(body.metadata or {}), **(body.labels or {})},
+        prompt_hash=prompt_hash(messages),
         completed_at=now_ms(),
         created_by=principal.user_id,
+        ab_test_id=test.id if test else None,
+        ab_test_unit=unit_number(test, body.session_id, body.user, session_id) if test else None,
     )
     given = [Scoring(f.metric, f.value, f.reason, f.details, body.user) for f in body.feedbacks or ()]
     with services.database.write() as connection:
         interactions.insert(connection, [row])
         rows = score(connection, row, given)
+    if rows:
+        services.referee.scored(row.ab_test_id)
     return wire.InteractionCreated(
         completion_id=row.id, session_id=row.session_id, feedback_ids=[saved.id for saved in rows]
     )
@@ -147,7 +167,7 @@ def _label(text: str) -> tuple[str, tuple[str, ...]]:
     return key, (value,) if equals else ()
 
 
-def _epoch_ms(text: str | None, param: str) -> int | None:
+def epoch_ms(text: str | None, param: str) -> int | None:
     if text is None:
         return None
     if re.fullmatch(r"-?[0-9]{1,15}", text):
@@ -204,6 +224,7 @@ def _to_wire(stored: StoredInteraction, project_key: str) -> wire.Interaction:
                 value=s.value,
                 reason=s.reason,
                 details=s.details,
+                source=s.source,
                 created_at=from_ms(s.created_at),
             )
             for s in stored.scores
@@ -215,6 +236,7 @@ def _to_wire(stored: StoredInteraction, project_key: str) -> wire.Interaction:
         prompt_hash=row.prompt_hash,
         request_id=row.request_id,
         choice_index=row.choice_index,
+        ab_test_id=row.ab_test_id,
         created_at=from_ms(row.created_at),
         completed_at=from_ms(row.completed_at) if row.completed_at is not None else None,
     )

@@ -102,6 +102,10 @@ async def _begun(deltas: Deltas) -> Deltas:
 def _headers(completion: Completion) -> dict[str, str]:
     deployment = completion.prepared.deployment
     headers = {"x-adaptive-model": f"{deployment.project.key}/{deployment.model.key}"}
+    if completion.prepared.ab_test is not None:
+        test = completion.prepared.ab_test
+        # Headers are ASCII; keys need not be.
+        headers["x-adaptive-ab-campaign"] = test.key if test.key.isascii() else str(test.id)
     if completion.prepared.warnings:
         named = ", ".join(f"{w.code}: {w.param}" for w in completion.prepared.warnings)
         # The parameters' names are the client's: a line break among them would end the header.

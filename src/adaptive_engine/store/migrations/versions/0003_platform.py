@@ -123,6 +123,7 @@ def _ab_tests() -> None:
 
 def _interactions() -> None:
     op.add_column("interactions", sa.Column("ab_test_id", sa.Uuid()))
+    op.add_column("interactions", sa.Column("ab_test_unit", sa.BigInteger()))
     op.add_column("interactions", sa.Column("created_by", sa.Uuid()))
     op.create_index("ix_interactions_prompt", "interactions", ["project_id", "prompt_hash", "created_at", "id"])
     op.create_index(

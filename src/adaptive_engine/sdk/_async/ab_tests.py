@@ -1,0 +1,115 @@
+"""/api/v1/ab_tests: models of a project compared on one metric."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, TypeAlias
+from urllib.parse import quote
+from uuid import UUID
+
+from adaptive_engine.sdk.errors import NotFoundError
+from adaptive_engine.sdk.http import Call
+from adaptive_engine.sdk.payloads import decode, encode
+from adaptive_engine.sdk.settings import choose_project
+from adaptive_engine.wire.ab_tests import AbTest, AbTestList, AbTestSeries, AbTestStatus
+
+if TYPE_CHECKING:
+    from adaptive_engine.sdk._async.client import AsyncAdaptive
+
+# A name for it, because inside the class `list` is the method.
+FoundAbTests: TypeAlias = list[AbTest]
+
+_SCORE_TYPES = {"metric": "DIRECT", "preference": "COMPARISON"}
+
+
+class AsyncAbTests:
+    """A/B tests: which of some models is better, asked of live traffic.
+
+    await client.ab_tests.create("which", "helpful", ["smollm2", "qwen3"], traffic_split=0.2, auto_deploy=True)
+    test = await client.ab_tests.get("which")
+    print(test.status, test.verdict and test.verdict.text)
+    """
+
+    def __init__(self, client: AsyncAdaptive) -> None:
+        self._client = client
+
+    async def create(
+        self,
+        ab_test_key: str,
+        feedback_key: str,
+        models: Sequence[str],
+        traffic_split: float = 1.0,
+        feedback_type: Literal["metric", "preference"] = "metric",
+        auto_deploy: bool = False,
+        project: str | None = None,
+        *,
+        name: str | None = None,
+        alpha: float | None = None,
+        min_scores: int | None = None,
+        use_case: str | None = None,
+    ) -> AbTest:
+        """Start a test of models that are attached to the project, judged by the metric `feedback_key`.
+
+        `traffic_split` is the share of the requests that name no model. `feedback_type` says what decides: values
+        logged with `feedback.log_metric`, or preferences. With `auto_deploy` the winner becomes the project's default.
+        `alpha` is the risk of a wrong winner, `min_scores` what every model needs before one is named.
+        """
+        if feedback_type not in _SCORE_TYPES:
+            raise ValueError(f"feedback_type is {feedback_type!r}; there are 'metric' and 'preference'")
+        fields = {
+            "project": choose_project(project, use_case, self._client.default_project),
+            "key": ab_test_key,
+            "name": name,
+            "metric": feedback_key,
+            "models": [*models],
+            "traffic_split": float(traffic_split),
+            "score_type": _SCORE_TYPES[feedback_type],
+            "auto_deploy": auto_deploy,
+            "alpha": alpha,
+            "min_scores": min_scores,
+        }
+        return decode(AbTest, await self._client._send(Call("POST", "/ab_tests", content=encode(fields))))
+
+    async def get(self, key: str | UUID, project: str | None = None) -> AbTest | None:
+        """The test with this key or id and its report, or None. Without `project`, of any project that the key may
+        read.
+
+        Raises ConflictError when several projects have a test with that key.
+        """
+        try:
+            response = await self._client._send(Call("GET", _path(key), query=_query(project)))
+        except NotFoundError as error:
+            if error.code != "ab_test_not_found":
+                raise
+            return None
+        return decode(AbTest, response)
+
+    async def list(
+        self, active: bool | None = None, status: AbTestStatus | None = None, project: str | None = None
+    ) -> FoundAbTests:
+        """The tests of `project`, of the default project, or of all that the key may read; oldest first."""
+        query = _query(project or self._client.default_project)
+        if active is not None:
+            query.append(("active", "true" if active else "false"))
+        if status is not None:
+            query.append(("status", status))
+        return decode(AbTestList, await self._client._send(Call("GET", "/ab_tests", query=query))).data
+
+    async def series(self, key: str | UUID, project: str | None = None) -> AbTestSeries:
+        """The mean of each model over time."""
+        return decode(
+            AbTestSeries, await self._client._send(Call("GET", f"{_path(key)}/series", query=_query(project)))
+        )
+
+    async def cancel(self, key: str | UUID, project: str | None = None) -> AbTest:
+        """End a test without a verdict. Raises ConflictError when it has ended."""
+        call = Call("POST", f"{_path(key)}/cancel", query=_query(project))
+        return decode(AbTest, await self._client._send(call))
+
+
+def _path(key: str | UUID) -> str:
+    return f"/ab_tests/{quote(str(key), safe='')}"
+
+
+def _query(project: str | None) -> list[tuple[str, str]]:
+    return [] if project is None else [("project", project)]

@@ -1,0 +1,182 @@
+"""/api/v1/metrics: what can be scored, what the server measures, and statistics of both."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Annotated, Any, Literal, cast, get_args
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from adaptive_engine.errors import InvalidRequest
+from adaptive_engine.server.api.interactions import epoch_ms, from_ms
+from adaptive_engine.server.context import PrincipalDep, ServicesDep
+from adaptive_engine.server.errors import parse
+from adaptive_engine.server.openai.chat import require_json
+from adaptive_engine.services import metrics
+from adaptive_engine.services.metrics import MetricUse
+from adaptive_engine.store.statistics import Grouping, MetricGroup
+from adaptive_engine.types import Metric, MetricKind, Project, ScoringType, now_ms, uuid7
+from adaptive_engine.wire import feedback as wire
+
+router = APIRouter(prefix="/metrics")
+
+_BODY = {"required": True, "content": {"application/json": {"schema": wire.MetricCreate.model_json_schema()}}}
+_UPDATE_BODY = {"required": True, "content": {"application/json": {"schema": wire.MetricUpdate.model_json_schema()}}}
+_Plain = Literal["model", "hour", "day"]
+
+
+@router.post("", status_code=201, openapi_extra={"requestBody": _BODY})
+async def create_metric(request: Request, services: ServicesDep, principal: PrincipalDep) -> wire.Metric:
+    """Register a metric in a project. Registering the same one again changes nothing."""
+    require_json(request)
+    body = parse(wire.MetricCreate, await request.body())
+    project = services.routing.project(principal, body.project, needs="metric:manage")
+    metric = Metric(
+        id=uuid7(),
+        project_id=project.id,
+        key=body.key,
+        name=body.name or body.key,
+        kind=cast(MetricKind, (body.kind or "SCALAR").upper()),
+        scoring_type=cast(ScoringType, (body.scoring_type or "HIGHER_IS_BETTER").upper()),
+        description=body.description or "",
+        unit=body.unit,
+        created_at=now_ms(),
+    )
+
+    def write() -> MetricUse:
+        with services.database.write() as connection:
+            return metrics.with_use(connection, [metrics.register(connection, metric)])[0]
+
+    return _to_wire(await asyncio.to_thread(write), project)
+
+
+@router.get("")
+async def list_metrics(
+    services: ServicesDep,
+    principal: PrincipalDep,
+    project: str,
+    category: Annotated[Literal["SYSTEM", "GRADER", "USER"] | None, Query(description="who gives the values")] = None,
+) -> wire.MetricList:
+    """The metrics of a project: those that were registered, by key, then the server's own."""
+    found = services.routing.project(principal, project)
+
+    def read() -> list[MetricUse]:
+        with services.database.read() as connection:
+            return metrics.list_for_project(connection, found)
+
+    uses = await asyncio.to_thread(read)
+    return wire.MetricList(data=[_to_wire(use, found) for use in uses if category in (None, use.metric.category)])
+
+
+@router.get("/{key:path}/statistics")
+async def get_metric_statistics(
+    services: ServicesDep,
+    principal: PrincipalDep,
+    key: str,
+    project: str,
+    group_by: Annotated[str | None, Query(description="`model`, `label:KEY`, `hour` or `day`")] = None,
+    created_from: Annotated[str | None, Query(alias="from", description="RFC 3339 or epoch ms, inclusive")] = None,
+    created_to: Annotated[str | None, Query(alias="to", description="RFC 3339 or epoch ms, exclusive")] = None,
+) -> wire.MetricStatistics:
+    """Count, mean, range and deviation of a metric's values in groups of interactions. Times are the interactions'."""
+    found = services.routing.project(principal, project)
+    grouping = _grouping(group_by)
+    first, last = epoch_ms(created_from, "from"), epoch_ms(created_to, "to")
+
+    def read() -> tuple[Metric, list[MetricGroup]]:
+        with services.database.read() as connection:
+            return metrics.summarise(connection, found, key, grouping, first, last)
+
+    metric, groups = await asyncio.to_thread(read)
+    return wire.MetricStatistics(
+        project=found.key,
+        metric=metric.key,
+        unit=metric.unit,
+        group_by=group_by,
+        data=[_group(group) for group in groups],
+    )
+
+
+@router.get("/{key:path}")
+async def get_metric(services: ServicesDep, principal: PrincipalDep, key: str, project: str) -> wire.Metric:
+    """One metric of a project, by id or key."""
+    found = services.routing.project(principal, project)
+
+    def read() -> MetricUse:
+        with services.database.read() as connection:
+            return metrics.with_use(connection, [metrics.find(connection, found, key)])[0]
+
+    return _to_wire(await asyncio.to_thread(read), found)
+
+
+@router.patch("/{key:path}", openapi_extra={"requestBody": _UPDATE_BODY})
+async def update_metric(
+    request: Request, services: ServicesDep, principal: PrincipalDep, key: str, project: str
+) -> wire.Metric:
+    """Change name, description or unit. Kind and scoring type stay: scores were given under them."""
+    require_json(request)
+    body = parse(wire.MetricUpdate, await request.body())
+    found = services.routing.project(principal, project, needs="metric:manage")
+    given: dict[str, Any] = body.model_dump(exclude_unset=True)
+    changes = {name: value for name, value in given.items() if name == "unit" or value is not None}
+
+    def write() -> MetricUse:
+        with services.database.write() as connection:
+            return metrics.with_use(connection, [metrics.update(connection, found, key, changes)])[0]
+
+    return _to_wire(await asyncio.to_thread(write), found)
+
+
+@router.delete("/{key:path}", status_code=204)
+async def delete_metric(services: ServicesDep, principal: PrincipalDep, key: str, project: str) -> Response:
+    """Delete a metric with its scores, comparisons and outcomes."""
+    found = services.routing.project(principal, project, needs="metric:manage")
+
+    def write() -> None:
+        with services.database.write() as connection:
+            metrics.delete(connection, found, key)
+
+    await asyncio.to_thread(write)
+    return Response(status_code=204)
+
+
+def _grouping(group_by: str | None) -> Grouping:
+    kind, colon, label = (group_by or "").partition(":")
+    if kind == "label" and label:
+        return Grouping("label", label)
+    if group_by is not None and (colon or kind not in get_args(_Plain)):
+        raise InvalidRequest("group_by: send model, label:KEY, hour or day.", param="group_by")
+    return Grouping(cast(_Plain | None, group_by))
+
+
+def _group(group: MetricGroup) -> wire.MetricGroup:
+    name: str | datetime | None = from_ms(group.group) if isinstance(group.group, int) else group.group
+    return wire.MetricGroup(
+        group=name,
+        count=group.count,
+        mean=group.mean,
+        min=group.min,
+        max=group.max,
+        stddev=group.stddev,
+        sum=group.sum,
+    )
+
+
+def _to_wire(use: MetricUse, project: Project) -> wire.Metric:
+    metric = use.metric
+    return wire.Metric(
+        id=metric.id,
+        project=project.key,
+        key=metric.key,
+        name=metric.name,
+        kind=metric.kind,
+        scoring_type=metric.scoring_type,
+        description=metric.description,
+        unit=metric.unit,
+        category=metric.category,
+        has_direct_scores=use.has_direct_scores,
+        has_comparison_scores=use.has_comparison_scores,
+        created_at=from_ms(metric.created_at),
+    )

@@ -1,0 +1,65 @@
+"""SQL that the two databases spell differently."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+
+class json_number(FunctionElement[float]):
+    """`json_number(column, key)`: a number inside a JSON object that is stored as text, NULL where there is none."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+    def __init__(self, column: sa.ColumnElement[Any], key: str) -> None:
+        super().__init__(column, sa.literal(key, literal_execute=True))
+
+
+@compiles(json_number, "sqlite")
+def _json_number_sqlite(element: json_number, compiler: SQLCompiler, **options: Any) -> str:
+    column, key = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"json_extract({column}, '$.' || {key})"
+
+
+@compiles(json_number, "postgresql")
+def _json_number_postgresql(element: json_number, compiler: SQLCompiler, **options: Any) -> str:
+    column, key = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"CAST(CAST({column} AS JSON) ->> {key} AS DOUBLE PRECISION)"
+
+
+def span_start(time_ms: sa.ColumnElement[int], width_ms: int) -> sa.ColumnElement[int]:
+    """When the span of that width, counted from the epoch, began in which a time lies. Can be grouped by."""
+    # Not a parameter: PostgreSQL would not see that the expression selected is the one grouped by.
+    width = sa.literal_column(str(int(width_ms)), sa.BigInteger)
+    return time_ms - time_ms % width
+
+
+class _MessageTexts(FunctionElement[str]):
+    name = "message_texts"
+    inherit_cache = True
+
+
+def message_texts(messages: sa.ColumnElement[Any]) -> sa.TableValuedAlias:
+    """A table with one column `text`: what is said in a column of messages, a row per message or part of one."""
+    return _MessageTexts(messages).table_valued("text")
+
+
+@compiles(_MessageTexts, "sqlite")
+def _message_texts_sqlite(element: _MessageTexts, compiler: SQLCompiler, **options: Any) -> str:
+    column = compiler.process(element.clauses, **options)
+    return f"(SELECT atom AS text FROM json_tree({column}) WHERE key IN ('content', 'text') AND type = 'text')"
+
+
+@compiles(_MessageTexts, "postgresql")
+def _message_texts_postgresql(element: _MessageTexts, compiler: SQLCompiler, **options: Any) -> str:
+    column = compiler.process(element.clauses, **options)
+    # PostgreSQL's JSON types refuse a NUL, which JSON allows.
+    messages = f"CAST(replace({column}, '\\u0000', ' ') AS jsonb)"
+    whole = f"jsonb_path_query({messages}, '$[*].content ? (@.type() == \"string\")')"
+    part = f"jsonb_path_query({messages}, '$[*].content[*].text')"
+    return f"(SELECT said #>> '{{}}' AS text FROM (SELECT {whole} AS said UNION ALL SELECT {part}) AS found)"
