@@ -9,7 +9,7 @@ from adaptive_engine.errors import Conflict, InvalidRequest, NotFound, Permissio
 from adaptive_engine.permissions import ROLES
 from adaptive_engine.services import projects, teams
 from adaptive_engine.services.access import OPERATOR
-from adaptive_engine.services.feedback import register
+from adaptive_engine.services.metrics import register
 from adaptive_engine.services.routing import Routing
 from adaptive_engine.store import Connection, Database
 from adaptive_engine.types import Metric, Principal, Project, uuid7
