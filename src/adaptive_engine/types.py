@@ -130,7 +130,7 @@ class ModelMemory:
     """Bytes that a loaded model takes."""
 
     weights: int
-    """As in its file."""
+    """As in its file, as often as its engine has a graph of them."""
     kv_cache: int
     """Reserved. The operating system gives it page by page, as it is written for the first time."""
     kv_cache_used: int = 0

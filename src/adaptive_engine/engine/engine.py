@@ -48,6 +48,8 @@ log = logging.getLogger(__name__)
 
 # A new engine is left alone for so long, or until its first answer.
 _SETTLING_SECONDS = 3
+# A step that takes longer than this to end may never do so.
+_CLOSING_SECONDS = 10
 
 
 class Engine:
@@ -139,7 +141,7 @@ class Engine:
             return
         try:
             self._runner.add_least_graph(graph)
-        except RuntimeError:
+        except Exception:
             log.exception("the engine of %s goes on without a graph for its smallest steps", self.name)
 
     def render(self, messages: list[ChatMessage], salt: bytes = b"") -> tuple[int, ...]:
@@ -253,7 +255,12 @@ class Engine:
         self._closing = True
         self._wake.set()
         self._answered.set()
-        self._thread.join(10)
+        self._thread.join(_CLOSING_SECONDS)
+        if self._thread.is_alive():
+            outbox = Outbox()
+            for stream in list(self._sequences):
+                outbox.put(stream, self._stopped())
+            outbox.flush()
         self._compiler.shutdown()
 
     def _cancel(self, stream: TokenStream) -> None:

@@ -25,8 +25,8 @@ class SamplingParams:
     """0 is greedy."""
     top_p: float = 1.0
     seed: int | None = None
-    """None draws a fresh one. The same seed and request give the same text: alone always, and among other requests in
-    deterministic mode."""
+    """None draws a fresh one. The same seed and request give the same text in deterministic mode. In the fast one they
+    do when nothing else runs and as much of the prompt is in the cache."""
     max_tokens: int | None = None
     """None generates until the model ends or the context is full."""
     stop: tuple[str, ...] = ()

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import time
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from adaptive_engine.grammar.checker import Checked, Checkers
 from adaptive_engine.grammar.closing import Preference, find_completion
@@ -21,6 +22,8 @@ from adaptive_engine.grammar.worker import probe
 
 # No answer that takes more tokens is looked for when an answer is to be closed in time.
 _LONGEST_COMPLETION = 4096
+# One for all schemas of a vocabulary, which lives no longer for it.
+_preferences: WeakKeyDictionary[Vocabulary, Preference] = WeakKeyDictionary()
 
 
 class CompiledSchema:
@@ -100,6 +103,8 @@ def schema_text(schema: Any, limits: SchemaLimits = DEFAULT) -> str:
     return text
 
 
-@lru_cache(maxsize=8)
 def _preference(vocabulary: Vocabulary) -> Preference:
-    return Preference(vocabulary)
+    known = _preferences.get(vocabulary)
+    if known is None:
+        known = _preferences[vocabulary] = Preference(vocabulary)
+    return known

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -70,6 +72,27 @@ async def test_a_vocabulary_that_is_gone_is_not_held(schemas: Schemas) -> None:
     assert [cached.vocabulary for cached in schemas._cache.values()] == [BYTES]
     assert schemas._cached_bytes == sum(cached.weight for cached in schemas._cache.values())
     assert await schemas.compile({"const": 1}, BYTES, b"") is kept
+
+
+async def test_nothing_outlives_a_model_for_its_schemas(schemas: Schemas) -> None:
+    gone = Vocabulary.of_bytes()
+    assert await schemas.completion(await schemas.compile({"const": 1}, gone, b"")) is not None
+    schemas.forget(gone)
+    memory = weakref.ref(gone)
+    del gone
+    gc.collect()
+    assert memory() is None
+
+
+async def test_a_known_schema_never_waits_for_its_shortest_answer(
+    schemas: Schemas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, new = [await schemas.compile({"const": value}, BYTES, b"") for value in (1, 2)]
+    shortest = await schemas.completion(known)
+    monkeypatch.setattr(module, "_MOST_PENDING", 0)
+    assert await schemas.completion(known) == shortest
+    with pytest.raises(CheckerBusy):
+        await schemas.completion(new)
 
 
 async def test_old_schemas_make_room(schemas: Schemas, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -203,6 +203,47 @@ async def test_an_engine_that_has_failed_says_so_and_is_loaded_anew(
     stream.cancel()
 
 
+async def test_what_waits_for_a_step_that_hangs_ends_when_the_model_is_unloaded(
+    make_engines: MakeEngines, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engines, tiny = make_engines(), make_model("tiny")
+    await asyncio.to_thread(engines.load(tiny).result, SECONDS)
+    engine = engines.get(deployment(tiny))
+    hangs, may_go_on = threading.Event(), threading.Event()
+
+    def finish() -> None:
+        hangs.set()
+        may_go_on.wait(SECONDS)
+
+    monkeypatch.setattr(engine._runner, "finish", finish)
+    monkeypatch.setattr("adaptive_engine.engine.engine._CLOSING_SECONDS", 0.1)
+    stream = endless(engine)
+    assert await asyncio.to_thread(hangs.wait, SECONDS)
+    await asyncio.to_thread(engines.unload, "tiny")
+    with pytest.raises(ModelOffline, match="taken offline during this request"):
+        async with asyncio.timeout(5):
+            await anext(stream)
+    may_go_on.set()
+
+
+async def test_an_engine_goes_on_without_the_graph_that_it_could_not_get(
+    make_engines: MakeEngines, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_memory(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("adaptive_engine.engine.runner.Runner.add_least_graph", no_memory)
+    engines, tiny = make_engines(), make_model("tiny")
+    await asyncio.to_thread(engines.load(tiny).result, SECONDS)
+    engine = engines.get(deployment(tiny))
+    engine._answered.set()
+    await asyncio.to_thread(engine._compiler.shutdown)
+    assert "goes on without a graph for its smallest steps" in caplog.text
+    stream = endless(engine)
+    await anext(stream)
+    stream.cancel()
+
+
 def test_own_settings_of_a_model(make_engines: MakeEngines, make_model: MakeModel) -> None:
     engines = make_engines(max_seq_len=128)
     engines.load(make_model("own", ComputeConfig(kv_cache_len=1024, max_seq_len=64)))
