@@ -73,7 +73,7 @@ def add(connection: Connection, grader_id: UUID, interaction_ids: Iterable[UUID]
 def _add(connection: Connection, grader_id: UUID, interaction_id: UUID) -> int:
     known = sa.exists().where(*_row(grader_id, interaction_id))
     values = _queued(grader_id, sa.literal(interaction_id, sa.Uuid))
-    return connection.execute(judgements.insert().from_select(_NAMES, sa.select(*values).where(~known))).rowcount
+    return _insert(connection, sa.select(*values).where(~known))
 
 
 def backfill(connection: Connection, grader_id: UUID, project_id: UUID, wanted: Backfill) -> int:
@@ -95,7 +95,7 @@ def backfill(connection: Connection, grader_id: UUID, project_id: UUID, wanted: 
     picked = chosen.subquery()
     known = sa.exists().where(of_grader, judgements.c.interaction_id == picked.c.id)
     values = _queued(grader_id, picked.c.id)
-    return connection.execute(judgements.insert().from_select(_NAMES, sa.select(*values).where(~known))).rowcount
+    return _insert(connection, sa.select(*values).where(~known))
 
 
 def cancel(connection: Connection, grader_id: UUID) -> int:
@@ -166,6 +166,12 @@ def progress(connection: Connection, grader_ids: Sequence[UUID]) -> dict[UUID, P
         )
         for grader_id, of in counts.items()
     }
+
+
+def _insert(connection: Connection, rows: sa.Select[Any]) -> int:
+    # SQLAlchemy counts inserted rows only when asked to.
+    insert = judgements.insert().from_select(_NAMES, rows).execution_options(preserve_rowcount=True)
+    return connection.execute(insert).rowcount
 
 
 def _queued(grader_id: UUID, interaction_id: sa.ColumnElement[UUID]) -> list[sa.ColumnElement[Any]]:

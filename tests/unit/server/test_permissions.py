@@ -19,6 +19,8 @@ from adaptive_engine.types import AccessRole, Interaction, Project, now_ms, uuid
 
 COMPLETION = uuid7()
 """In the default project."""
+OTHER = uuid7()
+"""Nothing has this id."""
 PROJECT, UNKNOWN = "default", "xyz"
 
 
@@ -53,6 +55,52 @@ ROUTES = {
     ("POST", "/feedback"): Needs(
         "score:create", {"completion_id": "{completion}", "metric": "csat", "value": 1}, addresses="{completion}"
     ),
+    ("PATCH", "/metrics/{key:path}"): Needs("metric:manage", {"name": "CSAT"}, {"project": "{project}"}),
+    ("DELETE", "/metrics/{key:path}"): Needs("metric:manage", query={"project": "{project}"}),
+    ("GET", "/metrics/{key:path}/statistics"): Needs("project:read", query={"project": "{project}"}),
+    ("POST", "/comparison"): Needs(
+        "score:create",
+        {
+            "project": "{project}",
+            "metric": "csat",
+            "preferred_completion": "{completion}",
+            "other_completion": str(OTHER),
+        },
+    ),
+    ("POST", "/outcome"): Needs(
+        "score:create", {"project_id": "{project}", "metric": "csat", "session_id": str(OTHER), "value": 1}
+    ),
+    ("GET", "/outcomes"): Needs("interaction:read", query={"project": "{project}", "session_id": str(OTHER)}),
+    ("POST", "/ab_tests"): Needs(
+        "ab_test:manage", {"project": "{project}", "key": "{other}", "metric": "csat", "models": ["a", "b"]}
+    ),
+    ("GET", "/ab_tests"): Needs("project:read", query={"project": "{project}"}),
+    ("GET", "/ab_tests/{key:path}"): Needs("project:read", query={"project": "{project}"}),
+    ("GET", "/ab_tests/{key:path}/series"): Needs("project:read", query={"project": "{project}"}),
+    ("POST", "/ab_tests/{key:path}/cancel"): Needs("ab_test:manage", query={"project": "{project}"}),
+    ("POST", "/graders"): Needs(
+        "grader:manage", {"project": "{project}", "key": "{other}", "criteria": "Polite.", "model": "nobody"}
+    ),
+    ("GET", "/graders"): Needs("project:read", query={"project": "{project}"}),
+    ("GET", "/graders/{key}"): Needs("project:read", query={"project": "{project}"}),
+    ("PATCH", "/graders/{key}"): Needs("grader:manage", {"enabled": False}, {"project": "{project}"}),
+    ("DELETE", "/graders/{key}"): Needs("grader:manage", query={"project": "{project}"}),
+    ("POST", "/graders/{key}/run"): Needs("grader:manage", {}, {"project": "{project}"}),
+    ("POST", "/graders/{key}/cancel"): Needs("grader:manage", query={"project": "{project}"}),
+    ("POST", "/graders/{key}/try"): Needs(
+        "interaction:read", {"completion_id": "{completion}"}, {"project": "{project}"}
+    ),
+    ("POST", "/projects"): Needs("project:create", {"key": "{other}"}, addresses=None),
+    ("GET", "/projects"): Needs(None),
+    ("GET", "/projects/{project}"): Needs("project:read"),
+    ("PATCH", "/projects/{project}"): Needs("project:update", {"name": "Default"}),
+    ("POST", "/projects/{project}/archive"): Needs("project:archive"),
+    ("POST", "/projects/{project}/unarchive"): Needs("project:archive"),
+    ("GET", "/projects/{project}/models"): Needs("project:read"),
+    ("POST", "/projects/{project}/models"): Needs("model:deploy", {"model": "nobody"}),
+    ("GET", "/projects/{project}/models/{model}"): Needs("project:read"),
+    ("PATCH", "/projects/{project}/models/{model}"): Needs("model:deploy", {"desired_online": True}),
+    ("DELETE", "/projects/{project}/models/{model}"): Needs("model:deploy"),
     ("GET", "/projects/{project}/shares"): Needs("project:read"),
     ("PUT", "/projects/{project}/shares"): Needs(
         "project:share", {"shares": [{"team": "default", "role": "admin", "is_owner": True}]}
@@ -60,10 +108,8 @@ ROUTES = {
     ("GET", "/admin/models"): Needs("admin:manage_models", addresses=None),
     ("GET", "/admin/models/{key}"): Needs("admin:manage_models", addresses=None),
     ("PATCH", "/admin/models/{key}"): Needs("admin:manage_models", {"compute_config": {}}, addresses=None),
-    ("POST", "/admin/models/{key}/deploy"): Needs("admin:manage_models", {"project": "default"}, addresses=None),
-    ("PATCH", "/admin/models/{key}/deployments/{project}"): Needs(
-        "admin:manage_models", {"desired_online": True}, addresses=None
-    ),
+    ("POST", "/admin/models/{model}/deploy"): Needs("model:deploy", {"project": "{project}"}),
+    ("PATCH", "/admin/models/{model}/deployments/{project}"): Needs("model:deploy", {"desired_online": True}),
     ("POST", "/admin/models/{key}/terminate"): Needs("admin:manage_models", addresses=None),
     ("GET", "/me"): Needs(None),
     ("GET", "/users"): Needs("admin:manage_users", addresses=None),
@@ -137,7 +183,7 @@ async def send(
     method, path = route
     path = path.replace("{model:path}", f"{project}/tiny").replace("{completion_id}", str(completion))
     path = path.replace("{project}", project).replace("{key:path}", "csat")
-    for name in ("user", "team", "role", "key"):
+    for name in ("user", "team", "role", "key", "model"):
         path = path.replace(f"{{{name}}}", "nobody")
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     return await client.request(method, path, json=filled(needs.body), params=filled(needs.query), headers=headers)
@@ -188,6 +234,7 @@ async def test_the_one_permission_is_enough(
         # All is in order but for what the path names.
         assert (answer.status_code, answer.json()["error"]["code"]) in {
             *((404, f"{noun}_not_found") for noun in ("user", "team", "role", "key", "metric", "model")),
+            *((404, f"{noun}_not_found") for noun in ("ab_test", "grader", "interaction", "session")),
             (503, "model_loading"),
         }
 

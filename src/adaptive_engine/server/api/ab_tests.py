@@ -108,7 +108,7 @@ async def cancel_ab_test(
     services: ServicesDep, principal: PrincipalDep, key: str, project: str | None = None
 ) -> wire.AbTest:
     """End a test without a verdict. Its requests go to the project's default model from now on."""
-    projects = _projects(services, principal, project)
+    projects = _projects(services, principal, project, needs="ab_test:manage")
 
     def write() -> wire.AbTest:
         with services.database.write() as connection:
@@ -121,11 +121,13 @@ async def cancel_ab_test(
     return await asyncio.to_thread(write)
 
 
-def _projects(services: Services, principal: Principal, project: str | None) -> dict[UUID, Project]:
+def _projects(
+    services: Services, principal: Principal, project: str | None, *, needs: str = "project:read"
+) -> dict[UUID, Project]:
     """Where to look, by id."""
     if project is None:
         return {found.id: found for found in services.routing.projects(principal)}
-    found = services.routing.project(principal, project)
+    found = services.routing.project(principal, project, needs=needs)
     return {found.id: found}
 
 

@@ -137,8 +137,7 @@ async def try_grader(
     """What the grader says about one interaction. Nothing is stored."""
     require_json(request)
     body = parse(wire.GraderTry, await request.body())
-    found = services.routing.project(principal, project, needs=_MANAGE)
-    services.routing.project(principal, project, needs="interaction:read")
+    found = services.routing.project(principal, project, needs="interaction:read")
     overview = await _read(services, lambda connection: graders.get(connection, found.id, key))
     stored = await asyncio.to_thread(find, services, [found.id], body.completion_id)
     judged = stored.interaction
