@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import adaptive_sdk
 import pytest
 import requests
 
@@ -283,6 +285,14 @@ def test_comparisons_by_text_in_both_spellings(server: Server, client: Adaptive)
         assert (response.status_code, response.json()["error"]["param"]) == (status, param), response.text
 
 
+def test_the_vendors_client_logs_preferences(server: Server, client: Adaptive) -> None:
+    ids = [ask(server, model=f"arena/{arm}")["choices"][0]["completion_id"] for arm in ARMS]
+    texts = [{"text": f"{arm}.", "model": arm} for arm in ARMS]
+    theirs = adaptive_sdk.Adaptive(base_url=server.url, api_key=server.api_key)
+    assert theirs.feedback.log_preference("helpful", *ids, project="arena").comparison_id
+    assert theirs.feedback.log_preference("helpful", *texts, messages=PROMPT, project="arena").comparison_id
+
+
 def test_outcomes_of_sessions(server: Server, client: Adaptive) -> None:
     session = ask(server)["session_id"]
     client.feedback.log_outcome(True, session, "helpful", user="ada")
@@ -341,13 +351,7 @@ def until_done(client: Adaptive, name: Any) -> Any:
 def run(server: Server, *arguments: str) -> str:
     """What a command prints."""
     command = [str(Path(sys.executable).with_name("adaptive")), *arguments, "--data-dir", str(server.data_dir)]
-    env = {"ADAPTIVE_API_KEY": ADMIN_KEY, "PATH": "/usr/bin", "NO_COLOR": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=inherited(env), check=False)
+    env = {"ADAPTIVE_API_KEY": ADMIN_KEY, "NO_COLOR": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **env}, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def inherited(env: dict[str, str]) -> dict[str, str]:
-    import os
-
-    return {**os.environ, **env}

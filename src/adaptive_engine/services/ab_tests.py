@@ -296,4 +296,4 @@ def _spelled(arm: ArmReport) -> str:
 
 def _against(pair: PairCounts, names: dict[UUID, str]) -> str:
     ties = pair.ties_good + pair.ties_bad
-    return f"{pair.wins} wins to {pair.losses} against '{names[pair.other_id]}' and {ties} ties"
+    return f"{pair.wins} wins to {pair.losses}, {ties} tied, against '{names[pair.other_id]}'"

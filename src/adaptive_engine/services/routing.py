@@ -33,10 +33,10 @@ class Route:
 
 
 class _Snapshot:
-    """All projects, deployments and A/B tests at one moment."""
+    """All projects, deployments and active A/B tests at one moment."""
 
     def __init__(
-        self, all_projects: Iterable[Project], all_deployments: Iterable[Deployment], all_tests: Iterable[AbTest]
+        self, all_projects: Iterable[Project], all_deployments: Iterable[Deployment], active_tests: Iterable[AbTest]
     ) -> None:
         self.loaded_at = time.monotonic()
         self.projects = {project.key: project for project in all_projects}
@@ -44,18 +44,15 @@ class _Snapshot:
         self.deployments: dict[UUID, dict[str, Deployment]] = {p.id: {} for p in self.projects.values()}
         for deployment in all_deployments:
             self.deployments.setdefault(deployment.project.id, {})[deployment.model.key] = deployment
-        self.ab_tests: dict[UUID, list[AbTest]] = {p.id: [] for p in self.projects.values()}
-        self.arms: dict[UUID, dict[int, Deployment]] = {}
-        """Of each test the deployments among which it divides its requests, by position; detached models are not there.
-        """
-        self.active_ab_tests: dict[UUID, list[tuple[AbTest, dict[int, Deployment]]]] = {}
-        for test in all_tests:
-            attached = self.deployments.get(test.project_id, {})
-            arms = {arm.position: attached[arm.model_key] for arm in test.arms if arm.model_key in attached}
-            self.arms[test.id] = arms
-            self.ab_tests.setdefault(test.project_id, []).append(test)
-            if test.active:
-                self.active_ab_tests.setdefault(test.project_id, []).append((test, arms))
+        self.ab_tests: dict[UUID, list[tuple[AbTest, dict[int, Deployment]]]] = {}
+        """By project, oldest first: each active test with its arms."""
+        for test in active_tests:
+            self.ab_tests.setdefault(test.project_id, []).append((test, self.arms(test)))
+
+    def arms(self, test: AbTest) -> dict[int, Deployment]:
+        """The deployments among which a test divides its requests, by position; detached models are not there."""
+        attached = self.deployments.get(test.project_id, {})
+        return {arm.position: attached[arm.model_key] for arm in test.arms if arm.model_key in attached}
 
 
 class Routing:
@@ -145,7 +142,7 @@ class Routing:
         if ab_campaign is not None:
             return self._forced(principal, model, unit, ab_campaign, answers)
         project_key, _, model_key = model.partition("/")
-        if not model_key and (active := self._current().active_ab_tests):
+        if not model_key and (active := self._current().ab_tests):
             project = self.project(principal, project_key, param="model", needs="completion:create")
             for test, arms in active.get(project.id, ()):
                 lot = assign.draw(test.id, unit)
@@ -158,7 +155,12 @@ class Routing:
 
     def ab_test(self, project: Project, id_or_key: str, param: str = "ab_campaign") -> AbTest:
         """An active A/B test of the project. Raises NotFound, or Conflict when it has ended."""
-        found = [t for t in self._current().ab_tests.get(project.id, ()) if id_or_key in (t.key, str(t.id))]
+        for test, _ in self._current().ab_tests.get(project.id, ()):
+            if id_or_key in (test.key, str(test.id)):
+                return test
+        # Another server may have made it a moment ago; mostly it has ended, or never was.
+        with self._database.read() as connection:
+            found = ab_tests.find(connection, [project.id], id_or_key)
         if not found:
             raise NotFound(
                 f"Project '{project.key}' has no A/B test '{id_or_key}'. GET /api/v1/ab_tests lists them.",
@@ -180,7 +182,7 @@ class Routing:
         project = self.project(principal, project_key, param="model", needs="completion:create")
         test = self.ab_test(project, ab_campaign)
         lot = assign.draw(test.id, unit)
-        arms = self._current().arms[test.id]
+        arms = self._current().arms(test)
         if model_key:
             # Who compares two models asks each of them; who scores one must not choose whom.
             if test.score_type == "DIRECT":
@@ -263,7 +265,7 @@ class Routing:
             return _Snapshot(
                 projects.list_all(connection, archived=True),
                 deployments.list_all(connection),
-                ab_tests.list_for_projects(connection),
+                ab_tests.list_for_projects(connection, active=True),
             )
 
 

@@ -69,6 +69,9 @@ def of_metric(
     elif grouping.by == "label":
         group = labels.c.value
         source = source.join(labels, (labels.c.interaction_id == interactions.c.id) & (labels.c.key == grouping.label))
+        if metric.category != "SYSTEM":
+            # Interactions with the label come first, and then no index of the metric may be used, for the same reason.
+            conditions[0] = sa.func.coalesce(scores.c.metric_id, scores.c.metric_id) == metric.id
     elif grouping.by is not None:
         group = span_start(interactions.c.created_at, HOUR_MS if grouping.by == "hour" else DAY_MS)
     distance = value - float(centre)
@@ -93,13 +96,15 @@ def of_metric(
 
 
 def _values(metric: Metric) -> tuple[sa.ColumnElement[Any], list[sa.ColumnElement[bool]], sa.FromClause]:
-    in_project = interactions.c.project_id == metric.project_id
     if metric.category == "SYSTEM":
         value = _SYSTEM[metric.key]
+        in_project = interactions.c.project_id == metric.project_id
         finished = interactions.c.state.in_(("complete", "length"))
         return value, [in_project, finished, interactions.c.source == "LIVE", value.is_not(None)], interactions
     source = interactions.join(scores, scores.c.interaction_id == interactions.c.id)
-    return scores.c.value, [in_project, scores.c.metric_id == metric.id], source
+    # A metric is of one project. With that condition too, SQLite goes through the project's interactions in order of
+    # their groups, and for each through all scores of the metric.
+    return scores.c.value, [scores.c.metric_id == metric.id], source
 
 
 def _group(

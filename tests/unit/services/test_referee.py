@@ -168,5 +168,5 @@ def test_preferences_decide_too(database: Database, project: Project, make_refer
     make_referee().look(test.id)
     ended = current(database, test)
     assert ended.verdict is not None
-    assert ended.verdict["text"].startswith("'b' is preferred on 'helpful': 20 wins to 0 against 'a' and 1 ties.")
+    assert ended.verdict["text"].startswith("'b' is preferred on 'helpful': 20 wins to 0, 1 tied, against 'a'.")
     assert default_model(database, project) == "b"
