@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from adaptive_engine import __version__
 from adaptive_engine.server import errors, health
-from adaptive_engine.server.api import feedback, interactions, structured
+from adaptive_engine.server.api import exports, feedback, interactions, labels, structured
 from adaptive_engine.server.api import models as admin_models
 from adaptive_engine.server.context import Services
 from adaptive_engine.server.middleware import Authentication, BodyLimit, PathSpelling, RequestContext
@@ -37,7 +37,10 @@ def create_app(services: Services) -> ASGIApp:
         (chat.router, "chat"),
         (models.router, "models"),
         (admin_models.router, "models"),
+        # Before the others of this noun: its path would be taken for an id.
+        (exports.router, "interactions"),
         (interactions.router, "interactions"),
+        (labels.router, "interactions"),
         (feedback.router, "feedback"),
         (structured.router, "structured output"),
     ):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import hashlib
-import json
 import random
 import time
 from collections.abc import AsyncIterator
@@ -26,6 +24,7 @@ from adaptive_engine.engine import (
 )
 from adaptive_engine.errors import AdaptiveError, InternalError, InvalidRequest
 from adaptive_engine.services.engines import Engines
+from adaptive_engine.services.interactions import prompt_hash
 from adaptive_engine.services.notices import request_notices
 from adaptive_engine.services.routing import Routing
 from adaptive_engine.services.structured import AnswerFormat, StructuredOutput, require_room
@@ -211,7 +210,7 @@ class Completions:
         deployment = self._routing.deployment(principal, request.model)
         engine = self._engines.get(deployment)
         prepared = await self._prepare(request, deployment, engine)
-        choices = self._admit(prepared, engine, request_id, limit)
+        choices = self._admit(prepared, engine, request_id, limit, principal.user_id)
         completion = Completion(prepared, choices, self._structured, self._recorder, request_id)
         if prepared.store:
             try:
@@ -258,10 +257,15 @@ class Completions:
         )
 
     def _admit(
-        self, prepared: Prepared, engine: Engine, request_id: str, limit: FirstTokenLimit | None
+        self,
+        prepared: Prepared,
+        engine: Engine,
+        request_id: str,
+        limit: FirstTokenLimit | None,
+        created_by: UUID | None,
     ) -> list[Choice]:
         """All choices or none."""
-        digest = hashlib.sha256(json.dumps(prepared.messages, sort_keys=True).encode()).hexdigest()
+        digest = prompt_hash(prepared.messages)
         params = [_for_choice(prepared.params, index) for index in range(prepared.choices)]
         streams = engine.submit_all(
             [
@@ -278,12 +282,14 @@ class Completions:
             ]
         )
         return [
-            Choice(index, stream, _pending_row(prepared, params[index], index, request_id, digest))
+            Choice(index, stream, _pending_row(prepared, params[index], index, request_id, digest, created_by))
             for index, stream in enumerate(streams)
         ]
 
 
-def _pending_row(prepared: Prepared, params: SamplingParams, index: int, request_id: str, digest: str) -> Interaction:
+def _pending_row(
+    prepared: Prepared, params: SamplingParams, index: int, request_id: str, digest: str, created_by: UUID | None
+) -> Interaction:
     deployment = prepared.deployment
     return Interaction(
         id=uuid7(),
@@ -303,6 +309,7 @@ def _pending_row(prepared: Prepared, params: SamplingParams, index: int, request
         usage=Usage(prompt_tokens=len(prepared.prompt)),
         warnings=[notice.as_dict() for notice in prepared.warnings],
         prompt_hash=digest,
+        created_by=created_by,
     )
 
 

@@ -16,6 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from adaptive_engine.errors import Conflict, StorageUnavailable
 from adaptive_engine.store import migrations
@@ -159,6 +161,32 @@ def duplicates_refused(message: str) -> Iterator[None]:
         yield
     except IntegrityError as error:
         raise Conflict(message) from error
+
+
+class _MessageTexts(FunctionElement[str]):
+    name = "message_texts"
+    inherit_cache = True
+
+
+def message_texts(messages: sa.ColumnElement[Any]) -> sa.TableValuedAlias:
+    """A table with one column `text`: what is said in a column of messages, a row per message or part of one."""
+    return _MessageTexts(messages).table_valued("text")
+
+
+@compiles(_MessageTexts, "sqlite")
+def _message_texts_in_sqlite(element: _MessageTexts, compiler: Any, **options: Any) -> str:
+    column = compiler.process(element.clauses, **options)
+    return f"(SELECT atom AS text FROM json_tree({column}) WHERE key IN ('content', 'text') AND type = 'text')"
+
+
+@compiles(_MessageTexts, "postgresql")
+def _message_texts_in_postgresql(element: _MessageTexts, compiler: Any, **options: Any) -> str:
+    column = compiler.process(element.clauses, **options)
+    # PostgreSQL's JSON types refuse a NUL, which JSON allows.
+    messages = f"CAST(replace({column}, '\\u0000', ' ') AS jsonb)"
+    whole = f"jsonb_path_query({messages}, '$[*].content ? (@.type() == \"string\")')"
+    part = f"jsonb_path_query({messages}, '$[*].content[*].text')"
+    return f"(SELECT said #>> '{{}}' AS text FROM (SELECT {whole} AS said UNION ALL SELECT {part}) AS found)"
 
 
 def _unavailable(reason: str) -> StorageUnavailable:
