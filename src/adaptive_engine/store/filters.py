@@ -159,13 +159,13 @@ def condition(expression: Expression) -> sa.ColumnElement[bool]:
             after = sa.true() if start is None else created >= start
             return sa.and_(after, sa.true() if end is None else created < end)
         case HasLabel():
-            return has_label(expression).where(labels.c.interaction_id == interactions.c.id).exists()
+            return _exists(has_label(expression).where(labels.c.interaction_id == interactions.c.id))
         case HasScore():
-            return has_score(expression).where(scores.c.interaction_id == interactions.c.id).exists()
+            return _exists(has_score(expression).where(scores.c.interaction_id == interactions.c.id))
         case Compared(metric_id):
             sides = (comparisons.c.preferred_id == interactions.c.id, comparisons.c.other_id == interactions.c.id)
-            found = [sa.exists().where(side, unindexed(comparisons.c.metric_id) == metric_id) for side in sides]
-            return sa.or_(*found)
+            by_metric = sa.select(comparisons.c.id).where(unindexed(comparisons.c.metric_id) == metric_id)
+            return sa.or_(*[_exists(by_metric.where(side)) for side in sides])
         case HasText():
             return _has_text(expression)
         case HasWarnings():
@@ -201,6 +201,11 @@ def is_one_of(column: sa.Column[Any], values: tuple[str | UUID, ...]) -> sa.Colu
 def unindexed(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
     """The column's value, from the row."""
     return sa.func.coalesce(column, sa.null())
+
+
+def _exists(query: sa.Select[Any]) -> sa.ColumnElement[bool]:
+    """Whether the query, which names the row, finds something. It reads its own table even where the outer one does."""
+    return query.correlate(interactions).exists()
 
 
 def _bounded(bound: Bound, value: float) -> sa.ColumnElement[bool]:

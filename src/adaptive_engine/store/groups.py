@@ -104,8 +104,8 @@ def _counts(
         return counts, None
     scan = Scan(connection, wanted, seconds=GROUP_SECONDS)
     for window in scan.windows():
-        query = window.select(column, sa.func.count(), rows=True).group_by(column)
-        counts.update({row[0]: row[1] for row in connection.execute(query)})
+        for query in window.selects(column, sa.func.count(), rows=True):
+            counts.update({row[0]: row[1] for row in connection.execute(query.group_by(column))})
     return counts, scan.stopped_at
 
 

@@ -91,11 +91,9 @@ def count(connection: Connection, wanted: InteractionFilter) -> Count:
     scan = Scan(connection, wanted, seconds=COUNT_SECONDS)
     total = 0
     for window in scan.windows():
-        if scan.indexed:
-            some = window.select(sa.literal(1)).limit(MOST_COUNTED + 1).subquery()
-            total = connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
-        else:
-            total += connection.execute(window.select(sa.func.count())).scalar_one()
+        for query in window.selects(sa.literal(1)):
+            some = query.limit(MOST_COUNTED + 1).subquery()
+            total += connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
     most = min(total, MOST_COUNTED)
     return Count(most, scan.stopped_at is None and total == most)
 
@@ -124,8 +122,7 @@ def _walked(
     found: list[Position] = []
     for window in scan.windows():
         # One row more than asked tells whether another page follows.
-        query = scan.ordered(window, window.select(window.created_at, window.id)).limit(page.size + 1 - len(found))
-        found += [Position(*row) for row in connection.execute(query)]
+        found += scan.first(window, page.size + 1 - len(found))
         if len(found) > page.size:
             break
     more = len(found) > page.size
@@ -164,8 +161,8 @@ def _matches(connection: Connection, wanted: InteractionFilter, order: Order) ->
     scan = Scan(connection, wanted, seconds=SORT_SECONDS)
     found: list[Any] = []
     for window in scan.windows():
-        query = window.select(*[_COLUMNS[name] for name, _ in order], window.id, rows=True)
-        found += connection.execute(query.limit(MOST_SORTED + 1 - len(found)))
+        for query in window.selects(*[_COLUMNS[name] for name, _ in order], window.id, rows=True):
+            found += connection.execute(query.limit(MOST_SORTED + 1))
         if len(found) > MOST_SORTED:
             break
     if len(found) > MOST_SORTED or scan.stopped_at is not None:

@@ -34,6 +34,8 @@ from adaptive_engine.store.tables import ENDED_BADLY, comparisons, interactions,
 RARE = 1000
 # Index entries of the first window; later ones grow with the speed that was seen.
 FIRST_WINDOW = 2000
+# Values of one field that are walked side by side.
+MOST_STREAMS = 8
 GROWTH = 4
 LARGEST_WINDOW = 100_000
 STRETCH_SECONDS = 0.5
@@ -51,19 +53,13 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    """Rows of one index that include every match. Each stream of them is in listing order."""
+    """Rows of one index that include every match, in streams: each is in listing order, and no two have a row."""
 
     created_at: sa.Column[Any]
     id: sa.Column[Any]
     streams: tuple[tuple[sa.ColumnElement[bool], ...], ...]
-    every: tuple[sa.ColumnElement[bool], ...]
-    """The rows of all streams."""
     covers: tuple[Expression, ...] = ()
     """What of the filter is true for each of these rows."""
-
-    @property
-    def of_labels(self) -> bool:
-        return self.id is not interactions.c.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +68,21 @@ class Window:
 
     created_at: sa.Column[Any]
     id: sa.Column[Any]
-    conditions: tuple[sa.ColumnElement[bool], ...]
+    streams: tuple[tuple[sa.ColumnElement[bool], ...], ...]
+    limits: tuple[sa.ColumnElement[bool], ...]
     rest: sa.ColumnElement[bool] | None
 
-    def select(self, *columns: Any, rows: bool = False) -> sa.Select[Any]:
-        """`columns` of the matches; `rows` where one of them is a column of `interactions`."""
-        query = sa.select(*columns).where(*self.conditions)
-        if self.id is interactions.c.id:
-            query = query.select_from(interactions)
-        elif rows or self.rest is not None:
-            query = query.select_from(labels.join(interactions, interactions.c.id == labels.c.interaction_id))
-        else:
-            query = query.select_from(labels)
-        return query if self.rest is None else query.where(self.rest)
+    def selects(self, *columns: Any, rows: bool = False) -> Iterator[sa.Select[Any]]:
+        """`columns` of the matches, a query for each stream; `rows` where one is a column of `interactions`."""
+        for stream in self.streams:
+            query = sa.select(*columns).where(*stream, *self.limits)
+            if self.id is interactions.c.id:
+                query = query.select_from(interactions)
+            elif rows or self.rest is not None:
+                query = query.select_from(labels.join(interactions, interactions.c.id == labels.c.interaction_id))
+            else:
+                query = query.select_from(labels)
+            yield query if self.rest is None else query.where(self.rest)
 
 
 @dataclass(slots=True)
@@ -127,7 +125,8 @@ class Scan:
             if self._ids:
                 # The project's index would be walked instead, if the database were shown that it could be.
                 own = filters.unindexed(_ROWS.project_id) == self.wanted.project_id
-                yield self._window(_ROWS.created_at, _ROWS.id, (_ROWS.id.in_(self._ids), own), self.after, None)
+                looked_up = _Walk(_ROWS.created_at, _ROWS.id, ((_ROWS.id.in_(self._ids), own),))
+                yield self._window(looked_up, self.after, None)
             return
         assert self._walk is not None
         begun = time.perf_counter()
@@ -135,7 +134,7 @@ class Scan:
         while True:
             end = None if self.indexed else self._end(self._walk, start, size)
             opened = time.perf_counter()
-            yield self._window(self._walk.created_at, self._walk.id, self._walk.every, start, end)
+            yield self._window(self._walk, start, end)
             if end is None:
                 return
             now = time.perf_counter()
@@ -148,23 +147,23 @@ class Scan:
                 affordable = int(size / GROWTH / max(now - opened, 1e-6) * left)
                 size = min(size, max(affordable, FIRST_WINDOW))
 
-    def ordered(self, window: Window, query: sa.Select[Any]) -> sa.Select[Any]:
-        columns = (window.created_at, window.id)
-        return query.order_by(*[column.desc() if self.descending else column.asc() for column in columns])
+    def first(self, window: Window, limit: int) -> list[Position]:
+        """The first matches of a window."""
+        order = [column.desc() if self.descending else column.asc() for column in (window.created_at, window.id)]
+        found = [
+            Position(*row)
+            for query in window.selects(window.created_at, window.id)
+            for row in self.connection.execute(query.order_by(*order).limit(limit))
+        ]
+        # Sorting several streams is left to us: a database would rather walk an index in that order, however long.
+        return sorted(found, reverse=self.descending)[:limit] if len(window.streams) > 1 else found
 
-    def _window(
-        self,
-        created_at: sa.Column[Any],
-        id_: sa.Column[Any],
-        conditions: tuple[sa.ColumnElement[bool], ...],
-        start: Position | None,
-        end: Position | None,
-    ) -> Window:
-        limits = self._limits(created_at, id_, start)
+    def _window(self, walk: _Walk, start: Position | None, end: Position | None) -> Window:
+        limits = self._limits(walk.created_at, walk.id, start)
         if end is not None:
-            position, last = sa.tuple_(created_at, id_), sa.tuple_(*end)
+            position, last = sa.tuple_(walk.created_at, walk.id), sa.tuple_(*end)
             limits.append(position >= last if self.descending else position <= last)
-        return Window(created_at, id_, (*conditions, *limits), self._rest)
+        return Window(walk.created_at, walk.id, walk.streams, tuple(limits), self._rest)
 
     def _limits(
         self, created_at: sa.Column[Any], id_: sa.Column[Any], start: Position | None
@@ -202,7 +201,7 @@ class Scan:
         walks = [walk for part in parts if (walk := _walk(project_id, part)) is not None]
         if not walks:
             own = (_ROWS.project_id == project_id,)
-            return _Walk(_ROWS.created_at, _ROWS.id, (own,), own)
+            return _Walk(_ROWS.created_at, _ROWS.id, (own,))
         if len(walks) == 1:
             return walks[0]
         ends = [(self._end(walk, self.after, RARE), walk) for walk in walks]
@@ -229,38 +228,38 @@ def positions(
     scan = Scan(connection, wanted, descending, after, seconds=STRETCH_SECONDS)
     found: list[Position] = []
     for window in scan.windows():
-        query = scan.ordered(window, window.select(window.created_at, window.id)).limit(limit - len(found))
-        found += [Position(*row) for row in connection.execute(query)]
+        found += scan.first(window, limit - len(found))
         if len(found) == limit:
             return found, found[-1]
     return found, scan.stopped_at
 
 
 def _walk(project_id: UUID, part: Expression) -> _Walk | None:
-    """How to walk the rows of this part in listing order, if an index has them so."""
+    """How to walk the rows of this part in listing order, if an index has them so, for a few values each apart."""
     own = _ROWS.project_id == project_id
+    values = dict.fromkeys((part.values or ()) if isinstance(part, Equals | HasLabel) else ())
+    if not 0 < len(values) <= MOST_STREAMS:
+        return None
     streams: tuple[tuple[sa.ColumnElement[bool], ...], ...]
-    every: tuple[sa.ColumnElement[bool], ...]
     match part:
-        case Equals("model" | "prompt_hash" | "user" as name, values):
+        case Equals("model" | "prompt_hash" | "user" as name):
             column = filters.COLUMNS[name]
             streams = tuple((own, column == value) for value in values)
-            return _Walk(_ROWS.created_at, _ROWS.id, streams, (own, column.in_(values)), (part,))
-        case Equals("state", values) if set(values) <= set(ENDED_BADLY):
+            return _Walk(_ROWS.created_at, _ROWS.id, streams, (part,))
+        case Equals("state") if set(values) <= set(ENDED_BADLY):
             # As in the index's own condition: SQLite takes it for no other.
-            few: sa.ColumnElement[bool] = sa.literal_column(f"state IN {ENDED_BADLY}", sa.Boolean)
+            few: Any = sa.text(f"state IN {ENDED_BADLY}")
             streams = tuple((own, _ROWS.state == value, few) for value in values)
-            return _Walk(_ROWS.created_at, _ROWS.id, streams, (own, _ROWS.state.in_(values), few), (part,))
-        case Equals("session_id", values):
+            return _Walk(_ROWS.created_at, _ROWS.id, streams, (part,))
+        case Equals("session_id"):
             # A session is shorter than its project.
             own = filters.unindexed(_ROWS.project_id) == project_id
             streams = tuple((_ROWS.session_id == value, own) for value in values)
-            return _Walk(_ROWS.created_at, _ROWS.id, streams, (_ROWS.session_id.in_(values), own), (part,))
-        case HasLabel(key, values) if values is not None:
+            return _Walk(_ROWS.created_at, _ROWS.id, streams, (part,))
+        case HasLabel(key):
             tag = (labels.c.project_id == project_id, labels.c.key == key)
             streams = tuple((*tag, labels.c.value == value) for value in values)
-            every = (*tag, labels.c.value.in_(values))
-            return _Walk(labels.c.created_at, labels.c.interaction_id, streams, every, (part,))
+            return _Walk(labels.c.created_at, labels.c.interaction_id, streams, (part,))
     return None
 
 

@@ -202,7 +202,7 @@ def expressions(world: World) -> st.SearchStrategy[Expression]:
         st.builds(Equals, st.just("completion_id"), ids),
         st.builds(Missing, st.sampled_from(["model", "user", "prompt_hash"])),
         st.builds(Between, times, times),
-        *(st.builds(HasLabel, st.just(key), st.one_of(st.none(), some(*values, "?"))) for key, values in LABELS.items()),
+        *(st.builds(HasLabel, st.just(key), st.one_of(st.none(), some(*each, "?"))) for key, each in LABELS.items()),
         st.builds(HasScore, metric_ids, bounds.map(tuple), st.one_of(st.just(()), some(*REASONS))),
         st.builds(Compared, metric_ids),
         st.builds(HasText, where, needles, st.just(False)),
@@ -221,7 +221,7 @@ def expressions(world: World) -> st.SearchStrategy[Expression]:
 
 
 @pytest.mark.parametrize("rare", [1000, 3, 0], ids=["looked up", "mixed", "walked"])
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_filter_means_the_same_in_sql(
     world: World, monkeypatch: pytest.MonkeyPatch, rare: int, data: st.DataObject

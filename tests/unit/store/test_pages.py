@@ -186,8 +186,10 @@ def test_a_walk_uses_its_index_and_sorts_nothing(
     # Ordered walks are for what is not rare.
     monkeypatch.setattr(scans, "RARE", 0)
     row = make(model_key="m", prompt_hash="h", user="u", state="error", labels={"k": "v"})
-    where = where if not (isinstance(where, Equals) and where.field == "session_id") else Equals(
-        "session_id", (row.session_id,)
+    where = (
+        where
+        if not (isinstance(where, Equals) and where.field == "session_id")
+        else Equals("session_id", (row.session_id,))
     )
     insert(database, row)
     with statements_seen() as seen:

@@ -35,7 +35,7 @@ def write_export(
             raise ValueError("Only a jsonl or csv file given by its path can be continued")
         start, asked["after"] = already_there(Path(file), asked)
     mode = "r+b" if start else "wb"
-    with open(file, mode) if isinstance(file, str | Path) else nullcontext(file) as out:  # noqa: ASYNC230 - a file
+    with open(file, mode) if isinstance(file, str | Path) else nullcontext(file) as out:
         if start:
             out.seek(start)
             out.truncate()
