@@ -3,7 +3,8 @@
     python benchmarks/interactions.py [--rows 1000000] [--store DIR]
 
 Builds the store in DIR where it is not there yet (some minutes for a million), through the recorder's own inserts,
-then runs each query as the services do and prints milliseconds: the median of five, and the slowest.
+then runs each query as the services do and prints milliseconds: the median of five and the slowest by the clock, and
+the median of computing alone, which other work on the machine changes less.
 """
 
 from __future__ import annotations
@@ -235,18 +236,19 @@ def search(project: Project, **fields: Any) -> InteractionSearch:
     return InteractionSearch.model_validate({"project": project.key, **fields})
 
 
-def timed(work: Callable[[], Any], times: int = 5) -> tuple[float, float, Any]:
-    took = []
+def timed(work: Callable[[], Any], times: int = 5) -> tuple[str, Any]:
+    took, computed = [], []
     result = None
     for _ in range(times):
-        begun = time.perf_counter()
+        begun, computing = time.perf_counter(), time.thread_time()
         result = work()
+        computed.append((time.thread_time() - computing) * 1000)
         took.append((time.perf_counter() - begun) * 1000)
-    return statistics.median(took), max(took), result
+    return f"{statistics.median(took):8.1f} {max(took):8.1f} {statistics.median(computed):9.1f}", result
 
 
 def measure(database: Database, project: Project) -> None:
-    print(f"{'query':40} {'page of 50':>11} {'slowest':>8} {'found':>6} {'looked to':>10} {'count':>8} {'':>9}")
+    print(f"{'a page of 50':38}   median  slowest computing  found  looked to    count   median  slowest computing")
     for name, fields in queries(database, project):
         body = search(project, **fields)
         order = tuple((each.field, each.order) for each in body.order or ()) or pages.NEWEST
@@ -260,13 +262,11 @@ def measure(database: Database, project: Project) -> None:
             with database.read() as connection:
                 return pages.count(connection, service.select(connection, project, body))
 
-        median, slowest, found = timed(page)
-        counting, _, total = timed(count, 1)
+        took, found = timed(page)
+        counting, total = timed(count, 3)
         looked = "" if found.searched_to is None else f"-{(now_ms() - found.searched_to) / 86_400_000:.0f} d"
         many = f"{total.value}{'' if total.exact else '+'}"
-        print(
-            f"{name:40} {median:8.1f} ms {slowest:8.1f} {len(found.items):6} {looked:>10} {many:>8} {counting:6.0f} ms"
-        )
+        print(f"{name:38} {took} {len(found.items):6} {looked:>10} {many:>8} {counting}", flush=True)
 
 
 def measure_groups(database: Database, project: Project) -> None:
@@ -284,16 +284,16 @@ def measure_groups(database: Database, project: Project) -> None:
                     connection, service.select(connection, project, search(project, **fields)), by, limit=20
                 )
 
-        median, slowest, found = timed(work, 3)
+        took, found = timed(work, 3)
         partial = "" if found.searched_to is None else f", only {(now_ms() - found.searched_to) / 86_400_000:.0f} days"
-        print(f"groups {name:30} {median:8.1f} ms {slowest:8.1f}   {found.total} groups{partial}")
+        print(f"groups {name:31} {took}   {found.total} groups{partial}", flush=True)
 
     def usage() -> Any:
         with database.read() as connection:
             return labels.usage(connection, project.id, keys=200, values=20)
 
-    median, slowest, _ = timed(usage, 3)
-    print(f"label usage {'':26} {median:8.1f} ms {slowest:8.1f}")
+    took, _ = timed(usage, 3)
+    print(f"{'label usage':38} {took}", flush=True)
 
 
 def measure_exports(database: Database, project: Project) -> None:

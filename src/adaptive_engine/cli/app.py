@@ -15,6 +15,9 @@ COMMANDS = {
     "serve": Command("adaptive_engine.cli.serve:serve", "Serve models over HTTP and store every answer."),
     "chat": Command("adaptive_engine.cli.chat:chat", "Talk to a model of a running server in the terminal."),
     "models": Command("adaptive_engine.cli.models:app", "Import, deploy, configure and terminate models."),
+    "interactions": Command(
+        "adaptive_engine.cli.interactions:app", "List, label, export and delete stored prompts and answers."
+    ),
     "schema": Command("adaptive_engine.cli.schema:app", "Check JSON schemas for structured output."),
     "keys": Command("adaptive_engine.cli.keys:app", "Create, list and revoke API keys."),
     "doctor": Command("adaptive_engine.cli.doctor:doctor", "Check whether a server can work here."),

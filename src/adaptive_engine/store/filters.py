@@ -161,7 +161,8 @@ def condition(expression: Expression) -> sa.ColumnElement[bool]:
         case HasLabel():
             return _exists(has_label(expression).where(labels.c.interaction_id == interactions.c.id))
         case HasScore():
-            return _exists(has_score(expression).where(scores.c.interaction_id == interactions.c.id))
+            own = scores.c.interaction_id == interactions.c.id
+            return _exists(_scored(expression, unindexed(scores.c.metric_id), unindexed(scores.c.value)).where(own))
         case Compared(metric_id):
             sides = (comparisons.c.preferred_id == interactions.c.id, comparisons.c.other_id == interactions.c.id)
             by_metric = sa.select(comparisons.c.id).where(unindexed(comparisons.c.metric_id) == metric_id)
@@ -187,9 +188,13 @@ def has_label(wanted: HasLabel) -> sa.Select[Any]:
 
 def has_score(wanted: HasScore) -> sa.Select[Any]:
     """The ids of interactions with such a score."""
-    query = sa.select(scores.c.interaction_id).where(scores.c.metric_id == wanted.metric_id)
-    for bound, value in wanted.bounds:
-        query = query.where(_bounded(bound, value))
+    return _scored(wanted, scores.c.metric_id, scores.c.value)
+
+
+def _scored(wanted: HasScore, metric_id: Any, value: Any) -> sa.Select[Any]:
+    query = sa.select(scores.c.interaction_id).where(metric_id == wanted.metric_id)
+    for bound, limit in wanted.bounds:
+        query = query.where(_bounded(value, bound, limit))
     return query.where(scores.c.reason.in_(wanted.reasons)) if wanted.reasons else query
 
 
@@ -208,8 +213,7 @@ def _exists(query: sa.Select[Any]) -> sa.ColumnElement[bool]:
     return query.correlate(interactions).exists()
 
 
-def _bounded(bound: Bound, value: float) -> sa.ColumnElement[bool]:
-    column = scores.c.value
+def _bounded(column: Any, bound: Bound, value: float) -> Any:
     match bound:
         case "gt":
             return column > value

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from adaptive_engine.store import filters
 from adaptive_engine.store.filters import And, Between, Equals, InteractionFilter
-from adaptive_engine.store.scans import Position, Scan
+from adaptive_engine.store.scans import Scan
 from adaptive_engine.store.tables import interactions, metrics, scores
 
 GroupBy = Literal["model", "prompt"]
@@ -69,86 +69,130 @@ def list_groups(
     offset: int = 0,
 ) -> Groups:
     """Groups with the same count are in the order of their keys; no key comes before any other."""
-    counts, stopped = _counts(connection, wanted, by)
-    descending = order[1] == "DESC"
-    found = sorted(counts.items(), key=lambda each: (each[0] is not None, each[0] or ""))
-    if order[0] == "count":
-        found.sort(key=lambda each: each[1], reverse=descending)
-    elif descending:
-        found.reverse()
-    chosen = found[offset : offset + limit]
-    since = None if stopped is None else stopped.created_at
-    statistics = _statistics(connection, wanted, by, [key for key, _ in chosen], since)
-    items = tuple(Group(key, many, statistics.get(key, ())) for key, many in chosen)
-    return Groups(items, len(counts), since)
+    times = [part for part in filters.conjuncts(wanted.where) if isinstance(part, Between)]
+    if len(times) == len(filters.conjuncts(wanted.where)):
+        return _of_index(connection, wanted.project_id, times, by, order, limit, offset)
+    return _of_matches(connection, wanted, by, order, limit, offset)
 
 
 def within(wanted: InteractionFilter, by: GroupBy, key: str | None) -> InteractionFilter:
     """The interactions of one group."""
-    return InteractionFilter(wanted.project_id, And((wanted.where, _is_in(by, [key]))))
+    field = _FIELDS[by]
+    own = filters.Missing(field) if key is None else Equals(field, (key,))
+    return InteractionFilter(wanted.project_id, And((wanted.where, own)))
 
 
-def _counts(
-    connection: Connection, wanted: InteractionFilter, by: GroupBy
-) -> tuple[Counter[str | None], Position | None]:
+def _of_index(
+    connection: Connection,
+    project_id: UUID,
+    times: Sequence[Between],
+    by: GroupBy,
+    order: tuple[GroupOrder, Direction],
+    limit: int,
+    offset: int,
+) -> Groups:
+    """Of everything: the index of the column has all that is needed, in the order of the groups."""
+    column = filters.COLUMNS[_FIELDS[by]]
+    rows: list[sa.ColumnElement[bool]] = [interactions.c.project_id == project_id]
+    for part in times:
+        rows += [] if part.start is None else [interactions.c.created_at >= part.start]
+        rows += [] if part.end is None else [interactions.c.created_at < part.end]
+    many = sa.func.count()
+    grouped = sa.select(column, many).where(*rows).group_by(column)
+    total = connection.execute(sa.select(sa.func.count()).select_from(grouped.subquery())).scalar_one()
+    by_key = column.asc().nulls_first() if order != ("group", "DESC") else column.desc().nulls_last()
+    by_count = [] if order[0] == "group" else [many.asc() if order[1] == "ASC" else many.desc()]
+    found = connection.execute(grouped.order_by(*by_count, by_key).limit(limit).offset(offset)).all()
+    keys = [row[0] for row in found]
+    query = sa.select(column, scores.c.metric_id, scores.c.value)
+    query = query.join(interactions, interactions.c.id == scores.c.interaction_id)
+    tallies = _Tallies(connection, project_id)
+    if by == "prompt":
+        tallies.add(query.where(*rows, sa.or_(column.in_([key for key in keys if key is not None]), column.is_(None))))
+    else:
+        # Fewer scores than interactions: the scores are walked.
+        ours = filters.unindexed(interactions.c.project_id) == project_id
+        within_times = filters.condition(And(tuple(times)))
+        tallies.add(query.where(scores.c.metric_id.in_(tallies.metrics), ours, within_times))
+    return Groups(tuple(Group(key, count, tallies.of(key)) for key, count in found), total, None)
+
+
+def _of_matches(
+    connection: Connection,
+    wanted: InteractionFilter,
+    by: GroupBy,
+    order: tuple[GroupOrder, Direction],
+    limit: int,
+    offset: int,
+) -> Groups:
+    """Of what a filter leaves, as far as it is found in time."""
     column = filters.COLUMNS[_FIELDS[by]]
     counts: Counter[str | None] = Counter()
-    if all(isinstance(part, Between) for part in filters.conjuncts(wanted.where)):
-        # The index of the column has all that is needed, in the order of the groups.
-        query = sa.select(column, sa.func.count()).where(interactions.c.project_id == wanted.project_id)
-        for part in filters.conjuncts(wanted.where):
-            assert isinstance(part, Between)
-            query = query.where(interactions.c.created_at >= part.start) if part.start is not None else query
-            query = query.where(interactions.c.created_at < part.end) if part.end is not None else query
-        counts.update({row[0]: row[1] for row in connection.execute(query.group_by(column))})
-        return counts, None
+    tallies = _Tallies(connection, wanted.project_id)
     scan = Scan(connection, wanted, seconds=GROUP_SECONDS)
     for window in scan.windows():
         for query in window.selects(column, sa.func.count(), rows=True):
             counts.update({row[0]: row[1] for row in connection.execute(query.group_by(column))})
-    return counts, scan.stopped_at
+        for query in window.selects(column, scores.c.metric_id, scores.c.value, rows=True):
+            tallies.add(query.join(scores, scores.c.interaction_id == interactions.c.id))
+    found = sorted(counts.items(), key=lambda each: (each[0] is not None, each[0] or ""))
+    descending = order[1] == "DESC"
+    if order[0] == "count":
+        found.sort(key=lambda each: each[1], reverse=descending)
+    elif descending:
+        found.reverse()
+    items = tuple(Group(key, count, tallies.of(key)) for key, count in found[offset : offset + limit])
+    return Groups(items, len(counts), None if scan.stopped_at is None else scan.stopped_at.created_at)
 
 
-def _is_in(by: GroupBy, keys: Sequence[str | None]) -> filters.Expression:
-    field = _FIELDS[by]
-    named = Equals(field, tuple(key for key in keys if key is not None))
-    return named if None not in keys else filters.Or((named, filters.Missing(field)))
+@dataclass(slots=True)
+class _Tally:
+    """Welford's way to a variance: sums of squares would lose the differences of large values."""
+
+    count: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+    sum: float = 0.0
+    min: float = math.inf
+    max: float = -math.inf
+
+    def add(self, value: float) -> None:
+        self.count += 1
+        away = value - self.mean
+        self.mean += away / self.count
+        self.squares += away * (value - self.mean)
+        self.sum += value
+        self.min = min(self.min, value)
+        self.max = max(self.max, value)
 
 
-def _statistics(
-    connection: Connection, wanted: InteractionFilter, by: GroupBy, keys: Sequence[str | None], since: int | None
-) -> dict[str | None, tuple[ScoreStatistics, ...]]:
-    """Of each group's metrics, by key."""
-    group = filters.COLUMNS[_FIELDS[by]]
-    known = sa.select(metrics.c.id, metrics.c.key).where(metrics.c.project_id == wanted.project_id)
-    found: dict[str | None, list[ScoreStatistics]] = {}
-    for metric_id, metric_key in connection.execute(known.order_by(metrics.c.key)).all():
-        first = sa.select(scores.c.value).where(scores.c.metric_id == metric_id).order_by(scores.c.value).limit(1)
-        shift = connection.scalar(first)
-        if shift is None:
-            continue
-        # Counted from a value nearby: the squares of large values would swallow their differences.
-        value = scores.c.value - shift
-        totals = (sa.func.count(), sa.func.sum(value), sa.func.sum(value * value))
-        query = (
-            sa.select(group, *totals, sa.func.min(scores.c.value), sa.func.max(scores.c.value))
-            .select_from(scores.join(interactions, interactions.c.id == scores.c.interaction_id))
-            .where(scores.c.metric_id == metric_id)
-            .where(filters.unindexed(interactions.c.project_id) == wanted.project_id)
-            .where(filters.condition(And((wanted.where, _is_in(by, keys), Between(since)))))
-            .group_by(group)
+class _Tallies:
+    """The scores of each group, by metric."""
+
+    def __init__(self, connection: Connection, project_id: UUID) -> None:
+        self._connection = connection
+        known = sa.select(metrics.c.id, metrics.c.key).where(metrics.c.project_id == project_id)
+        self.metrics: dict[UUID, str] = {row[0]: row[1] for row in connection.execute(known.order_by(metrics.c.key))}
+        self._found: dict[tuple[str | None, UUID], _Tally] = {}
+
+    def add(self, query: sa.Select[Any]) -> None:
+        """Rows of group, metric and value."""
+        for key, metric_id, value in self._connection.execute(query):
+            self._found.setdefault((key, metric_id), _Tally()).add(value)
+
+    def of(self, key: str | None) -> tuple[ScoreStatistics, ...]:
+        tallies = [(metric_id, name, self._found.get((key, metric_id))) for metric_id, name in self.metrics.items()]
+        return tuple(
+            ScoreStatistics(
+                metric_id,
+                name,
+                each.count,
+                each.mean,
+                each.min,
+                each.max,
+                math.sqrt(each.squares / each.count),
+                each.sum,
+            )
+            for metric_id, name, each in tallies
+            if each is not None
         )
-        for row in connection.execute(query):
-            found.setdefault(row[0], []).append(_summary(metric_id, metric_key, shift, *row[1:]))
-    return {key: tuple(each) for key, each in found.items()}
-
-
-def _summary(
-    metric_id: UUID, metric_key: str, shift: float, count: int, total: float, squares: float, least: Any, most: Any
-) -> ScoreStatistics:
-    mean = total / count
-    variance = max(0.0, squares / count - mean * mean)
-    # The sum of all may be more than a float holds, where each value is not.
-    return ScoreStatistics(
-        metric_id, metric_key, count, shift + mean, least, most, math.sqrt(variance), shift * count + total
-    )

@@ -28,8 +28,8 @@ NEWEST: Order = (("created_at", "DESC"),)
 # What a page may cost (s). A walk that takes longer stops, and says how far it looked.
 PAGE_SECONDS = 0.12
 COUNT_SECONDS = 0.1
-# Matches that are counted where an index alone decides.
-MOST_COUNTED = 1_000_000
+# Matches that are counted, even where time is left.
+MOST_COUNTED = 100_000
 # Only `created_at` has an index; for another order all matches are read and sorted, up to this many.
 MOST_SORTED = 20_000
 SORT_SECONDS = 2.0
@@ -92,8 +92,10 @@ def count(connection: Connection, wanted: InteractionFilter) -> Count:
     total = 0
     for window in scan.windows():
         for query in window.selects(sa.literal(1)):
-            some = query.limit(MOST_COUNTED + 1).subquery()
+            some = query.limit(MOST_COUNTED + 1 - total).subquery()
             total += connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
+        if total > MOST_COUNTED:
+            break
     most = min(total, MOST_COUNTED)
     return Count(most, scan.stopped_at is None and total == most)
 

@@ -105,8 +105,10 @@ class Scan:
     _range: tuple[Between, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        parts = filters.conjuncts(self.wanted.where)
-        self._ids = _few(self.connection, self.wanted.project_id, And(tuple(parts)))
+        parts = [self._with_values(part) for part in filters.conjuncts(self.wanted.where)]
+        walked = [part for part in parts if _walk(self.wanted.project_id, part) is not None]
+        others = tuple(part for part in parts if part not in walked)
+        self._ids = _few(self.connection, self.wanted.project_id, And(others))
         if self._ids is not None:
             self._rest = filters.condition(self.wanted.where)
             return
@@ -194,6 +196,21 @@ class Scan:
             return None
         # The nearest: up to there no stream has more than its share.
         return max(ends) if self.descending else min(ends)
+
+    def _with_values(self, part: Expression) -> Expression:
+        """A label of any value as one of the values it has, if they are few: those have an order."""
+        if not isinstance(part, HasLabel) or part.values is not None:
+            return part
+        of_key = (labels.c.project_id == self.wanted.project_id, labels.c.key == part.key)
+        values: list[str] = []
+        following = sa.select(sa.func.min(labels.c.value)).where(*of_key)
+        value = self.connection.scalar(following)
+        while value is not None:
+            values.append(value)
+            if len(values) > MOST_STREAMS:
+                return part
+            value = self.connection.scalar(following.where(labels.c.value > value))
+        return HasLabel(part.key, tuple(values))
 
     def _choose(self, parts: Sequence[Expression]) -> _Walk:
         """The walk that gets farthest with the same number of entries."""

@@ -51,7 +51,10 @@ def test_both_clients_offer_the_same() -> None:
     assert surface(blocking) == surface(asynchronous)
     assert surface(blocking) == {
         "chat": {"create", "parse"},
-        "interactions": {"create", "get", "list"},
+        "interactions": {
+            *("create", "get", "list", "groups", "labels", "update_labels"),
+            *("delete", "delete_all", "export"),
+        },
         "feedback": {"register_key", "log_metric", "get_key", "list_keys"},
         "models": {
             *("list", "list_registered", "get", "deploy", "attach"),
