@@ -165,6 +165,10 @@ class _Tally:
         self.min = min(self.min, value)
         self.max = max(self.max, value)
 
+    def summary(self, metric_id: UUID, metric_key: str) -> ScoreStatistics:
+        stddev = math.sqrt(self.squares / self.count)
+        return ScoreStatistics(metric_id, metric_key, self.count, self.mean, self.min, self.max, stddev, self.sum)
+
 
 class _Tallies:
     """The scores of each group, by metric."""
@@ -182,17 +186,4 @@ class _Tallies:
 
     def of(self, key: str | None) -> tuple[ScoreStatistics, ...]:
         tallies = [(metric_id, name, self._found.get((key, metric_id))) for metric_id, name in self.metrics.items()]
-        return tuple(
-            ScoreStatistics(
-                metric_id,
-                name,
-                each.count,
-                each.mean,
-                each.min,
-                each.max,
-                math.sqrt(each.squares / each.count),
-                each.sum,
-            )
-            for metric_id, name, each in tallies
-            if each is not None
-        )
+        return tuple(each.summary(metric_id, name) for metric_id, name, each in tallies if each is not None)

@@ -148,6 +148,8 @@ async def update_interaction(
     """Change an interaction's labels."""
     require_json(request)
     body = parse(wire.InteractionUpdate, await request.body())
+    if body.set_labels is None and body.add is None and body.remove is None:
+        raise InvalidRequest("There is nothing to change: send set, add or remove.", param="set")
     allowed = _allowed(services, principal, project, "interaction:update")
     ids = [p.id for p in allowed]
 
