@@ -35,6 +35,13 @@ ENVIRONMENTS = {"production": 90, "staging": 9, "test": 1}
 FEATURES = [f"feature-{n}" for n in range(50)]
 YEAR_MS = 365 * 24 * 3600 * 1000
 BATCH = 5000
+EXPORTS = (
+    ("interactions", "jsonl"),
+    ("messages", "jsonl"),
+    ("interactions", "csv"),
+    ("interactions", "parquet"),
+    ("preferences", "jsonl"),
+)
 COMPARED = 50
 """Of each batch, in pairs."""
 RARE_WORD = "xylophonist"
@@ -297,33 +304,27 @@ def measure_groups(database: Database, project: Project) -> None:
 
 
 def measure_exports(database: Database, project: Project) -> None:
-    for kind, form in (
-        ("interactions", "jsonl"),
-        ("messages", "jsonl"),
-        ("interactions", "csv"),
-        ("interactions", "parquet"),
-        ("preferences", "jsonl"),
-    ):
-        before = _memory("VmRSS")
-        begun = time.perf_counter()
+    for kind, form in EXPORTS:
+        before, begun, computing = _memory(), time.perf_counter(), time.process_time()
         with database.read() as connection:
             asked = InteractionExport.model_validate({"project": project.key, "kind": kind, "format": form})
             export = exports.prepare(connection, project, asked)
-        size = lines = 0
+        size = most = 0
         for chunk in exports.chunks(database, export):
             size += len(chunk)
-            lines += chunk.count(b"\n")
-        seconds = time.perf_counter() - begun
-        grown = _memory("VmRSS") - before
+            most = max(most, _memory())
+        seconds, computing = time.perf_counter() - begun, time.process_time() - computing
         print(
-            f"export {kind:13} {form:8} {seconds:6.1f} s {size / 2**20:8.0f} MiB "
-            f"{lines / seconds:8.0f} lines/s, memory +{grown} MiB"
+            f"export {kind:13} {form:8} {seconds:6.1f} s, {computing:6.1f} s computing, {size / 2**20:6.0f} MiB, "
+            f"memory +{most - before} MiB",
+            flush=True,
         )
 
 
-def _memory(name: str) -> int:
+def _memory() -> int:
+    """Resident, in MiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) // 1024
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) // 1024
 
 
 def main() -> int:

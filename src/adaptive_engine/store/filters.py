@@ -153,7 +153,7 @@ def condition(expression: Expression) -> sa.ColumnElement[bool]:
         case Equals(field, values):
             return is_one_of(COLUMNS[field], values)
         case Missing(field):
-            return COLUMNS[field].is_(None)
+            return unindexed(COLUMNS[field]).is_(None)
         case Between(start, end):
             created = unindexed(interactions.c.created_at)
             after = sa.true() if start is None else created >= start
@@ -200,7 +200,7 @@ def _scored(wanted: HasScore, metric_id: Any, value: Any) -> sa.Select[Any]:
 
 def is_one_of(column: sa.Column[Any], values: tuple[str | UUID, ...]) -> sa.ColumnElement[bool]:
     """False where the column is NULL."""
-    return sa.and_(column.is_not(None), unindexed(column).in_(values))
+    return sa.func.coalesce(unindexed(column).in_(values), sa.false())
 
 
 def unindexed(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
