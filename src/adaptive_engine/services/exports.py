@@ -16,10 +16,10 @@ from uuid import UUID
 
 import orjson
 
-from adaptive_engine.errors import InvalidRequest, NotFound
+from adaptive_engine.errors import InvalidRequest
 from adaptive_engine.services import interactions as service
 from adaptive_engine.services.parquet import parquet_file
-from adaptive_engine.store import Connection, Database, interactions, metrics, preferences
+from adaptive_engine.store import Connection, Database, interactions, preferences
 from adaptive_engine.store.filters import And, Equals, InteractionFilter
 from adaptive_engine.store.interactions import StoredInteraction
 from adaptive_engine.store.scans import Position, positions
@@ -72,8 +72,11 @@ def prepare(connection: Connection, project: Project, asked: InteractionExport) 
         wanted = InteractionFilter(project.id, And((wanted.where, Equals("state", ("complete",)))))
     if asked.metric is not None and asked.kind != "preferences":
         raise InvalidRequest("Only preferences are exported by metric; use `filter.scores` for others.", param="metric")
-    metric_id = None if asked.metric is None else _metric(connection, project, asked.metric)
+    metric_id = None
+    if asked.metric is not None:
+        metric_id = service.find_metric(connection, project, asked.metric, "metric").id
     if asked.format == "parquet":
+        # Whether its library is there must be known before the answer begins.
         parquet_file(COLUMNS[asked.kind])
     return Export(project, wanted, asked.kind, asked.format, metric_id, _place(connection, project, asked))
 
@@ -224,13 +227,6 @@ def _cell(value: Any) -> Any:
 
 def _time(ms: int) -> datetime:
     return datetime.fromtimestamp(ms / 1000, UTC)
-
-
-def _metric(connection: Connection, project: Project, name: str) -> UUID:
-    for metric in metrics.list_for_project(connection, project.id):
-        if name in (metric.key, str(metric.id)):
-            return metric.id
-    raise NotFound(f"Metric '{name}' is not registered in this project.", code="metric_not_found", param="metric")
 
 
 def _place(connection: Connection, project: Project, asked: InteractionExport) -> Position | None:

@@ -29,7 +29,7 @@ from adaptive_engine.store.filters import (
 )
 from adaptive_engine.store.interactions import StoredInteraction
 from adaptive_engine.store.scans import Position, positions
-from adaptive_engine.types import Project, made_at, now_ms
+from adaptive_engine.types import Metric, Project, made_at, now_ms
 from adaptive_engine.wire import filters as wire
 from adaptive_engine.wire.chat import MAX_LABELS
 
@@ -71,6 +71,18 @@ def select(connection: Connection, project: Project, wanted: wire.Selection) -> 
         _require_small(wanted.filter)
         parts.append(_Reader(connection, project).expression(wanted.filter, "filter"))
     return InteractionFilter(project.id, And(tuple(parts)))
+
+
+def find_metric(connection: Connection, project: Project, id_or_key: str, param: str) -> Metric:
+    """Raises NotFound."""
+    for metric in metrics.list_for_project(connection, project.id):
+        if id_or_key in (metric.key, str(metric.id)):
+            return metric
+    raise NotFound(
+        f"Metric '{id_or_key}' is not registered in this project; GET /api/v1/metrics lists those that are.",
+        code="metric_not_found",
+        param=param,
+    )
 
 
 def find(connection: Connection, project_ids: list[UUID], completion_id: UUID) -> StoredInteraction:
@@ -218,14 +230,7 @@ class _Reader:
             yield Compared(self._metric(node.comparisons.metric, f"{path}.comparisons.metric"))
 
     def _metric(self, name: str, path: str) -> UUID:
-        for metric in metrics.list_for_project(self._connection, self._project.id):
-            if name in (metric.key, str(metric.id)):
-                return metric.id
-        raise NotFound(
-            f"Metric '{name}' is not registered in this project; GET /api/v1/metrics lists those that are.",
-            code="metric_not_found",
-            param=path,
-        )
+        return find_metric(self._connection, self._project, name, path).id
 
     def _ab_tests(self, names: tuple[str, ...], path: str) -> Expression:
         known = references.ab_tests(self._connection, self._project.id)

@@ -98,11 +98,11 @@ class Scan:
     after: Position | None = None
     before: Position | None = None
     seconds: float | None = None
-    stopped_at: Position | None = None
-    _walk: _Walk | None = None
-    _rest: sa.ColumnElement[bool] | None = None
-    _ids: Collection[UUID] | None = None
-    _range: tuple[Between, ...] = field(default=())
+    stopped_at: Position | None = field(default=None, init=False)
+    _walk: _Walk | None = field(default=None, init=False)
+    _rest: sa.ColumnElement[bool] | None = field(default=None, init=False)
+    _ids: Collection[UUID] | None = field(default=None, init=False)
+    _range: tuple[Between, ...] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
         parts = [self._with_values(part) for part in filters.conjuncts(self.wanted.where)]

@@ -144,8 +144,7 @@ def test_a_search_that_takes_too_long_says_how_far_it_looked(
         found = page(database, project, where, after=cursor)
         looked.append((len(found.items), found.searched_to, found.has_next))
         cursor = found.end_cursor
-    assert looked == [(0, 1005, True), (0, 1000, True), (1, None, False)] or looked[0] == (0, 1005, True)
-    assert sum(many for many, *_ in looked) == 1
+    assert looked == [(0, 1005, True), (1, 1000, True), (0, None, False)]
 
 
 def test_a_count_that_takes_too_long_is_not_exact(
