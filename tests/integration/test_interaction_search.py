@@ -218,8 +218,9 @@ def test_deletion(server: Server) -> None:
     some = logged.selection({"label": {"key": "half", "value": {"eq": "1"}}})
     assert post(server, "/interactions/delete", some).json() == {"deleted": 2}
     assert logged.found() == [4, 2]
-    refused = post(server, "/interactions/delete", {"project": "default"})
-    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "all")
+    for nothing in ({}, {"labels": []}, {"filter": {}}, {"filter": {"and": [{"and": []}]}}, {"models": None}):
+        refused = post(server, "/interactions/delete", {"project": "default", **nothing})
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "all")
 
 
 def test_export_of_whole_interactions(server: Server, logged: Logged) -> None:

@@ -16,6 +16,7 @@ from adaptive_engine.server.openai.chat import require_json
 from adaptive_engine.services import interactions as service
 from adaptive_engine.services.feedback import Scoring, score
 from adaptive_engine.store import groups, interactions, pages
+from adaptive_engine.store.filters import conjuncts
 from adaptive_engine.store.groups import Group
 from adaptive_engine.store.interactions import StoredInteraction
 from adaptive_engine.store.pages import Count, InteractionPage, PageRequest
@@ -113,15 +114,15 @@ async def delete_interactions(
     require_json(request)
     body = parse(wire.InteractionsDelete, await request.body())
     project = services.routing.project(principal, body.project, needs="interaction:delete")
-    if not body.all and body.model_fields_set <= {"project", "all"}:
-        raise InvalidRequest(
-            'Nothing selects what to delete. Give a filter, or "all": true for every interaction of the project.',
-            param="all",
-        )
 
     def work() -> int:
         with services.database.read() as connection:
             wanted = service.select(connection, project, body)
+        if not body.all and not conjuncts(wanted.where):
+            raise InvalidRequest(
+                'Nothing selects what to delete. Give a filter, or "all": true for every interaction of the project.',
+                param="all",
+            )
         return sum(service.delete_all(services.database, wanted))
 
     return wire.InteractionsDeleted(deleted=await asyncio.to_thread(work))
