@@ -21,7 +21,7 @@ REPLACEMENTS = [
     (r"\bAsync(?=[A-Z])", ""),
     (r"\bStopAsyncIteration\b", "StopIteration"),
     (r"\b__a(enter|exit|iter|next)__\b", r"__\1__"),
-    (r"\ba(close|iter|next|read)\b", r"\1"),
+    (r"\ba(close|iter|iter_bytes|next|read)\b", r"\1"),
     (r"\bimport asyncio\b", "import time"),
     (r"\basyncio\.sleep\b", "time.sleep"),
     (r"\b_async\b", "_sync"),

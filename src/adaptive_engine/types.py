@@ -50,6 +50,11 @@ def uuid_or_none(text: str) -> UUID | None:
         return None
 
 
+def made_at(id_: UUID) -> int:
+    """When `uuid7` made this id, in epoch ms."""
+    return id_.int >> 80
+
+
 def now_ms() -> int:
     """Milliseconds since the Unix epoch, the unit of every stored time."""
     return time.time_ns() // 1_000_000

@@ -17,6 +17,9 @@ COMMANDS = {
     "models": Command("adaptive_engine.cli.models:app", "Import, deploy, configure and terminate models."),
     "projects": Command("adaptive_engine.cli.projects:app", "Create, show, change and archive projects."),
     "ab-tests": Command("adaptive_engine.cli.ab_tests:app", "Compare models on live traffic."),
+    "interactions": Command(
+        "adaptive_engine.cli.interactions:app", "List, label, export and delete stored prompts and answers."
+    ),
     "schema": Command("adaptive_engine.cli.schema:app", "Check JSON schemas for structured output."),
     "graders": Command("adaptive_engine.cli.graders:app", "Let judge models score interactions."),
     "keys": Command("adaptive_engine.cli.keys:app", "Create, list and revoke API keys."),

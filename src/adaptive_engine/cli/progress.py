@@ -22,8 +22,11 @@ TITLES = {
     "copy": "Copying",
     "convert": "Converting",
     "check": "Checking",
+    "export": "Exporting",
 }
 PERCENT_STEP = 25
+OPEN_END_STEP = 100_000_000
+"""Bytes from one line to the next where nobody knows how many there will be."""
 
 
 @contextmanager
@@ -51,7 +54,7 @@ def _bar() -> Iterator[Progress]:
 
     class Amount(DownloadColumn):
         def render(self, task: Task) -> Text:
-            return super().render(task) if task.total else Text()
+            return super().render(task) if task.total or task.completed else Text()
 
     class Speed(TransferSpeedColumn):
         def render(self, task: Task) -> Text:
@@ -76,9 +79,10 @@ class Lines:
         self._shown: set[tuple[str, int]] = set()
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
-        percent = done * 100 // total // PERCENT_STEP * PERCENT_STEP if total else 0
+        percent = done * 100 // total // PERCENT_STEP * PERCENT_STEP if total else done // OPEN_END_STEP
         if (stage, percent) in self._shown:
             return
         self._shown.add((stage, percent))
         title = TITLES.get(stage, stage)
-        typer.echo(f"{title}: {percent} % of {total / 1e6:.0f} MB" if total else title, err=True)
+        amount = f": {percent} % of {total / 1e6:.0f} MB" if total else f": {done / 1e6:.0f} MB" if percent else ""
+        typer.echo(f"{title}{amount}", err=True)

@@ -37,17 +37,19 @@ TimeRange = TypedDict("TimeRange", {"from": TimeInput, "to": TimeInput}, total=F
 
 
 class InteractionFilters(TypedDict, total=False):
-    """What `interactions.list` can narrow down; all that is given must hold."""
+    """Which interactions are meant: all that is given must hold. docs/interactions.md explains `filter`."""
 
     labels: Sequence[LabelFilter]
     models: Sequence[str]
     timerange: TimeRange
     session_id: str | UUID
     completion_id: str | UUID
-    state: str
-    source: str
+    state: str | Sequence[str]
+    source: str | Sequence[str]
     prompt_hash: str
     user: str | UUID
+    created_by: str | UUID
+    filter: Mapping[str, Any]
 
 
 class ParseOptions(TypedDict, total=False):
@@ -158,42 +160,20 @@ def feedback_body(feedback: Mapping[str, Any]) -> dict[str, Any]:
     return body
 
 
-def interaction_query(
-    project: str, filters: InteractionFilters | None, limit: int | None, after: str | None
-) -> list[tuple[str, str]]:
-    """The query string of a listing. Raises ValueError for a filter that does not exist."""
+def selection(project: str, filters: InteractionFilters | None, **fields: Any) -> dict[str, Any]:
+    """The body of a search. Raises ValueError for a filter that does not exist."""
     filters = filters or {}
     if unknown := filters.keys() - InteractionFilters.__annotations__.keys():
         known = ", ".join(InteractionFilters.__annotations__)
         raise ValueError(f"Unknown filter {', '.join(sorted(unknown))}; there are {known}")
-    timerange = filters.get("timerange") or {}
-    single: dict[str, str | None] = {
-        "project": project,
-        "session_id": uuid_text("session_id", filters.get("session_id")),
-        "completion_id": uuid_text("completion_id", filters.get("completion_id")),
-        "from": time_text(timerange.get("from")),
-        "to": time_text(timerange.get("to")),
-        "state": filters.get("state"),
-        "source": filters.get("source"),
-        "prompt_hash": filters.get("prompt_hash"),
-        "user": optional_text(filters.get("user")),
-        "limit": optional_text(limit),
-        "after": after,
-    }
-    query = [(name, value) for name, value in single.items() if value is not None]
-    query += [("model", model) for model in filters.get("models") or []]
-    query += [("label", text) for label in filters.get("labels") or [] for text in _label_texts(label)]
-    return query
-
-
-def _label_texts(label: LabelFilter) -> list[str]:
-    key = label.get("key")
-    if not key or "=" in key:
-        raise ValueError(f"A label filter needs a 'key' without '=', and {label!r} has none")
-    values = label.get("value")
-    if values is None:
-        return [key]
-    return [f"{key}={value}" for value in ([values] if isinstance(values, str) else values)]
+    body: dict[str, Any] = {"project": project, **filters, **fields}
+    for name in ("session_id", "completion_id"):
+        body[name] = uuid_text(name, body.get(name))
+    for name in ("user", "created_by"):
+        body[name] = optional_text(body.get(name))
+    if filters.get("timerange") is not None:
+        body["timerange"] = {name: time_text(value) for name, value in filters["timerange"].items()}  # type: ignore[arg-type]
+    return body
 
 
 def time_text(value: TimeInput | None) -> str | None:

@@ -11,10 +11,12 @@ from adaptive_engine.server import errors, health
 from adaptive_engine.server.api import (
     ab_tests,
     deployments,
+    exports,
     feedback,
     graders,
     interactions,
     keys,
+    labels,
     metrics,
     projects,
     roles,
@@ -54,7 +56,10 @@ def create_app(services: Services) -> ASGIApp:
         (projects.router, "projects"),
         (deployments.router, "models"),
         (deployments.admin_router, "models"),
+        # Before the others of this noun: its path would be taken for an id.
+        (exports.router, "interactions"),
         (interactions.router, "interactions"),
+        (labels.router, "interactions"),
         (metrics.router, "metrics"),
         (feedback.router, "feedback"),
         (graders.router, "graders"),

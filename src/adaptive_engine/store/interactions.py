@@ -6,9 +6,7 @@ whatever is finished again stays as it is.
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -16,15 +14,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from adaptive_engine.errors import InvalidRequest
 from adaptive_engine.store import scores as score_queries
 from adaptive_engine.store.database import duplicates_refused
 from adaptive_engine.store.tables import interactions, labels
-from adaptive_engine.types import Interaction, InteractionSource, InteractionState, Score, Usage, now_ms
-
-# With up to this many bearers a label is looked up first; one that more rows have is checked row by row, newest first,
-# and a page soon fills. Among 300 000 interactions either takes the wrong kind of label 300 ms, the right one below 1.
-_RARE = 256
+from adaptive_engine.types import Interaction, Score, Usage, now_ms
 
 # Spelled out in the statement: only then a partial index can serve it.
 _PENDING = interactions.c.state == sa.literal("pending", literal_execute=True)
@@ -56,39 +49,11 @@ _FINISH = (
 
 
 @dataclass(frozen=True, slots=True)
-class InteractionFilter:
-    """Which interactions of one project to list; what is empty or None does not restrict."""
-
-    project_id: UUID
-    models: tuple[str, ...] = ()
-    """Any of these model keys."""
-    labels: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    """All of these keys, each with any of its values; no values: the key is enough. A key given twice adds values."""
-    session_id: UUID | None = None
-    created_from: int | None = None
-    """Epoch ms, inclusive."""
-    created_to: int | None = None
-    """Epoch ms, exclusive."""
-    source: InteractionSource | None = None
-    state: InteractionState | None = None
-    prompt_hash: str | None = None
-    completion_id: UUID | None = None
-    user: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class StoredInteraction:
     """An interaction with the scores it has got, oldest first."""
 
     interaction: Interaction
     scores: tuple[Score, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class InteractionPage:
-    items: tuple[StoredInteraction, ...]
-    next_cursor: str | None
-    """Where the next page starts; None on the last page."""
 
 
 def insert(connection: Connection, rows: Sequence[Interaction], server_id: UUID | None = None) -> None:
@@ -142,32 +107,45 @@ def get(connection: Connection, project_ids: Collection[UUID] | None, interactio
     return found[0] if found else None
 
 
-def list_page(
-    connection: Connection, wanted: InteractionFilter, limit: int, after_cursor: str | None = None
-) -> InteractionPage:
-    """At most `limit` (1 or more) interactions, newest first, that follow the cursor of an earlier page.
+def load(connection: Connection, ids: Sequence[UUID]) -> list[StoredInteraction]:
+    """The interactions with these ids that exist, in this order."""
+    if not ids:
+        return []
+    found = {item.interaction.id: item for item in _load(connection, _SELECT.where(interactions.c.id.in_(ids)))}
+    return [found[id_] for id_ in ids if id_ in found]
 
-    Rows that are added meanwhile neither repeat nor hide others. Raises InvalidRequest for a cursor that is not ours.
+
+def change_labels(
+    connection: Connection, interaction: Interaction, given: Mapping[str, str], removed: Collection[str]
+) -> None:
+    """Give it these labels, each in place of another value of its key, and take those with a removed key away."""
+    gone = [*removed, *given]
+    connection.execute(labels.delete().where(labels.c.interaction_id == interaction.id, labels.c.key.in_(gone)))
+    if given:
+        connection.execute(labels.insert(), _tags(interaction, given))
+
+
+def delete(connection: Connection, ids: Collection[UUID]) -> int:
+    """Delete these, with their labels, scores and comparisons, unless they are pending; the number of them.
+
+    A pending one would be written again when its request ends.
     """
-    position = sa.tuple_(interactions.c.created_at, interactions.c.id)
-    query = _SELECT.where(*_conditions(connection, wanted))
-    if after_cursor is not None:
-        query = query.where(position < sa.tuple_(*_read_cursor(after_cursor)))
-    query = query.order_by(interactions.c.created_at.desc(), interactions.c.id.desc())
-    # One row more than asked tells whether another page follows.
-    found = _load(connection, query.limit(limit + 1))
-    more = len(found) > limit
-    items = tuple(found[:limit])
-    return InteractionPage(items, _cursor(items[-1].interaction) if more else None)
+    chosen = interactions.delete().where(interactions.c.id.in_(ids), interactions.c.state != "pending")
+    return connection.execute(chosen).rowcount
 
 
 def _insert(connection: Connection, rows: Sequence[Interaction], server_id: UUID | None = None) -> None:
     if not rows:
         return
     connection.execute(interactions.insert(), [{**_values(row), "server_id": server_id} for row in rows])
-    tags = [{"interaction_id": row.id, "key": key, "value": value} for row in rows for key, value in row.labels.items()]
+    tags = [tag for row in rows for tag in _tags(row, row.labels)]
     if tags:
         connection.execute(labels.insert(), tags)
+
+
+def _tags(row: Interaction, given: Mapping[str, str]) -> list[dict[str, Any]]:
+    own = {"interaction_id": row.id, "project_id": row.project_id, "created_at": row.created_at}
+    return [{**own, "key": key, "value": value} for key, value in given.items()]
 
 
 def _values(row: Interaction) -> dict[str, Any]:
@@ -207,48 +185,6 @@ def _outcome(row: Interaction) -> dict[str, Any]:
     }
 
 
-def _conditions(connection: Connection, wanted: InteractionFilter) -> Iterable[sa.ColumnElement[bool]]:
-    columns = interactions.c
-    yield columns.project_id == wanted.project_id
-    if wanted.models:
-        yield columns.model_key.in_(wanted.models)
-    if wanted.created_from is not None:
-        yield columns.created_at >= wanted.created_from
-    if wanted.created_to is not None:
-        yield columns.created_at < wanted.created_to
-    equal = {
-        columns.session_id: wanted.session_id,
-        columns.source: wanted.source,
-        columns.state: wanted.state,
-        columns.prompt_hash: wanted.prompt_hash,
-        columns.id: wanted.completion_id,
-        columns.user: wanted.user,
-    }
-    for column, value in equal.items():
-        if value is not None:
-            yield column == value
-    yield from _label_conditions(connection, wanted.labels)
-
-
-def _label_conditions(
-    connection: Connection, wanted: tuple[tuple[str, tuple[str, ...]], ...]
-) -> Iterable[sa.ColumnElement[bool]]:
-    values: dict[str, set[str] | None] = {}
-    for key, some in wanted:
-        known = values.setdefault(key, set())
-        # A key without values asks for any value, and so does that key with values added.
-        values[key] = None if known is None or not some else known | set(some)
-    for key, allowed in values.items():
-        tag = sa.select(labels.c.interaction_id).where(labels.c.key == key)
-        if allowed is not None:
-            tag = tag.where(labels.c.value.in_(sorted(allowed)))
-        some_ids = connection.scalars(tag.limit(_RARE + 1)).all()
-        if len(some_ids) <= _RARE:
-            yield interactions.c.id.in_(some_ids)
-        else:
-            yield tag.where(labels.c.interaction_id == interactions.c.id).exists()
-
-
 def _load(connection: Connection, query: sa.Select[Any]) -> list[StoredInteraction]:
     """The rows of `query` with labels and scores: three statements, however many rows."""
     rows = connection.execute(query).all()
@@ -268,15 +204,3 @@ def _from_row(row: Any, tags: dict[str, str]) -> Interaction:
     values = dict(row._mapping)
     usage = Usage(values.pop("prompt_tokens"), values.pop("completion_tokens"), values.pop("cached_tokens"))
     return Interaction(**values, usage=usage, labels=tags)
-
-
-def _cursor(row: Interaction) -> str:
-    return base64.urlsafe_b64encode(row.created_at.to_bytes(8, "big", signed=True) + row.id.bytes).decode()
-
-
-def _read_cursor(cursor: str) -> tuple[int, UUID]:
-    try:
-        raw = base64.b64decode(cursor, altchars=b"-_", validate=True)
-        return int.from_bytes(raw[:8], "big", signed=True), UUID(bytes=raw[8:])
-    except (ValueError, binascii.Error) as error:
-        raise InvalidRequest("Not a cursor; pass the `next_cursor` of an earlier page.", param="after") from error

@@ -322,15 +322,30 @@ sa.Index(
     postgresql_where=sa.text("state = 'pending'"),
 )
 
+# How an interaction ends that somebody may look for among thousands that are complete.
+ENDED_BADLY = ("aborted", "cancelled", "error", "length")
+sa.Index(
+    "ix_interactions_state",
+    interactions.c.project_id,
+    interactions.c.state,
+    interactions.c.created_at,
+    interactions.c.id,
+    sqlite_where=sa.text(f"state IN {ENDED_BADLY}"),
+    postgresql_where=sa.text(f"state IN {ENDED_BADLY}"),
+)
+
 labels = sa.Table(
     "labels",
     metadata,
     sa.Column("interaction_id", sa.Uuid, sa.ForeignKey("interactions.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("key", Text, primary_key=True),
     sa.Column("value", Text, nullable=False),
-    sa.Index("ix_labels_lookup", "key", "value", "interaction_id").ddl_if(dialect="sqlite"),
+    # Of the interaction, and never changed, so that the index has a label's interactions in listing order.
+    sa.Column("project_id", sa.Uuid, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Index("ix_labels_lookup", "project_id", "key", "value", "created_at", "interaction_id").ddl_if(dialect="sqlite"),
     # A B-tree of PostgreSQL takes 2704 bytes, which a label may exceed; a hash index takes any.
-    sa.Index("ix_labels_key", "key", "interaction_id").ddl_if(dialect="postgresql"),
+    sa.Index("ix_labels_key", "project_id", "key", "created_at", "interaction_id").ddl_if(dialect="postgresql"),
     sa.Index("ix_labels_value", "value", postgresql_using="hash").ddl_if(dialect="postgresql"),
 )
 
@@ -380,6 +395,7 @@ comparisons = sa.Table(
     sa.Column("tied", Text),
     sa.Column("user", Text),
     sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Index("ix_comparisons_oldest", "project_id", "created_at", "id"),
 )
 
 outcomes = sa.Table(

@@ -8,8 +8,11 @@ from uuid import UUID
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StringConstraints
 
-from adaptive_engine.wire.chat import Labels, Message
+from adaptive_engine.wire.chat import LabelKey, Labels, Message
 from adaptive_engine.wire.chat import Usage as Usage
+from adaptive_engine.wire.filters import Selection
+
+MAX_PAGE = 1000
 
 Text = Annotated[str, StringConstraints(max_length=10_000_000)]
 # One line of visible text, as a key is typed into URLs and filters. A slash stands between two other characters only:
@@ -97,12 +100,145 @@ class Interaction(BaseModel):
     ab_test_id: UUID | None = None
     created_at: datetime
     completed_at: datetime | None
+    created_by: UUID | None = None
 
 
 class InteractionList(BaseModel):
-    """A page, newest first. Pass `next_cursor` as `after` to get the next one."""
+    """A page. Pass `next_cursor` as `after` to get the next one, `previous_cursor` as `before` for the one before."""
 
     object: Literal["list"] = "list"
     data: list[Interaction]
     has_more: bool
     next_cursor: str | None = None
+    has_previous: bool = False
+    previous_cursor: str | None = None
+    searched_to: datetime | None = None
+    """Set when time ran out before the page was full: interactions beyond this time were not looked at yet, and the
+    next page goes on there."""
+    total_count: int | None = None
+    """How many match, when it was asked for."""
+    total_count_is_exact: bool | None = None
+    """False: there are at least so many."""
+
+
+class SortOrder(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    field: Literal["created_at", "completed_at", "prompt_tokens", "completion_tokens"]
+    order: Literal["ASC", "DESC"] = "ASC"
+
+
+class InteractionSearch(Selection):
+    """POST /api/v1/interactions/search. `last` counts from the end of what lies between the cursors."""
+
+    order: Annotated[list[SortOrder], Field(min_length=1, max_length=4)] | None = None
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] | None = None
+    last: Annotated[int, Field(ge=1, le=MAX_PAGE)] | None = None
+    after: str | None = None
+    before: str | None = None
+    count: bool = False
+    """Whether to say `total_count`."""
+
+
+class GroupSearch(Selection):
+    """POST /api/v1/interactions/groups."""
+
+    group_by: Literal["model", "prompt"]
+    order: Literal["group", "count"] = "group"
+    descending: bool = False
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    offset: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    interactions: Annotated[int, Field(ge=0, le=100)] = 0
+    """How many of each group's newest interactions to send along."""
+
+
+class ScoreStatistics(BaseModel):
+    """The scores of one metric. `stddev` is that of these values, not an estimate for more of them."""
+
+    metric: str
+    metric_id: UUID
+    count: int
+    mean: float
+    min: float
+    max: float
+    stddev: float
+    sum: float
+
+
+class Group(BaseModel):
+    key: str | None
+    """The model's key or the prompt's hash; null for interactions that have none."""
+    count: int
+    scores: list[ScoreStatistics]
+    interactions: InteractionList
+
+
+class GroupList(BaseModel):
+    object: Literal["list"] = "list"
+    group_by: Literal["model", "prompt"]
+    data: list[Group]
+    total_count: int
+    """Groups on all pages."""
+    has_more: bool
+    searched_to: datetime | None = None
+    """Set when time ran out: only interactions from this time on are counted. Narrow the filter."""
+
+
+class InteractionUpdate(BaseModel):
+    """PATCH /api/v1/interactions/{id}: `set` replaces all labels, `add` and `remove` change some."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    set_labels: Labels | None = Field(default=None, alias="set")
+    add: Labels | None = None
+    remove: Annotated[list[LabelKey], Field(max_length=1000)] | None = None
+
+
+class InteractionsDelete(Selection):
+    """POST /api/v1/interactions/delete: as much as it selects, which must be something or `all`."""
+
+    all: bool = False
+    """Delete every interaction of the project, where nothing else is given."""
+
+
+class InteractionsDeleted(BaseModel):
+    deleted: int
+
+
+ExportFormat = Literal["jsonl", "csv", "parquet"]
+ExportKind = Literal["interactions", "messages", "sft", "preferences"]
+
+
+class InteractionExport(Selection):
+    """POST /api/v1/interactions/export."""
+
+    format: ExportFormat = "jsonl"
+    kind: ExportKind = "interactions"
+    metric: Key | None = None
+    """Preferences of this metric only (id or key)."""
+    after: Annotated[str, StringConstraints(max_length=100)] | None = None
+    """The `id` of the last record that an earlier export of the same sent: go on behind it."""
+
+
+class LabelValueUsage(BaseModel):
+    value: str
+    count: int
+    count_is_exact: bool
+    """False: at least so many."""
+    last_used: datetime
+
+
+class LabelUsage(BaseModel):
+    key: str
+    count: int
+    count_is_exact: bool
+    last_used: datetime | None
+    """When the newest interaction with it was created; null when not all values are listed."""
+    values: list[LabelValueUsage]
+    has_more_values: bool
+
+
+class LabelUsageList(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[LabelUsage]
+    has_more: bool

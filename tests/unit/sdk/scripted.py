@@ -95,13 +95,13 @@ def _handler(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             self._answer()
 
+        def do_DELETE(self) -> None:
+            self._answer()
+
         def do_PATCH(self) -> None:
             self._answer()
 
         def do_PUT(self) -> None:
-            self._answer()
-
-        def do_DELETE(self) -> None:
             self._answer()
 
         def log_message(self, *_: Any) -> None:

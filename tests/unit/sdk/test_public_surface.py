@@ -54,7 +54,10 @@ def test_both_clients_offer_the_same() -> None:
     assert surface(blocking) == surface(asynchronous)
     assert surface(blocking) == {
         "chat": {"create", "parse"},
-        "interactions": {"create", "get", "list"},
+        "interactions": {
+            *("create", "get", "list", "groups", "labels", "update_labels"),
+            *("delete", "delete_all", "export"),
+        },
         "feedback": {
             *("register_key", "get_key", "list_keys", "update_key", "delete_key", "statistics"),
             *("log_metric", "log_preference", "log_outcome", "list_outcomes"),

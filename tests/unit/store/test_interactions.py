@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,9 +9,11 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from adaptive_engine.errors import Conflict, InvalidRequest
-from adaptive_engine.store import Database, interactions
-from adaptive_engine.store.interactions import InteractionFilter
+from adaptive_engine.errors import Conflict
+from adaptive_engine.store import Database, interactions, pages
+from adaptive_engine.store.filters import HasLabel, InteractionFilter
+from adaptive_engine.store.pages import PageRequest
+from adaptive_engine.store.tables import labels
 from adaptive_engine.types import Interaction, Model, Project, Usage, uuid7
 
 Make = Callable[..., Interaction]
@@ -32,12 +33,6 @@ def stored(database: Database, interaction_id: UUID) -> Interaction | None:
     with database.read() as connection:
         found = interactions.get(connection, None, interaction_id)
     return found.interaction if found else None
-
-
-def listed(database: Database, project: Project, **wanted: Any) -> list[UUID]:
-    with database.read() as connection:
-        page = interactions.list_page(connection, InteractionFilter(project.id, **wanted), 100)
-    return [item.interaction.id for item in page.items]
 
 
 @contextmanager
@@ -160,7 +155,8 @@ def test_get_keeps_projects_apart(database: Database, project: Project, done: In
         assert interactions.get(connection, [uuid7()], done.id) is None
         assert interactions.get(connection, [], done.id) is None
         assert interactions.get(connection, [uuid7(), project.id], done.id) is not None
-        assert listed(database, replace(project, id=uuid7())) == []
+        found = pages.list_page(connection, InteractionFilter(uuid7()), PageRequest(10))
+        assert (found.items, found.has_next) == ((), False)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +172,9 @@ def test_text_is_kept_as_it_is(database: Database, make: Make, text: str) -> Non
     )
     insert(database, row)
     assert stored(database, row.id) == row
-    assert listed(database, Project(row.project_id, "", "", "", 0), labels=((("k" + text)[:128], (text,)),)) == [row.id]
+    with database.read() as connection:
+        wanted = InteractionFilter(row.project_id, HasLabel("k" + text, (text,)))
+        assert [item.interaction for item in pages.list_page(connection, wanted, PageRequest(10)).items] == [row]
 
 
 def test_lone_surrogates_are_replaced(database: Database, make: Make) -> None:
@@ -200,74 +198,24 @@ def test_odd_json_is_stored_readably(database: Database, make: Make) -> None:
     assert found.messages == [{"metadata": [float(2**70), None, None, None, True, deep]}]
 
 
-def test_pages_are_newest_first_and_stable_under_inserts(database: Database, project: Project, make: Make) -> None:
-    rows = [make(created_at=1000 + index // 2) for index in range(10)]
-    insert(database, *rows)
-    expected = [row.id for row in sorted(rows, key=lambda row: (row.created_at, row.id), reverse=True)]
-    seen: list[UUID] = []
-    cursor = None
-    for _ in range(4):
-        with database.read() as connection:
-            page = interactions.list_page(connection, InteractionFilter(project.id), 3, cursor)
-        seen += [item.interaction.id for item in page.items]
-        cursor = page.next_cursor
-        insert(database, make(created_at=2000))
-    assert seen == expected
-    assert cursor is None
+def test_labels_change(database: Database, done: Interaction) -> None:
+    insert(database, done)
+    with database.write() as connection:
+        interactions.change_labels(connection, done, {"env": "dev", "new": "1"}, ["tier", "unknown"])
+    assert stored(database, done.id) == replace(done, labels={"env": "dev", "new": "1"})
 
 
-def test_a_full_last_page_has_no_cursor(database: Database, project: Project, make: Make) -> None:
-    insert(database, make(), make())
-    with database.read() as connection:
-        assert interactions.list_page(connection, InteractionFilter(project.id), 2).next_cursor is None
-
-
-@pytest.mark.parametrize("cursor", ["", "garbage", "AAAA", "é", "A" * 33, "A" * 36])
-def test_a_foreign_cursor_is_refused(database: Database, project: Project, cursor: str) -> None:
-    with database.read() as connection, pytest.raises(InvalidRequest) as caught:
-        interactions.list_page(connection, InteractionFilter(project.id), 1, cursor)
-    assert caught.value.param == "after"
-
-
-def test_plain_filters(database: Database, project: Project, done: Interaction, make: Make) -> None:
-    other = make(created_at=done.created_at + 10, model_key="tiny", source="OFFLINE")
-    insert(database, done, other)
-    assert listed(database, project) == [other.id, done.id]
-    assert listed(database, project, models=("tiny",)) == [other.id]
-    assert listed(database, project, models=("tiny", "smollm2", "none")) == [other.id, done.id]
-    assert listed(database, project, created_from=other.created_at) == [other.id]
-    assert listed(database, project, created_to=other.created_at) == [done.id]
-    for name in ("session_id", "source", "state", "prompt_hash", "user"):
-        assert listed(database, project, **{name: getattr(done, name)}) == [done.id], name
-    assert listed(database, project, completion_id=other.id) == [other.id]
-    assert listed(database, project, completion_id=other.id, models=("smollm2",)) == []
-
-
-# Labels with few bearers and with many are found by different means; both must give the same.
-@pytest.mark.parametrize("rare", [256, 0])
-def test_label_filters(
-    database: Database, project: Project, make: Make, monkeypatch: pytest.MonkeyPatch, rare: int
+def test_deletion_takes_what_belongs_to_it_and_leaves_what_runs(
+    database: Database, done: Interaction, make: Make
 ) -> None:
-    monkeypatch.setattr(interactions, "_RARE", rare)
-    a = make(created_at=1, labels={"env": "prod", "team": "x"})
-    b = make(created_at=2, labels={"env": "dev", "team": "x"})
-    c = make(created_at=3, labels={"team": "prod"})
-    insert(database, a, b, c)
-    assert listed(database, project, labels=(("env", ("prod",)),)) == [a.id]
-    assert listed(database, project, labels=(("env", ("prod", "dev")),)) == [b.id, a.id]
-    assert listed(database, project, labels=(("env", ("prod",)), ("env", ("dev",)))) == [b.id, a.id]
-    assert listed(database, project, labels=(("env", ()),)) == [b.id, a.id]
-    assert listed(database, project, labels=(("env", ("prod",)), ("env", ()))) == [b.id, a.id]
-    assert listed(database, project, labels=(("env", ("dev",)), ("team", ("x",)))) == [b.id]
-    assert listed(database, project, labels=(("env", ("dev",)), ("team", ("prod",)))) == []
-    assert listed(database, project, labels=(("none", ()),)) == []
-
-
-def test_a_page_takes_three_statements(database: Database, project: Project, make: Make) -> None:
-    insert(database, *(make(labels={"n": str(n)}) for n in range(20)))
-    with statements_counted() as seen, database.read() as connection:
-        assert len(interactions.list_page(connection, InteractionFilter(project.id), 20).items) == 20
-    assert len(seen) == 3
+    running = make()
+    insert(database, done, running)
+    with database.write() as connection:
+        assert interactions.delete(connection, [done.id, running.id, uuid7()]) == 1
+    assert stored(database, done.id) is None
+    assert stored(database, running.id) == running
+    with database.read() as connection:
+        assert connection.execute(sa.select(labels)).all() == []
 
 
 def plan(database: Database, statement: str, parameters: Any) -> str:
@@ -282,22 +230,17 @@ def plan(database: Database, statement: str, parameters: Any) -> str:
         return "\n".join(connection.exec_driver_sql("EXPLAIN " + statement, parameters).scalars())
 
 
-def test_listing_uses_the_indexes(database: Database, project: Project, make: Make) -> None:
-    insert(database, make())
-    wanted = {
-        "newest": InteractionFilter(project.id, created_from=1, created_to=2**60),
-        "model": InteractionFilter(project.id, models=("m",)),
-        "session": InteractionFilter(project.id, session_id=uuid7()),
-    }
-    for index, each in wanted.items():
-        with statements_counted() as seen, database.read() as connection:
-            interactions.list_page(connection, each, 10)
-        found = plan(database, *seen[0])
-        assert re.findall(r"ix_\w+", found) == [f"ix_interactions_{index}"], found
-
-
 def test_looking_for_what_a_crash_left_uses_an_index(database: Database, make: Make) -> None:
     insert(database, make())
     with statements_counted() as seen, database.read() as connection:
         interactions.servers_with_pending(connection)
     assert "ix_interactions_pending" in plan(database, *seen[0])
+
+
+def test_loading_keeps_the_order(database: Database, done: Interaction, make: Make) -> None:
+    others = [make() for _ in range(3)]
+    insert(database, done, *others)
+    wanted = [others[2], done, others[0]]
+    with database.read() as connection:
+        found = interactions.load(connection, [wanted[0].id, uuid7(), *(row.id for row in wanted[1:])])
+    assert [item.interaction for item in found] == wanted

@@ -16,6 +16,7 @@ def upgrade() -> None:
     _people()
     _ab_tests()
     _interactions()
+    _labels()
     _feedback()
     _servers()
 
@@ -140,6 +141,45 @@ def _interactions() -> None:
         sqlite_where=sa.text("ab_test_id IS NOT NULL"),
         postgresql_where=sa.text("ab_test_id IS NOT NULL"),
     )
+    ended_badly = "state IN ('aborted', 'cancelled', 'error', 'length')"
+    op.create_index(
+        "ix_interactions_state",
+        "interactions",
+        ["project_id", "state", "created_at", "id"],
+        sqlite_where=sa.text(ended_badly),
+        postgresql_where=sa.text(ended_badly),
+    )
+
+
+def _labels() -> None:
+    """Each label gets its interaction's project and time. Written anew: SQLite cannot add a column that must be set."""
+    op.execute(
+        "CREATE TABLE labels_before AS SELECT labels.*, interactions.project_id, interactions.created_at "
+        "FROM labels JOIN interactions ON interactions.id = labels.interaction_id"
+    )
+    op.drop_table("labels")
+    op.create_table(
+        "labels",
+        sa.Column("interaction_id", sa.Uuid(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["interaction_id"], ["interactions.id"], name="fk_labels_interaction_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("interaction_id", "key", name="pk_labels"),
+    )
+    op.execute(
+        "INSERT INTO labels (interaction_id, key, value, project_id, created_at) "
+        "SELECT interaction_id, key, value, project_id, created_at FROM labels_before"
+    )
+    op.drop_table("labels_before")
+    if op.get_bind().dialect.name == "postgresql":
+        op.create_index("ix_labels_key", "labels", ["project_id", "key", "created_at", "interaction_id"])
+        op.create_index("ix_labels_value", "labels", ["value"], postgresql_using="hash")
+    else:
+        op.create_index("ix_labels_lookup", "labels", ["project_id", "key", "value", "created_at", "interaction_id"])
 
 
 def _feedback() -> None:
@@ -166,6 +206,7 @@ def _feedback() -> None:
     )
     for column in ("metric_id", "preferred_id", "other_id"):
         op.create_index(f"ix_comparisons_{column}", "comparisons", [column])
+    op.create_index("ix_comparisons_oldest", "comparisons", ["project_id", "created_at", "id"])
     op.create_table(
         "outcomes",
         sa.Column("id", sa.Uuid(), nullable=False),

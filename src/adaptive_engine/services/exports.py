@@ -1,0 +1,250 @@
+"""Exports: a project's interactions as a stream of bytes, for people, for other systems, and for training.
+
+Read in pages, each in a short transaction of its own, so that an export of hours holds up nothing. It has what was
+recorded when it began, in the order of time, as it is when its page is read.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from adaptive_engine.errors import InvalidRequest
+from adaptive_engine.services import interactions as service
+from adaptive_engine.services.parquet import parquet_file
+from adaptive_engine.store import Connection, Database, interactions, preferences
+from adaptive_engine.store.filters import And, Equals, InteractionFilter
+from adaptive_engine.store.interactions import StoredInteraction
+from adaptive_engine.store.scans import Position, positions
+from adaptive_engine.types import Interaction, Project, made_at, now_ms
+from adaptive_engine.wire.interactions import ExportFormat, ExportKind, InteractionExport
+
+PAGE_ROWS = 500
+MEDIA_TYPES: dict[ExportFormat, str] = {
+    "jsonl": "application/x-ndjson",
+    "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+}
+
+Record = dict[str, Any]
+# What a spreadsheet would take for a formula, and run.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+# The columns of each kind, in order; CSV and Parquet have them even where there are no rows.
+_WHOLE = (
+    *("id", "created_at", "completed_at", "project", "session_id", "model", "state", "source", "finish_reason", "user"),
+    *("messages", "completion", "labels", "scores", "prompt_tokens", "completion_tokens", "cached_tokens"),
+    *("parameters", "timings", "warnings", "error", "prompt_hash", "request_id", "choice_index"),
+    *("ab_test_id", "created_by"),
+)
+COLUMNS: dict[ExportKind, tuple[str, ...]] = {
+    "interactions": _WHOLE,
+    "messages": ("messages", "id"),
+    "sft": ("prompt", "completion", "id"),
+    "preferences": ("prompt", "chosen", "rejected", "metric", "id"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What to send, checked."""
+
+    project: Project
+    wanted: InteractionFilter
+    kind: ExportKind
+    format: ExportFormat
+    metric_id: UUID | None
+    after: Position | None
+
+
+def prepare(connection: Connection, project: Project, asked: InteractionExport) -> Export:
+    """Raises what `interactions.select` raises, and InvalidRequest for a place or a metric that makes no sense here."""
+    wanted = service.select(connection, project, asked)
+    if asked.kind != "interactions" and asked.state is None:
+        # A model should not learn from half an answer.
+        wanted = InteractionFilter(project.id, And((wanted.where, Equals("state", ("complete",)))))
+    if asked.metric is not None and asked.kind != "preferences":
+        raise InvalidRequest("Only preferences are exported by metric; use `filter.scores` for others.", param="metric")
+    metric_id = None
+    if asked.metric is not None:
+        metric_id = service.find_metric(connection, project, asked.metric, "metric").id
+    if asked.format == "parquet":
+        # Whether its library is there must be known before the answer begins.
+        parquet_file(COLUMNS[asked.kind])
+    return Export(project, wanted, asked.kind, asked.format, metric_id, _place(connection, project, asked))
+
+
+def chunks(database: Database, export: Export) -> Generator[bytes]:
+    """The file, page by page. Between two chunks nothing is held open."""
+    columns = COLUMNS[export.kind]
+    pages = _records(database, export)
+    if export.format == "jsonl":
+        for records in pages:
+            yield b"".join(orjson.dumps(record, option=_JSON) + b"\n" for record in records)
+    elif export.format == "csv":
+        # A file that is continued has its first line already.
+        yield b"" if export.after is not None else _csv([list(columns)])
+        for records in pages:
+            yield _csv([_cell(record[name]) for name in columns] for record in records)
+    else:
+        yield from parquet_file(columns)(pages)
+
+
+_JSON = orjson.OPT_UTC_Z
+
+
+def _records(database: Database, export: Export) -> Iterator[list[Record]]:
+    begun_at = now_ms()
+    place = export.after
+    while True:
+        with database.read() as connection:
+            if export.kind == "preferences":
+                pairs, place = preferences.list_after(
+                    connection, export.wanted, metric_id=export.metric_id, after=place, limit=PAGE_ROWS
+                )
+                records = [_pair(pair) for pair in pairs if made_at(pair.id) <= begun_at and _same_prompt(pair)]
+            else:
+                found, place = positions(connection, export.wanted, limit=PAGE_ROWS, after=place)
+                ids = [each.id for each in found if made_at(each.id) <= begun_at]
+                record = _RECORDS[export.kind]
+                records = [record(item, export.project.key) for item in interactions.load(connection, ids)]
+        if records:
+            yield records
+        if place is None:
+            return
+
+
+def _whole(stored: StoredInteraction, project_key: str) -> Record:
+    row = stored.interaction
+    usage = row.usage
+    return {
+        "id": row.id,
+        "created_at": _time(row.created_at),
+        "completed_at": None if row.completed_at is None else _time(row.completed_at),
+        "project": project_key,
+        "session_id": row.session_id,
+        "model": row.model_key,
+        "state": row.state,
+        "source": row.source,
+        "finish_reason": row.finish_reason,
+        "user": row.user,
+        "messages": row.messages,
+        "completion": row.completion,
+        "labels": row.labels,
+        "scores": [
+            {
+                "metric": score.metric_key,
+                "value": score.value,
+                "reason": score.reason,
+                "details": score.details,
+                "created_at": _time(score.created_at),
+            }
+            for score in stored.scores
+        ],
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "parameters": row.parameters,
+        "timings": row.timings,
+        "warnings": row.warnings,
+        "error": row.error,
+        "prompt_hash": row.prompt_hash,
+        "request_id": row.request_id,
+        "choice_index": row.choice_index,
+        "ab_test_id": row.ab_test_id,
+        "created_by": row.created_by,
+    }
+
+
+def _messages(stored: StoredInteraction, _: str) -> Record:
+    row = stored.interaction
+    return {"messages": [*_prompt(row), _answer(row)], "id": row.id}
+
+
+def _sft(stored: StoredInteraction, _: str) -> Record:
+    row = stored.interaction
+    return {"prompt": _prompt(row), "completion": [_answer(row)], "id": row.id}
+
+
+_RECORDS: dict[ExportKind, Callable[[StoredInteraction, str], Record]] = {
+    "interactions": _whole,
+    "messages": _messages,
+    "sft": _sft,
+}
+
+
+def _pair(pair: preferences.Preference) -> Record:
+    return {
+        "prompt": _prompt(pair.chosen),
+        "chosen": [_answer(pair.chosen)],
+        "rejected": [_answer(pair.rejected)],
+        "metric": pair.metric_key,
+        "id": pair.id,
+    }
+
+
+def _same_prompt(pair: preferences.Preference) -> bool:
+    """Answers to different questions are no preference."""
+    return _prompt(pair.chosen) == _prompt(pair.rejected)
+
+
+def _prompt(row: Interaction) -> list[dict[str, str]]:
+    return [{"role": message["role"], "content": _text(message.get("content"))} for message in row.messages]
+
+
+def _answer(row: Interaction) -> dict[str, str]:
+    return {"role": "assistant", "content": row.completion}
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    return "".join(part.get("text", "") for part in content or ())
+
+
+def _csv(rows: Any) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, list | dict):
+        return orjson.dumps(value, option=_JSON).decode()
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return value
+
+
+def _time(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def _place(connection: Connection, project: Project, asked: InteractionExport) -> Position | None:
+    if asked.after is None:
+        return None
+    gone = InvalidRequest(
+        f"There is no record '{asked.after}' in this project (any more). Pass the id of another one, or export anew.",
+        param="after",
+    )
+    try:
+        id_ = UUID(asked.after)
+    except ValueError:
+        raise gone from None
+    if asked.kind == "preferences":
+        place = preferences.position(connection, project.id, id_)
+    else:
+        stored = interactions.get(connection, [project.id], id_)
+        place = None if stored is None else Position(stored.interaction.created_at, id_)
+    if place is None:
+        raise gone
+    return place

@@ -1,0 +1,31 @@
+"""What a filter names by id or by key, as the rows of interactions have it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from adaptive_engine.store import tables
+
+
+def model_keys(connection: Connection) -> dict[str, str]:
+    """The key of each model, by its id as text."""
+    models = tables.models.c
+    return {str(id_): key for id_, key in connection.execute(sa.select(models.id, models.key))}
+
+
+def ab_tests(connection: Connection, project_id: UUID) -> dict[str, UUID]:
+    """The id of each A/B test of the project, by key and by itself as text."""
+    of = tables.ab_tests.c
+    found = connection.execute(sa.select(of.id, of.key).where(of.project_id == project_id)).all()
+    return {**{str(id_): id_ for id_, _ in found}, **{key: id_ for id_, key in found}}
+
+
+def user(connection: Connection, id_or_email: str) -> UUID | None:
+    users = tables.users.c
+    try:
+        return UUID(id_or_email)
+    except ValueError:
+        return connection.scalar(sa.select(users.id).where(users.email == id_or_email))
