@@ -1,6 +1,6 @@
 """The executable schemas: one for each of the two generations of the vendor's client.
 
-They differ in one field, `Mutation.deployModel`, whose arguments and result no single schema can have both ways.
+They differ in two mutations, whose arguments and results no single schema can have both ways.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ from graphql import DocumentNode, GraphQLError, GraphQLSchema, validate
 from adaptive_engine.server.graphql.limits import MAX_ERRORS
 from adaptive_engine.server.graphql.resolvers import BINDABLES, USE_CASE_BINDABLES
 
-_DEPLOY_MODEL = "deployModel(input: DeployModelInput!): DeployModelResult!"
-_USE_CASE_DEPLOY_MODEL = (
-    "deployModel(idOrKey: IdOrKey!, wait: Boolean! = false, placement: ModelPlacementInput): String!"
-)
+_OF_USE_CASES = {
+    "deployModel(input: DeployModelInput!): DeployModelResult!": (
+        "deployModel(idOrKey: IdOrKey!, wait: Boolean! = false, placement: ModelPlacementInput): String!"
+    ),
+    "createUser(input: UserCreate!): UserCreateResult!": "createUser(input: UserCreate!): User!",
+}
+"""What the older generation has instead."""
 
 
 @cache
@@ -30,8 +33,10 @@ def current() -> GraphQLSchema:
 def of_use_cases() -> GraphQLSchema:
     """Of clients that speak of use cases."""
     source = _source()
-    assert _DEPLOY_MODEL in source
-    return make_executable_schema(gql(source.replace(_DEPLOY_MODEL, _USE_CASE_DEPLOY_MODEL)), *USE_CASE_BINDABLES)
+    for field, older in _OF_USE_CASES.items():
+        assert field in source, field
+        source = source.replace(field, older)
+    return make_executable_schema(gql(source), *USE_CASE_BINDABLES)
 
 
 def choose(document: DocumentNode) -> tuple[GraphQLSchema, list[GraphQLError]]:

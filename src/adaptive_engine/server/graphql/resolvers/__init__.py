@@ -16,5 +16,5 @@ _COMMON: tuple[SchemaBindable, ...] = (
     *interactions.BINDABLES,
     *users.BINDABLES,
 )
-BINDABLES: tuple[SchemaBindable, ...] = (*_COMMON, models.deployment_mutation)
-USE_CASE_BINDABLES: tuple[SchemaBindable, ...] = (*_COMMON, models.use_case_deployment_mutation)
+BINDABLES: tuple[SchemaBindable, ...] = (*_COMMON, models.current_mutation, users.current_mutation)
+USE_CASE_BINDABLES: tuple[SchemaBindable, ...] = (*_COMMON, models.use_case_mutation, users.use_case_mutation)

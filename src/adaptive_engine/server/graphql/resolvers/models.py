@@ -18,8 +18,8 @@ from adaptive_engine.wire.models import ModelSettings
 
 query = QueryType()
 mutation = MutationType()
-deployment_mutation = MutationType()
-use_case_deployment_mutation = MutationType()
+current_mutation = MutationType()
+use_case_mutation = MutationType()
 model = ObjectType("Model")
 model_service = ObjectType("ModelService")
 deploy_result = ObjectType("DeployModelResult")
@@ -133,7 +133,7 @@ async def remove_model_from_project(_: Any, info: GraphQLResolveInfo, input: dic
     return True
 
 
-@deployment_mutation.field("deployModel")
+@current_mutation.field("deployModel")
 async def deploy_model(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> dict[str, Any]:  # noqa: A002
     context = of(info)
     project = context.project(input["project"], needs="model:deploy")
@@ -149,7 +149,7 @@ async def deploy_model(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) 
     }
 
 
-@use_case_deployment_mutation.field("deployModel")
+@use_case_mutation.field("deployModel")
 async def deploy_model_everywhere(
     _: Any,
     info: GraphQLResolveInfo,

@@ -25,7 +25,7 @@ share = ObjectType("Share")
 
 for either in (project, use_case):
     either.set_alias("createdAt", "created_at")
-project.set_alias("isArchived", "archived")
+    either.set_alias("isArchived", "archived")
 share.set_alias("isOwner", "is_owner")
 
 
@@ -67,6 +67,7 @@ async def create_project(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]
 
 
 @mutation.field("shareProject")
+@mutation.field("shareUseCase")
 async def share_project(
     _: Any,
     info: GraphQLResolveInfo,
@@ -81,11 +82,13 @@ async def share_project(
 
 
 @project.field("shares")
+@use_case.field("shares")
 async def list_shares(found: Project, info: GraphQLResolveInfo) -> list[Share]:
     return await of(info).read(lambda connection: store.list_for_project(connection, found.id))
 
 
 @project.field("permissions")
+@use_case.field("permissions")
 async def own_permissions(found: Project, info: GraphQLResolveInfo) -> list[str]:
     return access.permissions_in(of(info).principal, found.id)
 

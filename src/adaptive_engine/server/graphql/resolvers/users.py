@@ -21,6 +21,8 @@ from adaptive_engine.wire.users import UserCreate
 
 query = QueryType()
 mutation = MutationType()
+current_mutation = MutationType()
+use_case_mutation = MutationType()
 user = ObjectType("User")
 team = ObjectType("Team")
 role = ObjectType("Role")
@@ -93,7 +95,7 @@ async def role_permissions(found: AccessRole, _: GraphQLResolveInfo) -> list[str
     return sorted(found.permissions)
 
 
-@mutation.field("createUser")
+@current_mutation.field("createUser")
 async def create_user(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> dict[str, Any]:  # noqa: A002
     context = of(info)
     given = UserCreate.model_validate(
@@ -116,6 +118,12 @@ async def create_user(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -
         return {"user": created, "generatedApiKey": text}
 
     return await context.change_access(change)
+
+
+@use_case_mutation.field("createUser")
+async def create_user_alone(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> UserInTeams:  # noqa: A002
+    made: UserInTeams = (await create_user(_, info, input))["user"]
+    return made
 
 
 @mutation.field("deleteUser")
