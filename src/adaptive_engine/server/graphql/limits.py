@@ -30,7 +30,7 @@ class _Size:
 
 
 def require_bounded(document: DocumentNode) -> None:
-    """Raises GraphQLError for a document past a limit. It must be valid: fragments that contain themselves never end."""
+    """Raises GraphQLError for a document past a limit. It must be valid: a fragment within itself never ends."""
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     known: dict[str, _Size] = {}
     for operation in document.definitions:

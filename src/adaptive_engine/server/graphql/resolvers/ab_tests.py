@@ -67,7 +67,7 @@ async def list_campaigns(_: Any, info: GraphQLResolveInfo, filter: dict[str, Any
 
 
 @query.field("abCampaign")
-async def get_campaign(_: Any, info: GraphQLResolveInfo, idOrKey: str) -> AbTestOverview | None:  # noqa: N803
+async def get_campaign(_: Any, info: GraphQLResolveInfo, idOrKey: str) -> AbTestOverview | None:
     context = of(info)
     projects = {each.id: each for each in context.services.routing.projects(context.principal)}
 

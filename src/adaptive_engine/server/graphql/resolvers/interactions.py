@@ -12,7 +12,7 @@ from ariadne import ObjectType, QueryType
 from graphql import GraphQLResolveInfo
 
 from adaptive_engine.errors import InvalidRequest
-from adaptive_engine.server.graphql.context import Context, of
+from adaptive_engine.server.graphql.context import of
 from adaptive_engine.server.graphql.resolvers.metrics import MetricSource, source
 from adaptive_engine.services import interactions
 from adaptive_engine.store import Connection, deployments, groups, pages
@@ -67,10 +67,10 @@ async def list_groups(
     _: Any,
     info: GraphQLResolveInfo,
     filter: dict[str, Any],  # noqa: A002
-    groupBy: str,  # noqa: N803
+    groupBy: str,
     page: dict[str, Any],
     order: list[dict[str, str]],
-    scoreFilter: Any = None,  # noqa: N803
+    scoreFilter: Any = None,
 ) -> dict[str, Any]:
     context = of(info)
     if scoreFilter:
@@ -84,9 +84,7 @@ async def list_groups(
 
     def read(connection: Connection) -> dict[str, Any]:
         wanted = interactions.select(connection, project, _selection(filter))
-        found = groups.list_groups(
-            connection, wanted, by, order=_group_order(order), limit=size, offset=offset
-        )
+        found = groups.list_groups(connection, wanted, by, order=_group_order(order), limit=size, offset=offset)
         end = offset + len(found.items)
         return {
             "totalCount": found.total,
@@ -109,7 +107,7 @@ async def get_completion(
     info: GraphQLResolveInfo,
     id: UUID,  # noqa: A002
     project: str | None = None,
-    useCase: str | None = None,  # noqa: N803
+    useCase: str | None = None,
 ) -> StoredInteraction | None:
     context = of(info)
     found = context.project(_project({"project": project, "useCase": useCase}), needs="interaction:read")
@@ -184,7 +182,7 @@ async def prompt(found: StoredInteraction, _: GraphQLResolveInfo) -> str:
 
 
 @completion.field("completion")
-async def completion_text(found: StoredInteraction, _: GraphQLResolveInfo, maxLength: int | None = None) -> str:  # noqa: N803
+async def completion_text(found: StoredInteraction, _: GraphQLResolveInfo, maxLength: int | None = None) -> str:
     if maxLength is not None and maxLength < 0:
         raise InvalidRequest("maxLength cannot be negative.", param="maxLength")
     return found.interaction.completion[:maxLength]

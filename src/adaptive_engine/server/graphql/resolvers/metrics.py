@@ -79,9 +79,9 @@ async def list_metrics(_: Any, info: GraphQLResolveInfo, filter: dict[str, Any] 
 async def get_metric(
     _: Any,
     info: GraphQLResolveInfo,
-    projectIdOrKey: str | None = None,  # noqa: N803
-    metricIdOrKey: str | None = None,  # noqa: N803
-    idOrKey: str | None = None,  # noqa: N803
+    projectIdOrKey: str | None = None,
+    metricIdOrKey: str | None = None,
+    idOrKey: str | None = None,
 ) -> MetricSource | None:
     context = of(info)
     wanted = metricIdOrKey or idOrKey
@@ -172,8 +172,8 @@ async def unlink_metric(_: Any, info: GraphQLResolveInfo, input: dict[str, Any])
 async def add_direct_score(
     _: Any,
     info: GraphQLResolveInfo,
-    completionId: UUID,  # noqa: N803
-    metricId: str,  # noqa: N803
+    completionId: UUID,
+    metricId: str,
     input: dict[str, Any],  # noqa: A002
 ) -> Score:
     context = of(info)

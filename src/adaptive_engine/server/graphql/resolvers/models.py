@@ -40,7 +40,7 @@ async def list_models(_: Any, info: GraphQLResolveInfo, filter: dict[str, Any]) 
 
 
 @query.field("model")
-async def get_model(_: Any, info: GraphQLResolveInfo, idOrKey: str) -> Model | None:  # noqa: N803
+async def get_model(_: Any, info: GraphQLResolveInfo, idOrKey: str) -> Model | None:
     return next((found for found in await _visible(of(info)) if idOrKey in (found.key, str(found.id))), None)
 
 
@@ -153,7 +153,7 @@ async def deploy_model(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) 
 async def deploy_model_everywhere(
     _: Any,
     info: GraphQLResolveInfo,
-    idOrKey: str,  # noqa: N803
+    idOrKey: str,
     wait: bool,
     placement: dict[str, Any] | None = None,
 ) -> str:
@@ -211,7 +211,7 @@ async def update_model_service(_: Any, info: GraphQLResolveInfo, input: dict[str
 
 
 @mutation.field("terminateModel")
-async def terminate_model(_: Any, info: GraphQLResolveInfo, idOrKey: str, force: bool) -> str:  # noqa: N803
+async def terminate_model(_: Any, info: GraphQLResolveInfo, idOrKey: str, force: bool) -> str:
     context = of(info)
     context.require("admin:manage_models")
     key = await _key(context, idOrKey)
@@ -223,7 +223,7 @@ async def terminate_model(_: Any, info: GraphQLResolveInfo, idOrKey: str, force:
 async def update_model_compute_config(
     _: Any,
     info: GraphQLResolveInfo,
-    idOrKey: str,  # noqa: N803
+    idOrKey: str,
     input: dict[str, Any],  # noqa: A002
 ) -> Model:
     context = of(info)
@@ -283,9 +283,7 @@ async def _key(context: Context, id_or_key: str) -> str:
 
 
 async def _attached(context: Context, project: Project, id_or_key: str) -> Deployment:
-    return await context.read(
-        lambda connection: models.find_attached(connection, project.id, id_or_key, param="model")
-    )
+    return await context.read(lambda connection: models.find_attached(connection, project.id, id_or_key, param="model"))
 
 
 def _project_name(given: dict[str, Any]) -> str:

@@ -39,7 +39,7 @@ async def list_projects(_: Any, info: GraphQLResolveInfo, filter: dict[str, Any]
 
 @query.field("project")
 @query.field("useCase")
-async def get_project(_: Any, info: GraphQLResolveInfo, idOrKey: str) -> Project | None:  # noqa: N803
+async def get_project(_: Any, info: GraphQLResolveInfo, idOrKey: str) -> Project | None:
     try:
         return of(info).project(idOrKey)
     except NotFound:
@@ -71,7 +71,7 @@ async def create_project(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]
 async def share_project(
     _: Any,
     info: GraphQLResolveInfo,
-    idOrKey: str,  # noqa: N803
+    idOrKey: str,
     input: dict[str, Any],  # noqa: A002
 ) -> Project:
     context = of(info)
