@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +22,8 @@ from adaptive_engine.services import models as service
 from adaptive_engine.store import Database
 from integration.server import MODEL, Server, place_model, start
 from integration.wire import PROMPT, unique
+
+USE_CASE_PYTHON = Path(__file__).parents[2] / ".venvs" / "use-case-client" / "bin" / "python"
 
 
 @pytest.fixture(scope="module")
@@ -334,3 +339,69 @@ def test_bodies_that_are_no_operations_are_refused(server: Server) -> None:
     )
     assert requests.post(url, json={"variables": {}}, headers=headers, timeout=10).json()["error"]["param"] == "query"
     assert requests.post(url, json={"query": "{ me { id } }"}, timeout=10).status_code == 401
+
+
+@pytest.fixture(scope="module")
+def seen(server: Server) -> dict[str, Any]:
+    """What the client of the days of use cases saw in a round of its own."""
+    script = Path(__file__).with_name("use_case_platform.py")
+    config = {"use_case": f"old-{unique()}", "models": [MODEL, "second"], "messages": PROMPT, "run": unique()}
+    done = subprocess.run(
+        [str(USE_CASE_PYTHON), str(script), json.dumps(config)],
+        env={"ADAPTIVE_URL": server.url, "ADAPTIVE_API_KEY": server.api_key},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return {**json.loads(done.stdout), "config": config}
+
+
+def test_v1_v15_v16_use_cases_and_their_models(seen: dict[str, Any]) -> None:
+    use_case = seen["config"]["use_case"]
+    assert (seen["created"]["key"], seen["created"]["name"]) == (use_case, "Old")
+    assert use_case in seen["listed"]
+    assert (seen["attached"]["is_default"], seen["attached"]["attached"]) == (True, True)
+    assert seen["deployed"] == "Model 'second' is ONLINE."
+    assert set(seen["models"]) >= {MODEL, "second"}
+    assert seen["described"]["kind"] == "Generation"
+    assert {each["model"]["key"] for each in seen["use_case"]["model_services"]} == {MODEL, "second"}
+    assert seen["left"] == [MODEL]
+
+
+def test_v13_v14_metrics_and_feedback(seen: dict[str, Any]) -> None:
+    key = f"metric-{seen['config']['run']}"
+    assert (seen["metric"]["key"], seen["metric"]["kind"]) == (key, "BOOL")
+    assert seen["linked"]["key"] == key
+    assert key in seen["metrics"]
+    assert seen["found_metric"]["key"] == key
+    (score,) = seen["interaction"]["direct_feedbacks"]
+    assert (score["value"], score["metric"]["key"]) == (1.0, key)
+    (comparison,) = seen["interaction"]["comparison_feedbacks"]
+    assert comparison["other_completion"]["id"] == seen["ids"][1]
+
+
+def test_v17_v18_interactions(seen: dict[str, Any]) -> None:
+    one, other = seen["ids"]
+    assert seen["interaction"]["prompt"] == PROMPT[0]["content"]
+    assert seen["filtered"] == [other]
+    assert seen["scored"] == [one]
+    assert sorted(seen["grouped"]) == sorted([[MODEL, 1], ["second", 1]])
+
+
+def test_ab4_v10_an_ab_test_that_is_named(seen: dict[str, Any]) -> None:
+    test = f"test-{seen['config']['run']}"
+    assert seen["test"]["key"] == test
+    assert seen["report"]["feedbacks"] == 1
+    assert test in seen["tests"]
+    assert "cancelled" in seen["cancelled"]
+
+
+def test_v23_people(seen: dict[str, Any]) -> None:
+    email = f"{seen['config']['run']}@example.org"
+    assert seen["user"]["email"] == email
+    assert email in seen["users"]
+    assert len(seen["shared"]["shares"]) == 2
+    assert seen["me"]
+    assert "project:read" in seen["permissions"]
