@@ -1,4 +1,4 @@
-"""A full round of the vendor's client, adaptive-sdk 0.14.2: people, projects, models, feedback, A/B tests, interactions."""
+"""A full round with adaptive-sdk 0.14.2, unmodified: people, projects, models, feedback, A/B tests and interactions."""
 
 from __future__ import annotations
 
