@@ -77,6 +77,10 @@ class Principal:
     user_id: UUID | None = None
     """Whose key it is; None for a key that belongs to nobody."""
 
+    def may_anywhere(self, permission: str) -> bool:
+        """On the server, or in some project."""
+        return permission in self.everywhere or any(permission in some for some in self.in_projects.values())
+
     def may(self, permission: str, project_id: UUID | None = None) -> bool:
         """In that project, or, without one, on the server as a whole."""
         if permission in self.everywhere:

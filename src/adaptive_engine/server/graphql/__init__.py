@@ -1,0 +1,1 @@
+"""/api/graphql, for the vendor's clients: thin resolvers over the services that the REST routes use."""

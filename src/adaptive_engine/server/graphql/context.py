@@ -1,0 +1,95 @@
+"""What every resolver is given: the services, who asks, and rows that were read for this operation already."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from collections.abc import Sequence as Seq
+from typing import TYPE_CHECKING, TypeVar
+from uuid import UUID
+
+from adaptive_engine.server.context import Services
+from adaptive_engine.server.graphql.loader import Loader
+from adaptive_engine.services import access, metrics
+from adaptive_engine.services.metrics import MetricUse
+from adaptive_engine.store import Connection, comparisons, interactions, models
+from adaptive_engine.store import metrics as store_metrics
+from adaptive_engine.store.interactions import StoredInteraction
+from adaptive_engine.types import Comparison, Model, Principal, Project
+
+if TYPE_CHECKING:
+    from graphql import GraphQLResolveInfo
+
+Result = TypeVar("Result")
+
+
+class Context:
+    """Of one operation."""
+
+    def __init__(self, services: Services, principal: Principal) -> None:
+        self.services = services
+        self.principal = principal
+        self.metrics: Loader[UUID, MetricUse] = Loader(self._read_metrics)
+        self.models: Loader[UUID, Model] = Loader(self._read_models)
+        self.comparisons: Loader[UUID, Seq[Comparison]] = Loader(self._read_comparisons)
+        self.completions: Loader[UUID, StoredInteraction] = Loader(self._read_completions)
+
+    async def read(self, query: Callable[[Connection], Result]) -> Result:
+        """What `query` finds, in a thread."""
+
+        def run() -> Result:
+            with self.services.database.read() as connection:
+                return query(connection)
+
+        return await asyncio.to_thread(run)
+
+    async def write(self, change: Callable[[Connection], Result]) -> Result:
+        def run() -> Result:
+            with self.services.database.write() as connection:
+                return change(connection)
+
+        return await asyncio.to_thread(run)
+
+    async def change_access(self, change: Callable[[Connection], Result]) -> Result:
+        """A write to what people and keys may do, which counts at once."""
+
+        def run() -> Result:
+            with self.services.keys.changing() as connection:
+                return change(connection)
+
+        return await asyncio.to_thread(run)
+
+    async def refresh_routing(self) -> None:
+        """Let what was just committed count at once."""
+        await asyncio.to_thread(self.services.routing.refresh)
+
+    def require(self, permission: str) -> None:
+        """Raises PermissionDenied unless the caller has the permission on the whole server."""
+        access.require(self.principal, permission)
+
+    def project(self, id_or_key: str, needs: str = "project:read") -> Project:
+        """Raises NotFound, PermissionDenied."""
+        return self.services.routing.project(self.principal, id_or_key, needs=needs)
+
+    def _read_metrics(self, ids: Collection[UUID]) -> Mapping[UUID, MetricUse]:
+        with self.services.database.read() as connection:
+            found = [metric for id_ in ids if (metric := store_metrics.get_by_id(connection, id_))]
+            return {use.metric.id: use for use in metrics.with_use(connection, found)}
+
+    def _read_models(self, ids: Collection[UUID]) -> Mapping[UUID, Model]:
+        with self.services.database.read() as connection:
+            return {model.id: model for model in models.list_all(connection) if model.id in ids}
+
+    def _read_comparisons(self, ids: Collection[UUID]) -> Mapping[UUID, Seq[Comparison]]:
+        with self.services.database.read() as connection:
+            return comparisons.list_for_preferred(connection, ids)
+
+    def _read_completions(self, ids: Collection[UUID]) -> Mapping[UUID, StoredInteraction]:
+        projects = [each.id for each in self.services.routing.projects(self.principal, needs="interaction:read")]
+        with self.services.database.read() as connection:
+            return {id_: found for id_ in ids if (found := interactions.get(connection, projects, id_))}
+
+
+def of(info: GraphQLResolveInfo) -> Context:
+    context: Context = info.context
+    return context

@@ -1,0 +1,33 @@
+"""Failures inside a GraphQL reply. The status is 200 all the same: the vendor's clients read no other body."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from graphql import GraphQLError
+from pydantic import ValidationError
+
+from adaptive_engine.errors import AdaptiveError
+from adaptive_engine.server.errors import invalid_request
+
+log = structlog.get_logger(__name__)
+
+
+def as_json(error: GraphQLError) -> dict[str, Any]:
+    """`{"message", "locations", "path", "extensions": {"code", "param", "status"}}`; a defect of ours is logged."""
+    formatted: dict[str, Any] = dict(error.formatted)
+    cause = error.original_error
+    # A scalar or an enum of ours refuses a value with an error that graphql-core wraps once more.
+    while isinstance(cause, GraphQLError) and cause.original_error is not None:
+        cause = cause.original_error
+    if isinstance(cause, ValidationError):
+        cause = invalid_request(cause.errors(include_url=False, include_context=False))
+    if isinstance(cause, AdaptiveError):
+        formatted["message"] = cause.message
+        formatted["extensions"] = {"code": cause.code, "param": cause.param, "status": cause.status}
+    elif cause is not None and not isinstance(cause, GraphQLError):
+        log.error("unhandled error in a GraphQL resolver", path=error.path, exc_info=cause)
+        formatted["message"] = "An unexpected error occurred; the server's log has the details under this request id."
+        formatted["extensions"] = {"code": "internal_error", "param": None, "status": 500}
+    return formatted

@@ -1,0 +1,82 @@
+"""What one GraphQL operation may ask for. Measured on the document, before anything is resolved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    OperationDefinitionNode,
+    SelectionSetNode,
+)
+
+MAX_TOKENS = 5_000
+"""Of the document's text; the longest of the vendor's has 500."""
+MAX_DEPTH = 15
+MAX_FIELDS = 1_000
+"""With fragments written out, so that a few lines cannot stand for millions."""
+MAX_ROOT_FIELDS = 10
+MAX_ERRORS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    depth: int
+    fields: int
+
+
+def require_bounded(document: DocumentNode) -> None:
+    """Raises GraphQLError for a document past a limit. It must be valid: a fragment within itself never ends."""
+    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+    known: dict[str, _Size] = {}
+    for operation in document.definitions:
+        if not isinstance(operation, OperationDefinitionNode):
+            continue
+        roots = _count_roots(operation.selection_set, fragments)
+        size = _measure(operation.selection_set, fragments, known)
+        for what, found, most in (
+            ("root fields", roots, MAX_ROOT_FIELDS),
+            ("levels", size.depth, MAX_DEPTH),
+            ("fields", size.fields, MAX_FIELDS),
+        ):
+            if found > most:
+                raise GraphQLError(f"The operation has {found} {what}; at most {most} are allowed. Split it.")
+
+
+def _count_roots(selections: SelectionSetNode, fragments: dict[str, FragmentDefinitionNode]) -> int:
+    count = 0
+    for node in selections.selections:
+        if isinstance(node, FieldNode):
+            count += 1
+        elif isinstance(node, FragmentSpreadNode):
+            count += _count_roots(fragments[node.name.value].selection_set, fragments)
+        else:
+            count += _count_roots(node.selection_set, fragments)
+    return count
+
+
+def _measure(
+    selections: SelectionSetNode | None, fragments: dict[str, FragmentDefinitionNode], known: dict[str, _Size]
+) -> _Size:
+    if selections is None:
+        return _Size(0, 0)
+    depth = fields = 0
+    for node in selections.selections:
+        if isinstance(node, FieldNode):
+            inner = _measure(node.selection_set, fragments, known)
+            inner = _Size(inner.depth + 1, inner.fields + 1)
+        elif isinstance(node, FragmentSpreadNode):
+            name = node.name.value
+            # Each fragment is measured once, however often it is spread.
+            if name not in known:
+                known[name] = _measure(fragments[name].selection_set, fragments, known)
+            inner = known[name]
+        else:
+            inner = _measure(node.selection_set, fragments, known)
+        depth = max(depth, inner.depth)
+        fields += inner.fields
+    return _Size(depth, fields)

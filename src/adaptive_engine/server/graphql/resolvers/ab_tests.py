@@ -1,0 +1,204 @@
+"""A/B tests, which the schema calls campaigns."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from ariadne import MutationType, ObjectType, QueryType
+from graphql import GraphQLResolveInfo
+
+from adaptive_engine.errors import InvalidRequest, NotFound
+from adaptive_engine.server.graphql.context import Context, of
+from adaptive_engine.server.graphql.resolvers.metrics import MetricSource, source
+from adaptive_engine.services import ab_tests
+from adaptive_engine.services.ab_tests import AbTestOverview, NewAbTest
+from adaptive_engine.store import Connection, deployments
+from adaptive_engine.store import ab_tests as store
+from adaptive_engine.types import AbTest, AbTestArm, Project
+from adaptive_engine.wire.ab_tests import AbTestCreate
+
+query = QueryType()
+mutation = MutationType()
+campaign = ObjectType("Abcampaign")
+
+_OF_TEST = {
+    "id": "id",
+    "key": "key",
+    "name": "name",
+    "status": "status",
+    "autoDeploy": "auto_deploy",
+    "scoreType": "score_type",
+    "feedbackType": "score_type",
+    "trafficSplit": "traffic_split",
+    "beginDate": "begun_at",
+    "endDate": "ended_at",
+    "createdAt": "created_at",
+}
+
+
+def _read_from_test(attribute: str) -> Any:
+    def resolve(found: AbTestOverview, _: GraphQLResolveInfo) -> Any:
+        return getattr(found.test, attribute)
+
+    return resolve
+
+
+for field, attribute in _OF_TEST.items():
+    campaign.set_field(field, _read_from_test(attribute))
+campaign.set_alias("feedbacks", "scores")
+campaign.set_alias("useCase", "project")
+
+
+@query.field("abCampaigns")
+async def list_campaigns(_: Any, info: GraphQLResolveInfo, filter: dict[str, Any]) -> list[AbTestOverview]:  # noqa: A002
+    context = of(info)
+    name = filter.get("project") or filter.get("useCase")
+    chosen = [context.project(name)] if name else context.services.routing.projects(context.principal)
+    projects = {each.id: each for each in chosen}
+
+    def read(connection: Connection) -> list[AbTestOverview]:
+        found = store.list_for_projects(
+            connection, list(projects), active=filter.get("active"), status=filter.get("status")
+        )
+        return [_described(context, connection, projects[test.project_id], test) for test in found]
+
+    return await context.read(read)
+
+
+@query.field("abCampaign")
+async def get_campaign(_: Any, info: GraphQLResolveInfo, idOrKey: str) -> AbTestOverview | None:
+    context = of(info)
+    projects = {each.id: each for each in context.services.routing.projects(context.principal)}
+
+    def read(connection: Connection) -> AbTestOverview | None:
+        try:
+            test = ab_tests.find(connection, list(projects), idOrKey)
+        except NotFound:
+            return None
+        return _described(context, connection, projects[test.project_id], test)
+
+    return await context.read(read)
+
+
+@mutation.field("createAbCampaign")
+async def create_campaign(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> AbTestOverview:  # noqa: A002
+    context = of(info)
+    name = input.get("project") or input.get("useCase")
+    if name is None:
+        raise InvalidRequest("Name the project.", param="project")
+    project = context.project(name, needs="ab_test:manage")
+    given = AbTestCreate.model_validate(
+        {
+            "project": project.key,
+            "key": input["key"],
+            "name": input.get("name"),
+            "metric": input["metric"],
+            "models": input["modelServices"],
+            "traffic_split": input["trafficSplit"],
+            "auto_deploy": input["autoDeploy"],
+            "score_type": input.get("feedbackType") or input["scoreType"],
+        }
+    )
+    wanted = NewAbTest(**given.model_dump(exclude={"project"}, exclude_none=True))
+
+    def write(connection: Connection) -> AbTestOverview:
+        return _described(context, connection, project, ab_tests.create(connection, project, wanted))
+
+    made = await context.write(write)
+    await context.refresh_routing()
+    return made
+
+
+@mutation.field("cancelAbCampaign")
+async def cancel_campaign(_: Any, info: GraphQLResolveInfo, input: str) -> str:  # noqa: A002
+    context = of(info)
+    projects = [each.id for each in context.services.routing.projects(context.principal)]
+
+    def write(connection: Connection) -> str:
+        test = ab_tests.find(connection, projects, input)
+        context.project(str(test.project_id), needs="ab_test:manage")
+        return ab_tests.cancel(connection, test).key
+
+    key = await context.write(write)
+    await context.refresh_routing()
+    return f"A/B test '{key}' is cancelled."
+
+
+@campaign.field("metric")
+async def campaign_metric(found: AbTestOverview, info: GraphQLResolveInfo) -> MetricSource | None:
+    if found.metric is None:
+        return None
+    use = await of(info).metrics.load(found.metric.id)
+    return use and source(use)
+
+
+@campaign.field("hasEnoughScores")
+@campaign.field("hasEnoughFeedbacks")
+async def campaign_has_enough(found: AbTestOverview, _: GraphQLResolveInfo) -> bool:
+    return found.report.has_enough_scores
+
+
+@campaign.field("models")
+async def campaign_models(found: AbTestOverview, info: GraphQLResolveInfo) -> list[Any]:
+    return list((await _services(of(info), found)).values())
+
+
+@campaign.field("report")
+async def campaign_report(found: AbTestOverview, info: GraphQLResolveInfo) -> dict[str, Any]:
+    services = await _services(of(info), found)
+    return {
+        "pValue": found.report.p_value,
+        "variants": [
+            {
+                "variant": services[arm.model_id],
+                "interval": arm.interval and arm.interval._asdict(),
+                "mean": arm.mean,
+                "scores": arm.scores,
+                "feedbacks": arm.scores,
+                "comparisons": None
+                if arm.comparisons is None
+                else [
+                    {
+                        "variant": services[pair.other_id],
+                        "scores": pair.scores,
+                        "feedbacks": pair.scores,
+                        "wins": pair.wins,
+                        "losses": pair.losses,
+                        "tiesGood": pair.ties_good,
+                        "tiesBad": pair.ties_bad,
+                    }
+                    for pair in arm.comparisons
+                ],
+            }
+            for arm in found.report.arms
+        ],
+    }
+
+
+async def _services(context: Context, found: AbTestOverview) -> dict[UUID, Any]:
+    """The arms as model services. One that was detached since has what the test remembers of it."""
+    attached = await context.read(lambda connection: deployments.list_for_project(connection, found.project.id))
+    by_model: dict[UUID, Any] = {each.model.id: each for each in attached}
+    return {arm.model_id: by_model.get(arm.model_id) or await _detached(context, arm) for arm in found.test.arms}
+
+
+async def _detached(context: Context, arm: AbTestArm) -> dict[str, Any]:
+    model = await context.models.load(arm.model_id)
+    return {
+        "id": arm.model_id,
+        "key": arm.model_key,
+        "name": arm.model_key,
+        "model": model,
+        "isDefault": False,
+        "desiredOnline": False,
+        "attached": False,
+        "createdAt": model.created_at if model else 0,
+    }
+
+
+def _described(context: Context, connection: Connection, project: Project, test: AbTest) -> AbTestOverview:
+    return ab_tests.describe(connection, project, test, context.services.engines.answers)
+
+
+BINDABLES = (query, mutation, campaign)

@@ -1,0 +1,178 @@
+"""Users, teams, roles and permissions. No integrations: the server notifies nobody."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ariadne import MutationType, ObjectType, QueryType
+from graphql import GraphQLResolveInfo
+
+from adaptive_engine.permissions import PERMISSIONS
+from adaptive_engine.server.graphql.context import of
+from adaptive_engine.services import api_keys, roles, teams, users
+from adaptive_engine.services.api_keys import NewKey
+from adaptive_engine.services.users import NewUser, UserInTeams
+from adaptive_engine.store import Connection
+from adaptive_engine.store import roles as stored_roles
+from adaptive_engine.types import AccessRole, Membership, Team
+from adaptive_engine.wire.roles import RoleCreate
+from adaptive_engine.wire.teams import TeamCreate
+from adaptive_engine.wire.users import UserCreate
+
+query = QueryType()
+mutation = MutationType()
+current_mutation = MutationType()
+use_case_mutation = MutationType()
+user = ObjectType("User")
+team = ObjectType("Team")
+role = ObjectType("Role")
+
+for each in (team, role):
+    each.set_alias("createdAt", "created_at")
+
+
+def _read_from_user(attribute: str) -> Any:
+    def resolve(found: UserInTeams, _: GraphQLResolveInfo) -> Any:
+        return getattr(found.user, attribute)
+
+    return resolve
+
+
+_OF_USER = {"id": "id", "email": "email", "name": "name", "userType": "user_type", "createdAt": "created_at"}
+for field, attribute in _OF_USER.items():
+    user.set_field(field, _read_from_user(attribute))
+user.set_alias("teams", "memberships")
+
+
+@query.field("me")
+async def get_me(_: Any, info: GraphQLResolveInfo) -> UserInTeams | None:
+    context = of(info)
+    return await context.read(lambda connection: users.own(connection, context.principal))
+
+
+@query.field("users")
+async def list_users(_: Any, info: GraphQLResolveInfo) -> list[UserInTeams]:
+    context = of(info)
+    return await context.read(lambda connection: users.list_all(connection, context.principal))
+
+
+@query.field("teams")
+async def list_teams(_: Any, info: GraphQLResolveInfo) -> list[Team]:
+    context = of(info)
+    return await context.read(lambda connection: teams.visible(connection, context.principal))
+
+
+@query.field("roles")
+async def list_roles(_: Any, info: GraphQLResolveInfo) -> list[AccessRole]:
+    return await of(info).read(stored_roles.list_all)
+
+
+@query.field("permissions")
+async def list_permissions(_: Any, info: GraphQLResolveInfo) -> list[str]:
+    return list(PERMISSIONS)
+
+
+@query.field("integrations")
+async def list_integrations(_: Any, info: GraphQLResolveInfo, team: str) -> list[Any]:
+    await of(info).read(lambda connection: teams.find(connection, team))
+    return []
+
+
+@user.field("apiKeys")
+async def user_api_keys(found: UserInTeams, info: GraphQLResolveInfo) -> list[dict[str, Any]]:
+    """Whose they are and since when; the text of a key is shown once, when it is made."""
+    context = of(info)
+    visible = await context.read(lambda connection: api_keys.visible(connection, context.principal))
+    return [
+        {"key": f"ad_{key.id}_...", "createdAt": key.created_at}
+        for key in visible
+        if key.user_id == found.user.id and key.revoked_at is None
+    ]
+
+
+@role.field("permissions")
+async def role_permissions(found: AccessRole, _: GraphQLResolveInfo) -> list[str]:
+    return sorted(found.permissions)
+
+
+@current_mutation.field("createUser")
+async def create_user(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> dict[str, Any]:  # noqa: A002
+    context = of(info)
+    given = UserCreate.model_validate(
+        {
+            "name": input["name"],
+            "email": input.get("email"),
+            "user_type": input["userType"],
+            "teams": input["teams"],
+            "generate_api_key": bool(input.get("generateApiKey")),
+        }
+    )
+    wanted = NewUser(given.name, given.email, given.user_type, [(place.team, place.role) for place in given.teams])
+
+    def change(connection: Connection) -> dict[str, Any]:
+        created = users.create(connection, context.principal, wanted)
+        text = None
+        if given.generate_api_key:
+            key = NewKey(name=created.user.name, user=created.user.email)
+            _, text = api_keys.create(connection, context.services.keys, context.principal, key)
+        return {"user": created, "generatedApiKey": text}
+
+    return await context.change_access(change)
+
+
+@use_case_mutation.field("createUser")
+async def create_user_alone(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> UserInTeams:  # noqa: A002
+    made: UserInTeams = (await create_user(_, info, input))["user"]
+    return made
+
+
+@mutation.field("deleteUser")
+async def delete_user(_: Any, info: GraphQLResolveInfo, user: str) -> UserInTeams:
+    context = of(info)
+    return await context.change_access(lambda connection: users.delete(connection, context.principal, user))
+
+
+@mutation.field("setTeamMember")
+async def set_team_member(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> dict[str, Any]:  # noqa: A002
+    context = of(info)
+
+    def change(connection: Connection) -> dict[str, Any]:
+        found = users.set_team_member(connection, context.principal, input["user"], input["team"], input["role"])
+        place = _place(found, teams.find(connection, input["team"]))
+        return {"user": found, "team": place.team, "role": place.role}
+
+    return await context.change_access(change)
+
+
+@mutation.field("removeTeamMember")
+async def remove_team_member(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> UserInTeams:  # noqa: A002
+    context = of(info)
+    return await context.change_access(
+        lambda connection: users.remove_team_member(connection, context.principal, input["user"], input["team"])
+    )
+
+
+@mutation.field("createTeam")
+async def create_team(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> Team:  # noqa: A002
+    context = of(info)
+    given = TeamCreate.model_validate({"key": input.get("key") or input["name"], "name": input["name"]})
+    return await context.change_access(
+        lambda connection: teams.create(connection, context.principal, given.key, given.name)
+    )
+
+
+@mutation.field("createRole")
+async def create_role(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> AccessRole:  # noqa: A002
+    context = of(info)
+    key = input.get("key") or input["name"]
+    given = RoleCreate.model_validate({"key": key, "name": input["name"], "permissions": input["permissions"]})
+    return await context.change_access(
+        lambda connection: roles.create(connection, context.principal, given.key, given.permissions, given.name)
+    )
+
+
+def _place(found: UserInTeams, in_team: Team) -> Membership:
+    return next(each for each in found.memberships if each.team.id == in_team.id)
+
+
+BINDABLES = (query, mutation, user, team, role)

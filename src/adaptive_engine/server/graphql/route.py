@@ -1,0 +1,70 @@
+"""POST /api/graphql."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request
+from graphql import ExecutionResult, GraphQLError, execute, parse
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from adaptive_engine.server import errors as http_errors
+from adaptive_engine.server.context import PrincipalDep, ServicesDep
+from adaptive_engine.server.graphql import errors, schema
+from adaptive_engine.server.graphql.context import Context
+from adaptive_engine.server.graphql.limits import MAX_TOKENS, require_bounded
+from adaptive_engine.server.openai.chat import require_json
+
+router = APIRouter()
+
+
+class GraphQLRequest(BaseModel):
+    """As in https://graphql.github.io/graphql-over-http/."""
+
+    query: str
+    operation_name: str | None = Field(None, alias="operationName")
+    variables: dict[str, Any] | None = None
+
+
+@router.post(
+    "/graphql",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": GraphQLRequest.model_json_schema(by_alias=True)}},
+        }
+    },
+)
+async def graphql(request: Request, services: ServicesDep, principal: PrincipalDep) -> Response:
+    """For the vendor's clients; the REST routes do all of it and more. Errors are in the body of a 200."""
+    require_json(request)
+    body = http_errors.parse(GraphQLRequest, await request.body())
+    result = await _execute(body, Context(services, principal))
+    reply: dict[str, Any] = {"data": result.data}
+    if result.errors:
+        reply["errors"] = [errors.as_json(error) for error in result.errors]
+    return Response(orjson.dumps(reply), media_type="application/json")
+
+
+async def _execute(body: GraphQLRequest, context: Context) -> ExecutionResult:
+    try:
+        document = parse(body.query, max_tokens=MAX_TOKENS)
+        chosen, problems = schema.choose(document)
+        if problems:
+            return ExecutionResult(None, problems)
+        require_bounded(document)
+    except GraphQLError as error:
+        return ExecutionResult(None, [error])
+    except RecursionError:
+        return ExecutionResult(None, [GraphQLError("The document is nested too deeply.")])
+    result = execute(
+        chosen,
+        document,
+        context_value=context,
+        variable_values=body.variables,
+        operation_name=body.operation_name,
+    )
+    return await result if inspect.isawaitable(result) else result
