@@ -15,7 +15,7 @@ from uuid import UUID
 import pytest
 import requests
 from adaptive_sdk import Adaptive, AsyncAdaptive
-from adaptive_sdk.error_handling import APIError
+from adaptive_sdk.graphql_client.exceptions import GraphQLClientError
 
 from adaptive_engine.registry import ModelDirectory, import_model
 from adaptive_engine.services import models as service
@@ -270,7 +270,7 @@ def test_r1_a3_people_and_service_accounts(server: Server, client: Adaptive, pro
     me = bot.users.me()
     assert me is not None
     assert me.email.endswith("@system.adaptive.local")
-    with pytest.raises(APIError, match="interaction:read"):
+    with pytest.raises(GraphQLClientError, match="interaction:read"):
         bot.interactions.list()
     bot.close()
     client.users.delete(email)
@@ -294,11 +294,11 @@ def test_the_asynchronous_client_does_the_same(server: Server, project: str) -> 
 
 
 def test_what_is_not_there_says_so(client: Adaptive, project: str) -> None:
-    with pytest.raises(APIError, match="does not exist"):
+    with pytest.raises(GraphQLClientError, match="does not exist"):
         client.ab_tests.cancel("nobody")
-    with pytest.raises(APIError, match="not"):
+    with pytest.raises(GraphQLClientError, match="not"):
         client.models.attach("nobody")
-    with pytest.raises(APIError, match="exists already"):
+    with pytest.raises(GraphQLClientError, match="exists already"):
         client.projects.create(project)
 
 

@@ -27,6 +27,7 @@ from adaptive_engine.server.api import (
 )
 from adaptive_engine.server.api import models as admin_models
 from adaptive_engine.server.context import Services
+from adaptive_engine.server.graphql import route as graphql
 from adaptive_engine.server.middleware import Authentication, BodyLimit, PathSpelling, RequestContext
 from adaptive_engine.server.openai import chat, models
 
@@ -72,6 +73,7 @@ def create_app(services: Services) -> ASGIApp:
         (keys.router, "keys"),
     ):
         app.include_router(router, prefix=API_PREFIX, tags=[tag], dependencies=[Security(_BEARER)])
+    app.include_router(graphql.router, prefix="/api", tags=["GraphQL"], dependencies=[Security(_BEARER)])
     settings = services.settings.server
     # From the inside out: a request meets them in the opposite order.
     guarded: ASGIApp = BodyLimit(app, settings.max_body_bytes, settings.body_timeout_seconds)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -9,6 +12,17 @@ from sqlalchemy import Connection
 
 from adaptive_engine.store.tables import comparisons, interactions
 from adaptive_engine.types import Comparison
+
+_COLUMNS: tuple[sa.Column[Any], ...] = (
+    comparisons.c.id,
+    comparisons.c.project_id,
+    comparisons.c.metric_id,
+    comparisons.c.preferred_id,
+    comparisons.c.other_id,
+    comparisons.c.created_at,
+    comparisons.c.tied,
+    comparisons.c.user,
+)
 
 
 def create(connection: Connection, row: Comparison) -> None:
@@ -24,6 +38,15 @@ def create(connection: Connection, row: Comparison) -> None:
             created_at=row.created_at,
         )
     )
+
+
+def list_for_preferred(connection: Connection, interaction_ids: Collection[UUID]) -> dict[UUID, list[Comparison]]:
+    """The comparisons in which each of these is the preferred one, oldest first."""
+    query = sa.select(*_COLUMNS).where(comparisons.c.preferred_id.in_(interaction_ids))
+    found: defaultdict[UUID, list[Comparison]] = defaultdict(list)
+    for row in connection.execute(query.order_by(comparisons.c.created_at, comparisons.c.id)):
+        found[row.preferred_id].append(Comparison(*row))
+    return found
 
 
 def find_completion(

@@ -19,6 +19,7 @@ from adaptive_engine.types import AccessRole, Interaction, Project, now_ms, uuid
 
 COMPLETION = uuid7()
 """In the default project."""
+DELETED = uuid7()
 OTHER = uuid7()
 """Nothing has this id."""
 PROJECT, UNKNOWN = "default", "xyz"
@@ -49,6 +50,16 @@ ROUTES = {
     ),
     ("GET", "/interactions"): Needs("interaction:read", query={"project": "{project}"}),
     ("GET", "/interactions/{completion_id}"): Needs("interaction:read", addresses="{completion}"),
+    ("PATCH", "/interactions/{completion_id}"): Needs(
+        "interaction:update", {"add": {"seen": "yes"}}, addresses="{completion}"
+    ),
+    ("DELETE", "/interactions/{completion_id}"): Needs("interaction:delete", addresses="{completion}"),
+    ("POST", "/interactions/search"): Needs("interaction:read", {"project": "{project}"}),
+    ("POST", "/interactions/groups"): Needs("interaction:read", {"project": "{project}", "group_by": "model"}),
+    ("POST", "/interactions/delete"): Needs("interaction:delete", {"project": "{project}", "user": "nobody"}),
+    ("GET", "/interactions/export"): Needs("interaction:read", query={"project": "{project}"}),
+    ("POST", "/interactions/export"): Needs("interaction:read", {"project": "{project}"}),
+    ("GET", "/labels"): Needs("interaction:read", query={"project": "{project}"}),
     ("POST", "/metrics"): Needs("metric:manage", {"project": "{project}", "key": "csat"}),
     ("GET", "/metrics"): Needs("project:read", query={"project": "{project}"}),
     ("GET", "/metrics/{key:path}"): Needs("project:read", query={"project": "{project}"}),
@@ -146,8 +157,10 @@ def _filled(services: Services) -> None:
         default = projects.get_by_key(connection, PROJECT)
         assert default is not None
         projects.create(connection, Project(uuid7(), "elsewhere", "", "", now_ms()))
-        row = Interaction(COMPLETION, default.id, uuid7(), [], "complete", "OFFLINE", now_ms())
-        interactions.insert(connection, [row])
+        rows = [
+            Interaction(id_, default.id, uuid7(), [], "complete", "OFFLINE", now_ms()) for id_ in (COMPLETION, DELETED)
+        ]
+        interactions.insert(connection, rows)
         for permission in ALL:
             for key, permitted in (
                 (f"without {permission}", ALL - {permission}),
@@ -195,7 +208,9 @@ def test_the_table_has_every_route(app: Any) -> None:
     found = {(method, route.path) for route in iter_route_contexts(app.routes) for method in route.methods or ("any",)}
     public = {route for route in found if route[1] in PUBLIC_PATHS}
     assert {path for _, path in public} == PUBLIC_PATHS
-    assert found - public == {(method, f"/api/v1{path}") for method, path in ROUTES}
+    rest = {(method, f"/api/v1{path}") for method, path in ROUTES}
+    # What a GraphQL operation needs, its resolvers say: tests/integration/test_vendor_platform.py.
+    assert found - public == rest | {("POST", "/api/graphql")}
 
 
 @pytest.mark.parametrize(("route", "needs"), ROUTES.items(), ids=map(named, ROUTES))
@@ -225,7 +240,9 @@ async def test_the_one_permission_is_enough(
     services: Services, client: httpx2.AsyncClient, route: tuple[str, str], needs: Needs
 ) -> None:
     project = PROJECT if needs.addresses else None
-    answer = await send(client, route, needs, key(services, f"only {needs.permission}", project))
+    # Others need the first one.
+    completion = DELETED if route[0] == "DELETE" else COMPLETION
+    answer = await send(client, route, needs, key(services, f"only {needs.permission}", project), completion=completion)
     if answer.status_code == 403:
         # It may share, and has nothing that it could give.
         assert needs.permission == "project:share"

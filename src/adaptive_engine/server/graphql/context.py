@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from collections.abc import Sequence as Seq
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeAlias, TypeVar
 from uuid import UUID
+
+from graphql import GraphQLResolveInfo
 
 from adaptive_engine.server.context import Services
 from adaptive_engine.server.graphql.loader import Loader
@@ -16,9 +18,6 @@ from adaptive_engine.store import Connection, comparisons, interactions, models
 from adaptive_engine.store import metrics as store_metrics
 from adaptive_engine.store.interactions import StoredInteraction
 from adaptive_engine.types import Comparison, Model, Principal, Project
-
-if TYPE_CHECKING:
-    from graphql import GraphQLResolveInfo
 
 Result = TypeVar("Result")
 
@@ -90,6 +89,5 @@ class Context:
             return {id_: found for id_ in ids if (found := interactions.get(connection, projects, id_))}
 
 
-def of(info: GraphQLResolveInfo) -> Context:
-    context: Context = info.context
-    return context
+Info: TypeAlias = GraphQLResolveInfo[Context]
+"""What graphql-core gives each resolver."""

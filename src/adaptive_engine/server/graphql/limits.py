@@ -10,6 +10,7 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
 )
@@ -54,7 +55,7 @@ def _count_roots(selections: SelectionSetNode, fragments: dict[str, FragmentDefi
             count += 1
         elif isinstance(node, FragmentSpreadNode):
             count += _count_roots(fragments[node.name.value].selection_set, fragments)
-        else:
+        elif isinstance(node, InlineFragmentNode):
             count += _count_roots(node.selection_set, fragments)
     return count
 
@@ -76,6 +77,7 @@ def _measure(
                 known[name] = _measure(fragments[name].selection_set, fragments, known)
             inner = known[name]
         else:
+            assert isinstance(node, InlineFragmentNode)
             inner = _measure(node.selection_set, fragments, known)
         depth = max(depth, inner.depth)
         fields += inner.fields

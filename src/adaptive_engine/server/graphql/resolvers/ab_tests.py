@@ -6,11 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from ariadne import MutationType, ObjectType, QueryType
-from graphql import GraphQLResolveInfo
 
 from adaptive_engine.errors import InvalidRequest, NotFound
-from adaptive_engine.server.graphql.context import Context, of
-from adaptive_engine.server.graphql.resolvers.metrics import MetricSource, source
+from adaptive_engine.server.graphql.context import Context, Info
+from adaptive_engine.server.graphql.resolvers.metrics import MetricSource, load
 from adaptive_engine.services import ab_tests
 from adaptive_engine.services.ab_tests import AbTestOverview, NewAbTest
 from adaptive_engine.store import Connection, deployments
@@ -38,7 +37,7 @@ _OF_TEST = {
 
 
 def _read_from_test(attribute: str) -> Any:
-    def resolve(found: AbTestOverview, _: GraphQLResolveInfo) -> Any:
+    def resolve(found: AbTestOverview, _: Info) -> Any:
         return getattr(found.test, attribute)
 
     return resolve
@@ -51,8 +50,8 @@ campaign.set_alias("useCase", "project")
 
 
 @query.field("abCampaigns")
-async def list_campaigns(_: Any, info: GraphQLResolveInfo, filter: dict[str, Any]) -> list[AbTestOverview]:  # noqa: A002
-    context = of(info)
+async def list_campaigns(_: Any, info: Info, filter: dict[str, Any]) -> list[AbTestOverview]:  # noqa: A002
+    context = info.context
     name = filter.get("project") or filter.get("useCase")
     chosen = [context.project(name)] if name else context.services.routing.projects(context.principal)
     projects = {each.id: each for each in chosen}
@@ -67,8 +66,8 @@ async def list_campaigns(_: Any, info: GraphQLResolveInfo, filter: dict[str, Any
 
 
 @query.field("abCampaign")
-async def get_campaign(_: Any, info: GraphQLResolveInfo, idOrKey: str) -> AbTestOverview | None:
-    context = of(info)
+async def get_campaign(_: Any, info: Info, idOrKey: str) -> AbTestOverview | None:
+    context = info.context
     projects = {each.id: each for each in context.services.routing.projects(context.principal)}
 
     def read(connection: Connection) -> AbTestOverview | None:
@@ -82,8 +81,8 @@ async def get_campaign(_: Any, info: GraphQLResolveInfo, idOrKey: str) -> AbTest
 
 
 @mutation.field("createAbCampaign")
-async def create_campaign(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> AbTestOverview:  # noqa: A002
-    context = of(info)
+async def create_campaign(_: Any, info: Info, input: dict[str, Any]) -> AbTestOverview:  # noqa: A002
+    context = info.context
     name = input.get("project") or input.get("useCase")
     if name is None:
         raise InvalidRequest("Name the project.", param="project")
@@ -111,8 +110,8 @@ async def create_campaign(_: Any, info: GraphQLResolveInfo, input: dict[str, Any
 
 
 @mutation.field("cancelAbCampaign")
-async def cancel_campaign(_: Any, info: GraphQLResolveInfo, input: str) -> str:  # noqa: A002
-    context = of(info)
+async def cancel_campaign(_: Any, info: Info, input: str) -> str:  # noqa: A002
+    context = info.context
     projects = [each.id for each in context.services.routing.projects(context.principal)]
 
     def write(connection: Connection) -> str:
@@ -126,27 +125,26 @@ async def cancel_campaign(_: Any, info: GraphQLResolveInfo, input: str) -> str: 
 
 
 @campaign.field("metric")
-async def campaign_metric(found: AbTestOverview, info: GraphQLResolveInfo) -> MetricSource | None:
+async def campaign_metric(found: AbTestOverview, info: Info) -> MetricSource | None:
     if found.metric is None:
         return None
-    use = await of(info).metrics.load(found.metric.id)
-    return use and source(use)
+    return await load(info.context, found.metric.id)
 
 
 @campaign.field("hasEnoughScores")
 @campaign.field("hasEnoughFeedbacks")
-async def campaign_has_enough(found: AbTestOverview, _: GraphQLResolveInfo) -> bool:
+async def campaign_has_enough(found: AbTestOverview, _: Info) -> bool:
     return found.report.has_enough_scores
 
 
 @campaign.field("models")
-async def campaign_models(found: AbTestOverview, info: GraphQLResolveInfo) -> list[Any]:
-    return list((await _services(of(info), found)).values())
+async def campaign_models(found: AbTestOverview, info: Info) -> list[Any]:
+    return list((await _services(info.context, found)).values())
 
 
 @campaign.field("report")
-async def campaign_report(found: AbTestOverview, info: GraphQLResolveInfo) -> dict[str, Any]:
-    services = await _services(of(info), found)
+async def campaign_report(found: AbTestOverview, info: Info) -> dict[str, Any]:
+    services = await _services(info.context, found)
     return {
         "pValue": found.report.p_value,
         "variants": [

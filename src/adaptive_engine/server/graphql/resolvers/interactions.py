@@ -9,11 +9,10 @@ from typing import Any, cast, get_args
 from uuid import UUID
 
 from ariadne import ObjectType, QueryType
-from graphql import GraphQLResolveInfo
 
 from adaptive_engine.errors import InvalidRequest
-from adaptive_engine.server.graphql.context import of
-from adaptive_engine.server.graphql.resolvers.metrics import MetricSource, source
+from adaptive_engine.server.graphql.context import Info
+from adaptive_engine.server.graphql.resolvers.metrics import MetricSource, load
 from adaptive_engine.services import interactions
 from adaptive_engine.store import Connection, deployments, groups, pages
 from adaptive_engine.store import interactions as store
@@ -48,12 +47,12 @@ class GroupSource:
 @query.field("completions")
 async def list_completions(
     _: Any,
-    info: GraphQLResolveInfo,
+    info: Info,
     filter: dict[str, Any],  # noqa: A002
     page: dict[str, Any],
     order: list[dict[str, str]],
 ) -> dict[str, Any]:
-    context = of(info)
+    context = info.context
     project = context.project(_project(filter), needs="interaction:read")
 
     def read(connection: Connection) -> dict[str, Any]:
@@ -65,14 +64,14 @@ async def list_completions(
 @query.field("completionsGrouped")
 async def list_groups(
     _: Any,
-    info: GraphQLResolveInfo,
+    info: Info,
     filter: dict[str, Any],  # noqa: A002
     groupBy: str,
     page: dict[str, Any],
     order: list[dict[str, str]],
     scoreFilter: Any = None,
 ) -> dict[str, Any]:
-    context = of(info)
+    context = info.context
     if scoreFilter:
         raise InvalidRequest("Statistics cannot be limited to scores with labels; leave it out.", param="scoreFilter")
     project = context.project(_project(filter), needs="interaction:read")
@@ -104,39 +103,39 @@ async def list_groups(
 @query.field("completion")
 async def get_completion(
     _: Any,
-    info: GraphQLResolveInfo,
+    info: Info,
     id: UUID,  # noqa: A002
     project: str | None = None,
     useCase: str | None = None,
 ) -> StoredInteraction | None:
-    context = of(info)
+    context = info.context
     found = context.project(_project({"project": project, "useCase": useCase}), needs="interaction:read")
     return await context.read(lambda connection: store.get(connection, [found.id], id))
 
 
 @group.field("key")
-async def group_key(found: GroupSource, _: GraphQLResolveInfo) -> str | None:
+async def group_key(found: GroupSource, _: Info) -> str | None:
     return found.group.key
 
 
 @group.field("count")
-async def group_count(found: GroupSource, _: GraphQLResolveInfo) -> int:
+async def group_count(found: GroupSource, _: Info) -> int:
     return found.group.count
 
 
 @group.field("directScoresStats")
 @group.field("directFeedbacksStats")
-async def group_statistics(found: GroupSource, _: GraphQLResolveInfo) -> tuple[ScoreStatistics, ...]:
+async def group_statistics(found: GroupSource, _: Info) -> tuple[ScoreStatistics, ...]:
     return found.group.scores
 
 
 @group.field("completions")
 async def group_completions(
-    found: GroupSource, info: GraphQLResolveInfo, page: dict[str, Any], order: list[dict[str, str]]
+    found: GroupSource, info: Info, page: dict[str, Any], order: list[dict[str, str]]
 ) -> dict[str, Any]:
     # The clients send the page of the groups here too: of it, only the size means anything inside one.
     size = {"first": min(_size(page, GROUPS, MAX_GROUPS), MAX_GROUPS)}
-    return await of(info).read(lambda connection: _connection(connection, found.within, size, order))
+    return await info.context.read(lambda connection: _connection(connection, found.within, size, order))
 
 
 for each in (statistics, older_statistics):
@@ -147,13 +146,12 @@ older_statistics.set_alias("feedbacks", "count")
 
 @statistics.field("metric")
 @older_statistics.field("metric")
-async def statistics_metric(found: ScoreStatistics, info: GraphQLResolveInfo) -> MetricSource | None:
-    use = await of(info).metrics.load(found.metric_id)
-    return use and source(use)
+async def statistics_metric(found: ScoreStatistics, info: Info) -> MetricSource | None:
+    return await load(info.context, found.metric_id)
 
 
 def _read_from_row(attribute: str) -> Any:
-    def resolve(found: StoredInteraction, _: GraphQLResolveInfo) -> Any:
+    def resolve(found: StoredInteraction, _: Info) -> Any:
         return getattr(found.interaction, attribute)
 
     return resolve
@@ -169,12 +167,12 @@ for field, attribute in {
 
 
 @completion.field("chatMessages")
-async def chat_messages(found: StoredInteraction, _: GraphQLResolveInfo) -> list[dict[str, str]]:
+async def chat_messages(found: StoredInteraction, _: Info) -> list[dict[str, str]]:
     return [{"role": each["role"], "content": _text(each)} for each in found.interaction.messages]
 
 
 @completion.field("prompt")
-async def prompt(found: StoredInteraction, _: GraphQLResolveInfo) -> str:
+async def prompt(found: StoredInteraction, _: Info) -> str:
     messages = found.interaction.messages
     if len(messages) == 1:
         return _text(messages[0])
@@ -182,30 +180,30 @@ async def prompt(found: StoredInteraction, _: GraphQLResolveInfo) -> str:
 
 
 @completion.field("completion")
-async def completion_text(found: StoredInteraction, _: GraphQLResolveInfo, maxLength: int | None = None) -> str:
+async def completion_text(found: StoredInteraction, _: Info, maxLength: int | None = None) -> str:
     if maxLength is not None and maxLength < 0:
         raise InvalidRequest("maxLength cannot be negative.", param="maxLength")
     return found.interaction.completion[:maxLength]
 
 
 @completion.field("model")
-async def completion_model(found: StoredInteraction, info: GraphQLResolveInfo) -> Model | None:
+async def completion_model(found: StoredInteraction, info: Info) -> Model | None:
     model_id = found.interaction.model_id
-    return None if model_id is None else await of(info).models.load(model_id)
+    return None if model_id is None else await info.context.models.load(model_id)
 
 
 @completion.field("modelService")
-async def completion_model_service(found: StoredInteraction, info: GraphQLResolveInfo) -> Deployment | None:
+async def completion_model_service(found: StoredInteraction, info: Info) -> Deployment | None:
     row = found.interaction
     key = row.model_key
     if key is None:
         return None
-    return await of(info).read(lambda connection: deployments.get(connection, row.project_id, key))
+    return await info.context.read(lambda connection: deployments.get(connection, row.project_id, key))
 
 
 @completion.field("directScores")
 @completion.field("directFeedbacks")
-async def direct_scores(found: StoredInteraction, _: GraphQLResolveInfo, filter: Any = None) -> tuple[Score, ...]:  # noqa: A002
+async def direct_scores(found: StoredInteraction, _: Info, filter: Any = None) -> tuple[Score, ...]:  # noqa: A002
     if filter:
         raise InvalidRequest("Scores have no labels to filter by; leave the filter out.", param="filter")
     return found.scores
@@ -213,17 +211,17 @@ async def direct_scores(found: StoredInteraction, _: GraphQLResolveInfo, filter:
 
 @completion.field("comparisonScores")
 @completion.field("comparisonFeedbacks")
-async def comparison_scores(found: StoredInteraction, info: GraphQLResolveInfo) -> list[Comparison]:
-    return list(await of(info).comparisons.load(found.interaction.id) or ())
+async def comparison_scores(found: StoredInteraction, info: Info) -> list[Comparison]:
+    return list(await info.context.comparisons.load(found.interaction.id) or ())
 
 
 @completion.field("labels")
-async def labels(found: StoredInteraction, _: GraphQLResolveInfo, **__: Any) -> list[dict[str, str]]:
+async def labels(found: StoredInteraction, _: Info, **__: Any) -> list[dict[str, str]]:
     return [{"key": key, "value": value} for key, value in sorted(found.interaction.labels.items())]
 
 
 @completion.field("metadata")
-async def metadata(found: StoredInteraction, _: GraphQLResolveInfo) -> dict[str, Any]:
+async def metadata(found: StoredInteraction, _: Info) -> dict[str, Any]:
     row = found.interaction
     return {
         "parameters": row.parameters,
@@ -250,27 +248,26 @@ for each in (comparison, older_comparison):
 
 @comparison.field("metric")
 @older_comparison.field("metric")
-async def comparison_metric(found: Comparison, info: GraphQLResolveInfo) -> MetricSource | None:
-    use = await of(info).metrics.load(found.metric_id)
-    return use and source(use)
+async def comparison_metric(found: Comparison, info: Info) -> MetricSource | None:
+    return await load(info.context, found.metric_id)
 
 
 @comparison.field("project")
 @older_comparison.field("usecase")
-async def comparison_project(found: Comparison, info: GraphQLResolveInfo) -> Project:
-    return of(info).project(str(found.project_id))
+async def comparison_project(found: Comparison, info: Info) -> Project:
+    return info.context.project(str(found.project_id))
 
 
 @comparison.field("preferedCompletion")
 @older_comparison.field("preferedCompletion")
-async def preferred_completion(found: Comparison, info: GraphQLResolveInfo) -> StoredInteraction | None:
-    return await of(info).completions.load(found.preferred_id)
+async def preferred_completion(found: Comparison, info: Info) -> StoredInteraction | None:
+    return await info.context.completions.load(found.preferred_id)
 
 
 @comparison.field("otherCompletion")
 @older_comparison.field("otherCompletion")
-async def other_completion(found: Comparison, info: GraphQLResolveInfo) -> StoredInteraction | None:
-    return await of(info).completions.load(found.other_id)
+async def other_completion(found: Comparison, info: Info) -> StoredInteraction | None:
+    return await info.context.completions.load(found.other_id)
 
 
 def _connection(

@@ -7,10 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from ariadne import MutationType, ObjectType, QueryType
-from graphql import GraphQLResolveInfo
 
 from adaptive_engine.errors import InvalidRequest, NotFound
-from adaptive_engine.server.graphql.context import Context, of
+from adaptive_engine.server.graphql.context import Context, Info
 from adaptive_engine.services import feedback, metrics
 from adaptive_engine.services.feedback import Scoring
 from adaptive_engine.services.metrics import MetricUse
@@ -68,22 +67,27 @@ def source(use: MetricUse) -> MetricSource:
     )
 
 
+async def load(context: Context, metric_id: UUID) -> MetricSource | None:
+    use = await context.metrics.load(metric_id)
+    return None if use is None else source(use)
+
+
 @query.field("metrics")
-async def list_metrics(_: Any, info: GraphQLResolveInfo, filter: dict[str, Any] | None = None) -> list[MetricSource]:  # noqa: A002
+async def list_metrics(_: Any, info: Info, filter: dict[str, Any] | None = None) -> list[MetricSource]:  # noqa: A002
     wanted = (filter or {}).get("categories") or ("USER", "GRADER")
-    found = await of(info).read(lambda connection: _uses(connection, of(info)))
+    found = await info.context.read(lambda connection: _uses(connection, info.context))
     return [source(use) for use in found if use.metric.category in wanted]
 
 
 @query.field("metric")
 async def get_metric(
     _: Any,
-    info: GraphQLResolveInfo,
+    info: Info,
     projectIdOrKey: str | None = None,
     metricIdOrKey: str | None = None,
     idOrKey: str | None = None,
 ) -> MetricSource | None:
-    context = of(info)
+    context = info.context
     wanted = metricIdOrKey or idOrKey
     if wanted is None:
         raise InvalidRequest("Name the metric by metricIdOrKey.", param="metricIdOrKey")
@@ -99,13 +103,13 @@ async def get_metric(
             return None
 
     use = await context.read(read)
-    return use and source(use)
+    return None if use is None else source(use)
 
 
 @metric.field("projects")
 @metric.field("useCases")
-async def metric_projects(found: MetricSource, info: GraphQLResolveInfo, **_: Any) -> list[Project]:
-    context = of(info)
+async def metric_projects(found: MetricSource, info: Info, **_: Any) -> list[Project]:
+    context = info.context
     mine = await context.read(lambda connection: _uses(connection, context))
     owners = {use.metric.project_id for use in mine if use.metric.id == found.id}
     return [project for project in context.services.routing.projects(context.principal) if project.id in owners]
@@ -114,12 +118,12 @@ async def metric_projects(found: MetricSource, info: GraphQLResolveInfo, **_: An
 @mutation.field("createMetric")
 async def create_metric(
     _: Any,
-    info: GraphQLResolveInfo,
+    info: Info,
     input: dict[str, Any],  # noqa: A002
     project: str | None = None,
 ) -> MetricSource:
     """Without a project, as the older clients ask, in every one where the caller may: they know one metric for all."""
-    context = of(info)
+    context = info.context
     if project is not None:
         chosen = [context.project(project, needs="metric:manage")]
     else:
@@ -135,9 +139,9 @@ async def create_metric(
 
 
 @mutation.field("linkMetric")
-async def link_metric(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> Metric:  # noqa: A002
+async def link_metric(_: Any, info: Info, input: dict[str, Any]) -> Metric:  # noqa: A002
     """Give a project the metric that others have under this key."""
-    context = of(info)
+    context = info.context
     project = context.project(input["useCase"], needs="metric:manage")
 
     def write(connection: Connection) -> Metric:
@@ -152,9 +156,9 @@ async def link_metric(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -
 
 
 @mutation.field("unlinkMetric")
-async def unlink_metric(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> str:  # noqa: A002
+async def unlink_metric(_: Any, info: Info, input: dict[str, Any]) -> str:  # noqa: A002
     """Take a metric out of a project, which is refused while it has scores there: they would be lost."""
-    context = of(info)
+    context = info.context
     project = context.project(input["useCase"], needs="metric:manage")
 
     def write(connection: Connection) -> str:
@@ -171,12 +175,12 @@ async def unlink_metric(_: Any, info: GraphQLResolveInfo, input: dict[str, Any])
 @mutation.field("addDirectScore")
 async def add_direct_score(
     _: Any,
-    info: GraphQLResolveInfo,
+    info: Info,
     completionId: UUID,
     metricId: str,
     input: dict[str, Any],  # noqa: A002
 ) -> Score:
-    context = of(info)
+    context = info.context
     projects = [each.id for each in context.services.routing.projects(context.principal, needs="score:create")]
     value = input["value"]
     if not isinstance(value, bool | int | float):
@@ -194,9 +198,8 @@ async def add_direct_score(
 
 
 @direct_score.field("metric")
-async def score_metric(found: Score, info: GraphQLResolveInfo) -> MetricSource | None:
-    use = await of(info).metrics.load(found.metric_id)
-    return use and source(use)
+async def score_metric(found: Score, info: Info) -> MetricSource | None:
+    return await load(info.context, found.metric_id)
 
 
 def _uses(connection: Connection, context: Context) -> list[MetricUse]:

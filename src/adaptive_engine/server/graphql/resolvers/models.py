@@ -6,10 +6,9 @@ import dataclasses
 from typing import Any
 
 from ariadne import MutationType, ObjectType, QueryType
-from graphql import GraphQLResolveInfo
 
 from adaptive_engine.errors import AdaptiveError, InvalidRequest
-from adaptive_engine.server.graphql.context import Context, of
+from adaptive_engine.server.graphql.context import Context, Info
 from adaptive_engine.services import models
 from adaptive_engine.store import Connection, deployments
 from adaptive_engine.store import models as store
@@ -34,45 +33,45 @@ _PROVIDERS = {"internal": "HARMONY"}
 
 
 @query.field("models")
-async def list_models(_: Any, info: GraphQLResolveInfo, filter: dict[str, Any]) -> list[Model]:  # noqa: A002
-    context = of(info)
+async def list_models(_: Any, info: Info, filter: dict[str, Any]) -> list[Model]:  # noqa: A002
+    context = info.context
     return [found for found in await _visible(context) if _passes(context, found, filter)]
 
 
 @query.field("model")
-async def get_model(_: Any, info: GraphQLResolveInfo, idOrKey: str) -> Model | None:
-    return next((found for found in await _visible(of(info)) if idOrKey in (found.key, str(found.id))), None)
+async def get_model(_: Any, info: Info, idOrKey: str) -> Model | None:
+    return next((found for found in await _visible(info.context) if idOrKey in (found.key, str(found.id))), None)
 
 
 @model.field("online")
-async def model_online(found: Model, info: GraphQLResolveInfo) -> str:
-    return of(info).services.engines.status(found.key).state
+async def model_online(found: Model, info: Info) -> str:
+    return info.context.services.engines.status(found.key).state
 
 
 @model.field("error")
-async def model_error(found: Model, info: GraphQLResolveInfo) -> str | None:
-    status = of(info).services.engines.status(found.key)
+async def model_error(found: Model, info: Info) -> str | None:
+    status = info.context.services.engines.status(found.key)
     return status.reason if status.state == "ERROR" else None
 
 
 @model.field("isExternal")
-async def model_is_external(found: Model, _: GraphQLResolveInfo) -> bool:
+async def model_is_external(found: Model, _: Info) -> bool:
     return found.provider != "internal"
 
 
 @model.field("providerName")
-async def model_provider_name(found: Model, _: GraphQLResolveInfo) -> str:
+async def model_provider_name(found: Model, _: Info) -> str:
     return _PROVIDERS.get(found.provider, found.provider.upper())
 
 
 @model.field("kind")
-async def model_kind(found: Model, _: GraphQLResolveInfo) -> str:
+async def model_kind(found: Model, _: Info) -> str:
     return "Embedding" if "Embedding" in found.capabilities else "Generation"
 
 
 @model.field("computeConfig")
-async def model_compute_config(found: Model, info: GraphQLResolveInfo) -> dict[str, int]:
-    services = of(info).services
+async def model_compute_config(found: Model, info: Info) -> dict[str, int]:
+    services = info.context.services
     own = found.compute_config
     return {
         "tp": 1,
@@ -83,36 +82,36 @@ async def model_compute_config(found: Model, info: GraphQLResolveInfo) -> dict[s
 
 @model.field("isAdapter")
 @model.field("isTraining")
-async def model_never(_: Model, info: GraphQLResolveInfo) -> bool:
+async def model_never(_: Model, info: Info) -> bool:
     return False
 
 
 @model.field("projects")
 @model.field("useCases")
-async def model_projects(found: Model, info: GraphQLResolveInfo, filter: dict[str, Any]) -> list[Project]:  # noqa: A002
-    context = of(info)
+async def model_projects(found: Model, info: Info, filter: dict[str, Any]) -> list[Project]:  # noqa: A002
+    context = info.context
     attached = await context.read(lambda connection: deployments.list_for_model(connection, found.key))
     return [each.project for each in attached if context.principal.may("project:read", each.project.id)]
 
 
 @model_service.field("key")
-async def service_key(found: Deployment, _: GraphQLResolveInfo) -> str:
+async def service_key(found: Deployment, _: Info) -> str:
     return found.model.key
 
 
 @model_service.field("name")
-async def service_name(found: Deployment, _: GraphQLResolveInfo) -> str:
+async def service_name(found: Deployment, _: Info) -> str:
     return found.model.name
 
 
 @model_service.field("attached")
-async def service_attached(_: Deployment, info: GraphQLResolveInfo) -> bool:
+async def service_attached(_: Deployment, info: Info) -> bool:
     return True
 
 
 @mutation.field("addModelsToProject")
-async def add_models_to_project(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> dict[str, Any]:  # noqa: A002
-    context = of(info)
+async def add_models_to_project(_: Any, info: Info, input: dict[str, Any]) -> dict[str, Any]:  # noqa: A002
+    context = info.context
     project = context.project(input["project"], needs="model:deploy")
     failures = []
     for name in input["models"]:
@@ -125,8 +124,8 @@ async def add_models_to_project(_: Any, info: GraphQLResolveInfo, input: dict[st
 
 
 @mutation.field("removeModelFromProject")
-async def remove_model_from_project(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> bool:  # noqa: A002
-    context = of(info)
+async def remove_model_from_project(_: Any, info: Info, input: dict[str, Any]) -> bool:  # noqa: A002
+    context = info.context
     project = context.project(input["project"], needs="model:deploy")
     found = await _attached(context, project, input["model"])
     await context.services.lifecycle.detach(project, found.model.key)
@@ -134,8 +133,8 @@ async def remove_model_from_project(_: Any, info: GraphQLResolveInfo, input: dic
 
 
 @current_mutation.field("deployModel")
-async def deploy_model(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> dict[str, Any]:  # noqa: A002
-    context = of(info)
+async def deploy_model(_: Any, info: Info, input: dict[str, Any]) -> dict[str, Any]:  # noqa: A002
+    context = info.context
     project = context.project(input["project"], needs="model:deploy")
     warnings = _ignored(input)
     settings = _placement(input)
@@ -152,13 +151,13 @@ async def deploy_model(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) 
 @use_case_mutation.field("deployModel")
 async def deploy_model_everywhere(
     _: Any,
-    info: GraphQLResolveInfo,
+    info: Info,
     idOrKey: str,
     wait: bool,
     placement: dict[str, Any] | None = None,
 ) -> str:
     """Bring a model online in every project that has it and that the caller may deploy in."""
-    context = of(info)
+    context = info.context
     key = await _key(context, idOrKey)
     attached = await context.read(lambda connection: deployments.list_for_model(connection, key))
     mine = [each for each in attached if context.principal.may("model:deploy", each.project.id)]
@@ -173,8 +172,8 @@ async def deploy_model_everywhere(
 
 
 @mutation.field("attachModel")
-async def attach_model(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> Deployment:  # noqa: A002
-    context = of(info)
+async def attach_model(_: Any, info: Info, input: dict[str, Any]) -> Deployment:  # noqa: A002
+    context = info.context
     project = context.project(input["useCase"], needs="model:deploy")
     key = await _key(context, input["model"])
     if not input["attached"]:
@@ -188,8 +187,8 @@ async def attach_model(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) 
 
 
 @mutation.field("updateModelService")
-async def update_model_service(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> Deployment:  # noqa: A002
-    context = of(info)
+async def update_model_service(_: Any, info: Info, input: dict[str, Any]) -> Deployment:  # noqa: A002
+    context = info.context
     project = context.project(_project_name(input), needs="model:deploy")
     found = await _attached(context, project, input["modelService"])
     for field in ("name", "systemPromptTemplate", "toolProviders"):
@@ -211,8 +210,8 @@ async def update_model_service(_: Any, info: GraphQLResolveInfo, input: dict[str
 
 
 @mutation.field("terminateModel")
-async def terminate_model(_: Any, info: GraphQLResolveInfo, idOrKey: str, force: bool) -> str:
-    context = of(info)
+async def terminate_model(_: Any, info: Info, idOrKey: str, force: bool) -> str:
+    context = info.context
     context.require("admin:manage_models")
     key = await _key(context, idOrKey)
     await context.services.lifecycle.terminate(key, force=force)
@@ -222,11 +221,11 @@ async def terminate_model(_: Any, info: GraphQLResolveInfo, idOrKey: str, force:
 @mutation.field("updateModelComputeConfig")
 async def update_model_compute_config(
     _: Any,
-    info: GraphQLResolveInfo,
+    info: Info,
     idOrKey: str,
     input: dict[str, Any],  # noqa: A002
 ) -> Model:
-    context = of(info)
+    context = info.context
     context.require("admin:manage_models")
     if input.get("tp") not in (None, 1):
         raise InvalidRequest("Models run on this machine's processors; tp is 1.", param="tp")

@@ -6,10 +6,9 @@ from collections.abc import Sequence as Seq
 from typing import Any
 
 from ariadne import MutationType, ObjectType, QueryType
-from graphql import GraphQLResolveInfo
 
 from adaptive_engine.errors import InvalidRequest, NotFound
-from adaptive_engine.server.graphql.context import of
+from adaptive_engine.server.graphql.context import Info
 from adaptive_engine.services import access, metrics, shares
 from adaptive_engine.services.shares import Sharing
 from adaptive_engine.store import deployments
@@ -31,25 +30,25 @@ share.set_alias("isOwner", "is_owner")
 
 @query.field("projects")
 @query.field("useCases")
-async def list_projects(_: Any, info: GraphQLResolveInfo, filter: dict[str, Any]) -> list[Project]:  # noqa: A002
-    context = of(info)
+async def list_projects(_: Any, info: Info, filter: dict[str, Any]) -> list[Project]:  # noqa: A002
+    context = info.context
     archived = bool(filter.get("isArchived"))
     return [found for found in context.services.routing.projects(context.principal) if found.archived == archived]
 
 
 @query.field("project")
 @query.field("useCase")
-async def get_project(_: Any, info: GraphQLResolveInfo, idOrKey: str) -> Project | None:
+async def get_project(_: Any, info: Info, idOrKey: str) -> Project | None:
     try:
-        return of(info).project(idOrKey)
+        return info.context.project(idOrKey)
     except NotFound:
         return None
 
 
 @mutation.field("createProject")
 @mutation.field("createUseCase")
-async def create_project(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> Project:  # noqa: A002
-    context = of(info)
+async def create_project(_: Any, info: Info, input: dict[str, Any]) -> Project:  # noqa: A002
+    context = info.context
     for unknown in ("gradientColor", "metadata", "widgets"):
         if input.get(unknown):
             raise InvalidRequest(f"Projects have no {unknown} here; leave it out.", param=unknown)
@@ -70,11 +69,11 @@ async def create_project(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]
 @mutation.field("shareUseCase")
 async def share_project(
     _: Any,
-    info: GraphQLResolveInfo,
+    info: Info,
     idOrKey: str,
     input: dict[str, Any],  # noqa: A002
 ) -> Project:
-    context = of(info)
+    context = info.context
     found = context.project(idOrKey)
     wanted = [Sharing(each["team"], each["role"], each["isOwner"]) for each in input["shares"]]
     await context.change_access(lambda connection: shares.replace(connection, context.principal, found, wanted))
@@ -83,21 +82,21 @@ async def share_project(
 
 @project.field("shares")
 @use_case.field("shares")
-async def list_shares(found: Project, info: GraphQLResolveInfo) -> list[Share]:
-    return await of(info).read(lambda connection: store.list_for_project(connection, found.id))
+async def list_shares(found: Project, info: Info) -> list[Share]:
+    return await info.context.read(lambda connection: store.list_for_project(connection, found.id))
 
 
 @project.field("permissions")
 @use_case.field("permissions")
-async def own_permissions(found: Project, info: GraphQLResolveInfo) -> list[str]:
-    return access.permissions_in(of(info).principal, found.id)
+async def own_permissions(found: Project, info: Info) -> list[str]:
+    return access.permissions_in(info.context.principal, found.id)
 
 
 @project.field("metrics")
 @use_case.field("metrics")
-async def list_metrics(found: Project, info: GraphQLResolveInfo, filter: Any = None) -> list[Metric]:  # noqa: A002
+async def list_metrics(found: Project, info: Info, filter: Any = None) -> list[Metric]:  # noqa: A002
     wanted = (filter or {}).get("categories") or ("USER", "GRADER")
-    uses = await of(info).read(lambda connection: metrics.list_for_project(connection, found))
+    uses = await info.context.read(lambda connection: metrics.list_for_project(connection, found))
     return [use.metric for use in uses if use.metric.category in wanted]
 
 
@@ -105,7 +104,7 @@ async def list_metrics(found: Project, info: GraphQLResolveInfo, filter: Any = N
 @use_case.field("modelServices")
 async def list_model_services(
     found: Project,
-    info: GraphQLResolveInfo,
+    info: Info,
     filter: Any = None,  # noqa: A002
 ) -> list[Deployment]:
     attached = await _deployments(found, info)
@@ -114,12 +113,12 @@ async def list_model_services(
 
 
 @project.field("defaultModelService")
-async def get_default_model_service(found: Project, info: GraphQLResolveInfo) -> Deployment | None:
+async def get_default_model_service(found: Project, info: Info) -> Deployment | None:
     return next((each for each in await _deployments(found, info) if each.is_default), None)
 
 
-async def _deployments(found: Project, info: GraphQLResolveInfo) -> Seq[Deployment]:
-    return await of(info).read(lambda connection: deployments.list_for_project(connection, found.id))
+async def _deployments(found: Project, info: Info) -> Seq[Deployment]:
+    return await info.context.read(lambda connection: deployments.list_for_project(connection, found.id))
 
 
 BINDABLES = (query, mutation, project, use_case, share)

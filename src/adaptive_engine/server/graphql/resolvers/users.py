@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ariadne import MutationType, ObjectType, QueryType
-from graphql import GraphQLResolveInfo
 
 from adaptive_engine.permissions import PERMISSIONS
-from adaptive_engine.server.graphql.context import of
+from adaptive_engine.server.graphql.context import Info
 from adaptive_engine.services import api_keys, roles, teams, users
 from adaptive_engine.services.api_keys import NewKey
 from adaptive_engine.services.users import NewUser, UserInTeams
@@ -32,7 +31,7 @@ for each in (team, role):
 
 
 def _read_from_user(attribute: str) -> Any:
-    def resolve(found: UserInTeams, _: GraphQLResolveInfo) -> Any:
+    def resolve(found: UserInTeams, _: Info) -> Any:
         return getattr(found.user, attribute)
 
     return resolve
@@ -45,43 +44,43 @@ user.set_alias("teams", "memberships")
 
 
 @query.field("me")
-async def get_me(_: Any, info: GraphQLResolveInfo) -> UserInTeams | None:
-    context = of(info)
+async def get_me(_: Any, info: Info) -> UserInTeams | None:
+    context = info.context
     return await context.read(lambda connection: users.own(connection, context.principal))
 
 
 @query.field("users")
-async def list_users(_: Any, info: GraphQLResolveInfo) -> list[UserInTeams]:
-    context = of(info)
+async def list_users(_: Any, info: Info) -> list[UserInTeams]:
+    context = info.context
     return await context.read(lambda connection: users.list_all(connection, context.principal))
 
 
 @query.field("teams")
-async def list_teams(_: Any, info: GraphQLResolveInfo) -> list[Team]:
-    context = of(info)
+async def list_teams(_: Any, info: Info) -> list[Team]:
+    context = info.context
     return await context.read(lambda connection: teams.visible(connection, context.principal))
 
 
 @query.field("roles")
-async def list_roles(_: Any, info: GraphQLResolveInfo) -> list[AccessRole]:
-    return await of(info).read(stored_roles.list_all)
+async def list_roles(_: Any, info: Info) -> list[AccessRole]:
+    return await info.context.read(stored_roles.list_all)
 
 
 @query.field("permissions")
-async def list_permissions(_: Any, info: GraphQLResolveInfo) -> list[str]:
+async def list_permissions(_: Any, info: Info) -> list[str]:
     return list(PERMISSIONS)
 
 
 @query.field("integrations")
-async def list_integrations(_: Any, info: GraphQLResolveInfo, team: str) -> list[Any]:
-    await of(info).read(lambda connection: teams.find(connection, team))
+async def list_integrations(_: Any, info: Info, team: str) -> list[Any]:
+    await info.context.read(lambda connection: teams.find(connection, team))
     return []
 
 
 @user.field("apiKeys")
-async def user_api_keys(found: UserInTeams, info: GraphQLResolveInfo) -> list[dict[str, Any]]:
+async def user_api_keys(found: UserInTeams, info: Info) -> list[dict[str, Any]]:
     """Whose they are and since when; the text of a key is shown once, when it is made."""
-    context = of(info)
+    context = info.context
     visible = await context.read(lambda connection: api_keys.visible(connection, context.principal))
     return [
         {"key": f"ad_{key.id}_...", "createdAt": key.created_at}
@@ -91,13 +90,13 @@ async def user_api_keys(found: UserInTeams, info: GraphQLResolveInfo) -> list[di
 
 
 @role.field("permissions")
-async def role_permissions(found: AccessRole, _: GraphQLResolveInfo) -> list[str]:
+async def role_permissions(found: AccessRole, _: Info) -> list[str]:
     return sorted(found.permissions)
 
 
 @current_mutation.field("createUser")
-async def create_user(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> dict[str, Any]:  # noqa: A002
-    context = of(info)
+async def create_user(_: Any, info: Info, input: dict[str, Any]) -> dict[str, Any]:  # noqa: A002
+    context = info.context
     given = UserCreate.model_validate(
         {
             "name": input["name"],
@@ -121,20 +120,20 @@ async def create_user(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -
 
 
 @use_case_mutation.field("createUser")
-async def create_user_alone(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> UserInTeams:  # noqa: A002
+async def create_user_alone(_: Any, info: Info, input: dict[str, Any]) -> UserInTeams:  # noqa: A002
     made: UserInTeams = (await create_user(_, info, input))["user"]
     return made
 
 
 @mutation.field("deleteUser")
-async def delete_user(_: Any, info: GraphQLResolveInfo, user: str) -> UserInTeams:
-    context = of(info)
+async def delete_user(_: Any, info: Info, user: str) -> UserInTeams:
+    context = info.context
     return await context.change_access(lambda connection: users.delete(connection, context.principal, user))
 
 
 @mutation.field("setTeamMember")
-async def set_team_member(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> dict[str, Any]:  # noqa: A002
-    context = of(info)
+async def set_team_member(_: Any, info: Info, input: dict[str, Any]) -> dict[str, Any]:  # noqa: A002
+    context = info.context
 
     def change(connection: Connection) -> dict[str, Any]:
         found = users.set_team_member(connection, context.principal, input["user"], input["team"], input["role"])
@@ -145,16 +144,16 @@ async def set_team_member(_: Any, info: GraphQLResolveInfo, input: dict[str, Any
 
 
 @mutation.field("removeTeamMember")
-async def remove_team_member(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> UserInTeams:  # noqa: A002
-    context = of(info)
+async def remove_team_member(_: Any, info: Info, input: dict[str, Any]) -> UserInTeams:  # noqa: A002
+    context = info.context
     return await context.change_access(
         lambda connection: users.remove_team_member(connection, context.principal, input["user"], input["team"])
     )
 
 
 @mutation.field("createTeam")
-async def create_team(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> Team:  # noqa: A002
-    context = of(info)
+async def create_team(_: Any, info: Info, input: dict[str, Any]) -> Team:  # noqa: A002
+    context = info.context
     given = TeamCreate.model_validate({"key": input.get("key") or input["name"], "name": input["name"]})
     return await context.change_access(
         lambda connection: teams.create(connection, context.principal, given.key, given.name)
@@ -162,12 +161,12 @@ async def create_team(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -
 
 
 @mutation.field("createRole")
-async def create_role(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> AccessRole:  # noqa: A002
-    context = of(info)
+async def create_role(_: Any, info: Info, input: dict[str, Any]) -> AccessRole:  # noqa: A002
+    context = info.context
     key = input.get("key") or input["name"]
     given = RoleCreate.model_validate({"key": key, "name": input["name"], "permissions": input["permissions"]})
     return await context.change_access(
-        lambda connection: roles.create(connection, context.principal, given.key, given.permissions, given.name)
+        lambda connection: roles.create(connection, context.principal, given.key, given.name, given.permissions)
     )
 
 
