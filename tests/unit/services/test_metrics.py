@@ -127,3 +127,27 @@ def test_tokens(database: Database, project: Project) -> None:
         assert summarise(database, project, key, Grouping())[0].mean == expected
     # No timings, no latency.
     assert summarise(database, project, "latency", Grouping()) == []
+
+
+@pytest.mark.parametrize("by", ["model", "label", "hour"])
+def test_statistics_do_not_pair_every_score_with_every_interaction(
+    database: Database, project: Project, by: Any
+) -> None:
+    rows = [store_answer(database, project, "a", labels={"lang": "de"}) for _ in range(300)]
+    for row in rows:
+        score(database, row, 1)
+    thousands_of_steps = 0
+
+    def count() -> int:
+        nonlocal thousands_of_steps
+        thousands_of_steps += 1
+        return 0
+
+    with database.read() as connection:
+        driver: Any = connection.connection.driver_connection
+        driver.set_progress_handler(count, 1000)
+        (found,) = metrics.summarise(connection, project, "helpful", Grouping(by, "lang"))[1]
+        driver.set_progress_handler(None, 0)
+    assert found.count == 300
+    # 300 times 300 would be 300 thousand and more.
+    assert thousands_of_steps < 100
