@@ -302,7 +302,7 @@ def test_the_asynchronous_client_does_the_same(server: Server, project: str) -> 
 def test_what_is_not_there_says_so(client: Adaptive, project: str) -> None:
     with pytest.raises(AdaptiveEntityNotFoundError, match="does not exist"):
         client.ab_tests.cancel("nobody")
-    with pytest.raises(GraphQLClientError, match="not"):
+    with pytest.raises(AdaptiveEntityNotFoundError, match="Model key does not exist"):
         client.models.attach("nobody")
     with pytest.raises(GraphQLClientError, match="exists already"):
         client.projects.create(project)
