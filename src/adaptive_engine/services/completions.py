@@ -238,7 +238,7 @@ class Completions:
         if prepared.store:
             try:
                 self._recorder.begin([choice.row for choice in choices])
-            except AdaptiveError:
+            except BaseException:
                 for choice in choices:
                     choice.stream.cancel()
                 raise

@@ -215,11 +215,13 @@ class ModelLifecycle:
                     (model, any(d.online for d in deployments.list_for_model(connection, model.key)))
                     for model in change(connection)
                 ]
-            self._routing.refresh()
+            # In this order no request is routed to a model that nobody has begun to load, or that is gone already.
             for model, is_wanted in wanted:
                 if is_wanted:
                     self._engines.load(model)
-                elif closed := self._engines.unload(model.key):
+            self._routing.refresh()
+            for model, is_wanted in wanted:
+                if not is_wanted and (closed := self._engines.unload(model.key)):
                     unloaded.append(closed.vocabulary)
         return unloaded
 
