@@ -108,7 +108,7 @@ def test_s9_a_new_project_answers_when_it_has_a_model(server: Server, client: Ad
         ({"key": "a/b"}, 400, "key"),
         ({"key": "new"}, 400, "key"),
         ({"name": " "}, 400, "name"),
-        ({"key": "x", "team": "y"}, 400, "team"),
+        ({"key": "x", "team": "y"}, 404, "team"),
         ({"key": "default"}, 409, "key"),
         ({"key": "x", "settings": {"default_metric": "nothing"}}, 404, "settings.default_metric"),
     ],

@@ -33,6 +33,7 @@ from adaptive_engine.types import (
 )
 from adaptive_engine.wire import interactions as wire
 from adaptive_engine.wire.chat import ImagePart
+from adaptive_engine.wire.filters import epoch_ms
 
 router = APIRouter()
 
@@ -202,9 +203,18 @@ def label_filters(texts: list[str] | None) -> list[dict[str, Any]]:
     return [{"key": key, **({"value": value} if equals else {})} for key, equals, value in parts]
 
 
-def time_range(start: str | None, end: str | None) -> dict[str, str] | None:
-    given = {name: text for name, text in (("from", start), ("to", end)) if text is not None}
-    return given or None
+def time_range(start: str | None, end: str | None) -> dict[str, int] | None:
+    """Of the query's `from` and `to`. Raises InvalidRequest."""
+    moments = (("from", moment(start, "from")), ("to", moment(end, "to")))
+    return {name: value for name, value in moments if value is not None} or None
+
+
+def moment(text: str | None, param: str) -> int | None:
+    """Epoch ms. Raises InvalidRequest."""
+    try:
+        return None if text is None else epoch_ms(text)
+    except ValueError as exc:
+        raise InvalidRequest(f"{param}: {exc}.", param=param) from exc
 
 
 def from_ms(ms: int) -> datetime:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from adaptive_engine.errors import InvalidRequest
-from adaptive_engine.server.api.interactions import FromQuery, ToQuery, from_ms
+from adaptive_engine.server.api.interactions import FromQuery, ToQuery, from_ms, moment
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
 from adaptive_engine.server.errors import parse
 from adaptive_engine.server.openai.chat import require_json
@@ -19,7 +19,6 @@ from adaptive_engine.services.metrics import MetricUse
 from adaptive_engine.store.statistics import Grouping, MetricGroup
 from adaptive_engine.types import Metric, MetricKind, Project, ScoringType, now_ms, uuid7
 from adaptive_engine.wire import feedback as wire
-from adaptive_engine.wire.filters import epoch_ms
 
 router = APIRouter(prefix="/metrics")
 
@@ -84,7 +83,7 @@ async def get_metric_statistics(
     """Count, mean, range and deviation of a metric's values in groups of interactions. Times are the interactions'."""
     found = services.routing.project(principal, project)
     grouping = _grouping(group_by)
-    first, last = _moment(created_from, "from"), _moment(created_to, "to")
+    first, last = moment(created_from, "from"), moment(created_to, "to")
 
     def read() -> tuple[Metric, list[MetricGroup]]:
         with services.database.read() as connection:
@@ -181,10 +180,3 @@ def _to_wire(use: MetricUse, project: Project) -> wire.Metric:
         has_comparison_scores=use.has_comparison_scores,
         created_at=from_ms(metric.created_at),
     )
-
-
-def _moment(text: str | None, param: str) -> int | None:
-    try:
-        return None if text is None else epoch_ms(text)
-    except ValueError as exc:
-        raise InvalidRequest(f"{param}: {exc}.", param=param) from exc
