@@ -28,11 +28,11 @@ def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_from_creation_to_the_archive(capsys: pytest.CaptureFixture[str]) -> None:
     assert "adaptive models deploy MODEL --project support" in shown(capsys, "projects", "create", "support")
     shown(capsys, "projects", "update", "support", "--name", "Support", "--description", "Of Ada")
-    assert shown(capsys, "projects", "list") == "support  Support\n"
+    assert shown(capsys, "projects", "list") == "default  Default\nsupport  Support\n"
     assert "description     Of Ada" in shown(capsys, "projects", "show", "support")
     shown(capsys, "projects", "archive", "support")
     assert "support: Support (archived)" in shown(capsys, "projects", "show", "support")
-    assert shown(capsys, "projects", "list") == ""
+    assert shown(capsys, "projects", "list") == "default  Default\n"
     assert [p["key"] for p in json.loads(shown(capsys, "projects", "list", "--archived", "--json"))] == ["support"]
     with pytest.raises(Conflict, match="unarchive it"):
         adaptive("projects", "create", "support")
