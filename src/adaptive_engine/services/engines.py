@@ -163,7 +163,7 @@ class Engines:
 
     def online(self, model_key: str) -> bool:
         loading = self._models.get(model_key)
-        return loading is not None and loading.engine is not None
+        return loading is not None and loading.engine is not None and loading.problem is None
 
     def answers(self, deployment: Deployment) -> bool:
         """Whether a request to it would be answered now."""

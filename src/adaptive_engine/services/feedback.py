@@ -11,6 +11,7 @@ from uuid import UUID
 
 from adaptive_engine.errors import InvalidRequest, NotFound
 from adaptive_engine.services import models
+from adaptive_engine.services.graders import enqueue
 from adaptive_engine.services.metrics import find_scorable
 from adaptive_engine.store import Connection, comparisons, interactions, outcomes, scores
 from adaptive_engine.types import (
@@ -58,6 +59,8 @@ class Comparing:
     messages: list[dict[str, Any]] | None = None
     tied: Tie | None = None
     user: str | None = None
+    created_by: UUID | None = None
+    """The user whose key logs it."""
 
 
 def score(connection: Connection, interaction: Interaction, given: Seq[Scoring]) -> list[Score]:
@@ -162,8 +165,10 @@ def _answer(connection: Connection, project_id: UUID, given: Comparing, param: s
         user=given.user,
         prompt_hash=digest,
         completed_at=now,
+        created_by=given.created_by,
     )
     interactions.insert(connection, [row])
+    enqueue(connection, [row])
     return row
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -10,8 +12,10 @@ from uuid import UUID
 from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
 from adaptive_engine.services.judging import check_template
 from adaptive_engine.store import Connection, deployments, graders, judgements, metrics
-from adaptive_engine.store.judgements import Backfill, Progress
-from adaptive_engine.types import Grader, Judge, Metric, MetricKind, now_ms, uuid7
+from adaptive_engine.store.judgements import JUDGED_STATES, Backfill, Progress
+from adaptive_engine.types import Grader, Interaction, Judge, Metric, MetricKind, now_ms, uuid7
+
+_JUDGED_SOURCES = ("LIVE", "OFFLINE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,8 @@ def update(connection: Connection, project_id: UUID, key: str, changes: dict[str
     grader = find(connection, project_id, key)
     of_judge = {field.name for field in dataclasses.fields(Judge)}
     judge = dataclasses.replace(grader.judge, **{name: changes[name] for name in changes.keys() & of_judge})
-    _check(connection, project_id, judge)
+    if judge != grader.judge:
+        _check(connection, project_id, judge)
     others = {name: changes[name] for name in changes.keys() - of_judge}
     grader = dataclasses.replace(grader, judge=judge, **others)
     graders.update(connection, grader)
@@ -99,12 +104,29 @@ def cancel(connection: Connection, project_id: UUID, key: str) -> tuple[GraderOv
     return _overview(connection, grader), dropped
 
 
+def enqueue(connection: Connection, rows: Seq[Interaction]) -> None:
+    """Queue what is to be judged of interactions that are written in this transaction."""
+    finished = [row for row in rows if row.state in JUDGED_STATES and row.source in _JUDGED_SOURCES]
+    if not finished:
+        return
+    for grader in graders.list_enabled(connection):
+        chosen = [row.id for row in finished if row.project_id == grader.project_id and _is_sampled(grader, row.id)]
+        if chosen:
+            judgements.add(connection, grader.id, chosen)
+
+
 def find(connection: Connection, project_id: UUID, key: str) -> Grader:
     """Raises NotFound."""
     grader = graders.get_by_key(connection, project_id, key)
     if grader is None:
         raise NotFound(f"Grader '{key}' does not exist in this project.", code="grader_not_found", param="key")
     return grader
+
+
+def _is_sampled(grader: Grader, interaction_id: UUID) -> bool:
+    """The same answer whenever it is asked, and independent from one grader to the next."""
+    digest = hashlib.blake2b(grader.id.bytes + interaction_id.bytes, digest_size=8).digest()
+    return int.from_bytes(digest, "big") < grader.sampling_rate * 2**64
 
 
 def _overview(connection: Connection, grader: Grader) -> GraderOverview:

@@ -6,8 +6,8 @@ Judges are asked like any model, but their requests give way to all others in th
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import threading
+import time
 from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from uuid import UUID
@@ -17,10 +17,11 @@ import structlog
 from adaptive_engine.errors import AdaptiveError, Conflict, InternalError, InvalidRequest
 from adaptive_engine.services import judging
 from adaptive_engine.services.completions import Completions
+from adaptive_engine.services.graders import enqueue
 from adaptive_engine.services.referee import Referee
 from adaptive_engine.services.routing import Routing
 from adaptive_engine.store import Connection, Database, graders, interactions, judgements, metrics, scores
-from adaptive_engine.store.judgements import JUDGED_STATES, Task
+from adaptive_engine.store.judgements import Task
 from adaptive_engine.types import Grader, Interaction, Judge, Principal, Score, now_ms, uuid7
 
 log = structlog.get_logger(__name__)
@@ -30,11 +31,10 @@ AT_ONCE = 2
 MAX_TRIES = 3
 LEASE_MS = 120_000
 """After this, a judgement of which nothing was heard may be made by another server."""
-# When the model cannot be asked, nothing else is tried for so long (ms).
+# When the model cannot be asked, it is not asked again, by this server for this grader, for so long (ms).
 _PAUSE_MS = 15_000
 # What other servers queued, or what is due again, is looked for this often (s) while nothing is queued here.
 _LOOK_SECONDS = 5.0
-_JUDGED_SOURCES = ("LIVE", "OFFLINE")
 
 
 class GraderQueue:
@@ -48,23 +48,6 @@ class GraderQueue:
 
     def committed(self) -> None:
         self.on_commit()
-
-
-def enqueue(connection: Connection, rows: Seq[Interaction]) -> None:
-    """Queue what is to be judged of interactions that are written in this transaction."""
-    finished = [row for row in rows if row.state in JUDGED_STATES and row.source in _JUDGED_SOURCES]
-    if not finished:
-        return
-    for grader in graders.list_enabled(connection):
-        chosen = [row.id for row in finished if row.project_id == grader.project_id and _is_sampled(grader, row.id)]
-        if chosen:
-            judgements.add(connection, grader.id, chosen)
-
-
-def _is_sampled(grader: Grader, interaction_id: UUID) -> bool:
-    """The same answer whenever it is asked, and independent from one grader to the next."""
-    digest = hashlib.blake2b(grader.id.bytes + interaction_id.bytes, digest_size=8).digest()
-    return int.from_bytes(digest, "big") < grader.sampling_rate * 2**64
 
 
 class Grading:
@@ -81,6 +64,8 @@ class Grading:
         self._loop = asyncio.new_event_loop()
         self._wake = asyncio.Event()
         self._stopping = False
+        self._paused: dict[UUID, float] = {}
+        """Graders whose model could not be asked, and until when (of the monotonic clock) they are left alone."""
         self._thread = threading.Thread(target=self._serve, name="grading", daemon=True)
 
     def start(self) -> None:
@@ -115,6 +100,8 @@ class Grading:
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_until_complete(self._run())
+        # What a thread of ours still does to the store ends before the store is closed.
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
 
     def _stop(self) -> None:
         self._stopping = True
@@ -134,6 +121,8 @@ class Grading:
             except Exception:
                 # The store is down, or worse; it is looked at again after the pause.
                 log.warning("graders cannot work now", exc_info=True)
+            if self._stopping:
+                return
             try:
                 await asyncio.wait_for(self._wake.wait(), _LOOK_SECONDS)
             except TimeoutError:
@@ -142,21 +131,28 @@ class Grading:
                 return
 
     def _take(self) -> list[Task]:
+        moment = time.monotonic()
+        self._paused = {grader_id: until for grader_id, until in list(self._paused.items()) if until > moment}
+        paused = list(self._paused)
         with self._database.read() as connection:
-            if not judgements.any_due(connection):
+            if not judgements.any_due(connection, paused):
                 return []
         with self._database.write() as connection:
-            return judgements.take(connection, AT_ONCE, LEASE_MS)
+            return judgements.take(connection, AT_ONCE, LEASE_MS, paused)
 
     async def _work(self, task: Task) -> None:
+        try:
+            await self._judge(task)
+        except asyncio.CancelledError:
+            self._give_back(task, now_ms(), None, counts=False)
+            raise
+
+    async def _judge(self, task: Task) -> None:
         grader, judged = await asyncio.to_thread(self._load, task)
         if grader is None or judged is None:
             return
         try:
             verdict, score, reasoning = await self.judge(grader.judge, grader.project_id, judged)
-        except asyncio.CancelledError:
-            self._give_back(task, now_ms(), None, counts=False)
-            raise
         except InvalidRequest as error:
             # It would be refused again, such as a conversation that is too long for the judge.
             await asyncio.to_thread(self._fail, task, error.message)
@@ -205,6 +201,8 @@ class Grading:
         if counts and task.tries >= MAX_TRIES:
             self._fail(task, error.message)
         else:
+            if not counts:
+                self._paused[task.grader_id] = time.monotonic() + _PAUSE_MS / 1000
             self._give_back(task, now_ms() + _PAUSE_MS, error.message, counts=counts)
 
     def _give_back(self, task: Task, due_at: int, reason: str | None, *, counts: bool) -> None:

@@ -241,8 +241,7 @@ def _models(connection: Connection, names: tuple[str, ...]) -> Expression:
 
 def _created_by(connection: Connection, names: tuple[str, ...]) -> Expression:
     """An unknown user has created nothing."""
-    found = [references.user(connection, name) for name in names]
-    return Equals("created_by", tuple(user_id for user_id in found if user_id is not None))
+    return Equals("created_by", tuple(user_id for name in names for user_id in references.users(connection, name)))
 
 
 def _matched(match: wire.Match, one_of: Any) -> Expression:

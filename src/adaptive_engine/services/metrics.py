@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID, uuid5
 
 from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
-from adaptive_engine.store import Connection, ab_tests, metrics, statistics
+from adaptive_engine.store import Connection, ab_tests, graders, metrics, statistics
 from adaptive_engine.store.statistics import Grouping, MetricGroup
 from adaptive_engine.types import Metric, Project
 
@@ -136,8 +136,14 @@ def delete(connection: Connection, project: Project, id_or_key: str) -> None:
     Raises NotFound, InvalidRequest for the server's own, and Conflict while something depends on it.
     """
     metric = _own(connection, project, id_or_key)
-    if metric.category == "GRADER":
-        raise Conflict(f"A grader writes metric '{metric.key}'. Delete the grader first.", param="key")
+    writing = graders.list_for_metric(connection, metric.id)
+    if writing:
+        names = ", ".join(f"'{grader.key}'" for grader in writing)
+        raise Conflict(
+            f"Metric '{metric.key}' is written by graders: {names}. Delete them first.",
+            code="metric_in_use",
+            param="key",
+        )
     running = ab_tests.list_active_for_metric(connection, metric.id)
     if running:
         names = ", ".join(f"'{test.key}'" for test in running)

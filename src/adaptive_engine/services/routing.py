@@ -92,11 +92,13 @@ class Routing:
         return project
 
     def projects(self, principal: Principal, *, needs: str = "project:read") -> list[Project]:
-        """Those in which the caller has the permission; archived ones as far as it is one that they are there for."""
+        """Those that the caller may see and has the permission in; archived ones as far as they are there for it."""
         return [
             project
             for project in self._current().projects.values()
-            if principal.may(needs, project.id) and (not project.archived or needs in _IN_ARCHIVED)
+            if principal.may("project:read", project.id)
+            and principal.may(needs, project.id)
+            and (not project.archived or needs in _IN_ARCHIVED)
         ]
 
     def deployment(self, principal: Principal, model: str, *, needs: str = "completion:create") -> Deployment:

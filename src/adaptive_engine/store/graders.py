@@ -58,6 +58,12 @@ def list_for_project(connection: Connection, project_id: UUID) -> list[Grader]:
     return [_from_row(row) for row in connection.execute(query)]
 
 
+def list_for_metric(connection: Connection, metric_id: UUID) -> list[Grader]:
+    """Those that write it, sorted by key."""
+    query = _SELECT.where(graders.c.metric_id == metric_id).order_by(graders.c.key)
+    return [_from_row(row) for row in connection.execute(query)]
+
+
 def list_enabled(connection: Connection) -> list[Grader]:
     """Those that judge new interactions, in all projects that are not archived."""
     query = _SELECT.join(projects, projects.c.id == graders.c.project_id)

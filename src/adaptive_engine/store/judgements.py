@@ -6,7 +6,7 @@ who takes it moves that on, so that another may take it again if nothing is hear
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from adaptive_engine.store.tables import interactions, judgements
+from adaptive_engine.store.tables import graders, interactions, judgements, projects
 from adaptive_engine.types import JudgementState, now_ms
 
 JUDGED_STATES = ("complete", "length")
@@ -104,16 +104,17 @@ def cancel(connection: Connection, grader_id: UUID) -> int:
     return connection.execute(judgements.delete().where(*waiting)).rowcount
 
 
-def any_due(connection: Connection) -> bool:
-    return connection.scalar(sa.select(sa.exists().where(_OPEN, judgements.c.due_at <= now_ms()))) is True
+def any_due(connection: Connection, paused: Collection[UUID] = ()) -> bool:
+    """Whether `take` would find something."""
+    return connection.execute(_due(now_ms(), paused).limit(1)).first() is not None
 
 
-def take(connection: Connection, limit: int, lease_ms: int) -> list[Task]:
-    """Take up to `limit` that are due. Nobody else gets them for `lease_ms`."""
+def take(connection: Connection, limit: int, lease_ms: int, paused: Collection[UUID] = ()) -> list[Task]:
+    """Take up to `limit` that are due, but none of graders that are `paused`, disabled or of archived projects. Nobody
+    else gets them for `lease_ms`.
+    """
     moment = now_ms()
-    query = sa.select(
-        judgements.c.grader_id, judgements.c.interaction_id, judgements.c.tries, judgements.c.due_at
-    ).where(_OPEN, judgements.c.due_at <= moment)
+    query = _due(moment, paused)
     taken = []
     for grader_id, interaction_id, tries, due_at in connection.execute(
         query.order_by(judgements.c.due_at).limit(limit)
@@ -166,6 +167,21 @@ def progress(connection: Connection, grader_ids: Sequence[UUID]) -> dict[UUID, P
         )
         for grader_id, of in counts.items()
     }
+
+
+def _due(moment: int, paused: Collection[UUID]) -> sa.Select[UUID, UUID, int, int]:
+    of_project = graders.join(projects, projects.c.id == graders.c.project_id)
+    resting = sa.select(graders.c.id).select_from(of_project)
+    resting = resting.where(sa.or_(~graders.c.enabled, projects.c.archived_at.is_not(None)))
+    # Not a join: from the graders a planner would find all that they ever judged, not what is due.
+    return sa.select(
+        judgements.c.grader_id, judgements.c.interaction_id, judgements.c.tries, judgements.c.due_at
+    ).where(
+        _OPEN,
+        judgements.c.due_at <= moment,
+        judgements.c.grader_id.not_in(paused),
+        judgements.c.grader_id.not_in(resting),
+    )
 
 
 def _insert(connection: Connection, rows: sa.Select[Any]) -> int:

@@ -42,6 +42,10 @@ def list_for_session(connection: Connection, project_id: UUID, session_id: UUID)
     return [Outcome(*row) for row in connection.execute(query.order_by(outcomes.c.created_at, outcomes.c.id))]
 
 
+def any_of_metric(connection: Connection, metric_id: UUID) -> bool:
+    return connection.scalar(sa.select(sa.exists().where(outcomes.c.metric_id == metric_id))) is True
+
+
 def projects_of_session(connection: Connection, project_ids: Collection[UUID], session_id: UUID) -> list[UUID]:
     """Those of these projects that have interactions of the session."""
     query = (

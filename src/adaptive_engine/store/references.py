@@ -23,9 +23,10 @@ def ab_tests(connection: Connection, project_id: UUID) -> dict[str, UUID]:
     return {**{str(id_): id_ for id_, _ in found}, **{key: id_ for id_, key in found}}
 
 
-def user(connection: Connection, id_or_email: str) -> UUID | None:
-    users = tables.users.c
+def users(connection: Connection, id_or_email: str) -> list[UUID]:
+    """An e-mail address may have been that of users who were deleted, too."""
+    of = tables.users.c
     try:
-        return UUID(id_or_email)
+        return [UUID(id_or_email)]
     except ValueError:
-        return connection.scalar(sa.select(users.id).where(users.email == id_or_email))
+        return list(connection.scalars(sa.select(of.id).where(of.email == id_or_email.lower())))

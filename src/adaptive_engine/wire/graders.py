@@ -137,7 +137,7 @@ class GraderRun(BaseModel):
     created_from: datetime | None = None
     created_to: datetime | None = None
     models: Annotated[list[Key], Field(max_length=100)] = Field(default_factory=list)
-    limit: Annotated[StrictInt, Field(ge=1)] | None = None
+    limit: Annotated[StrictInt, Field(ge=1, le=10**9)] | None = None
     again: StrictBool = False
 
 

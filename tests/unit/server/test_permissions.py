@@ -92,13 +92,13 @@ ROUTES = {
     ("POST", "/graders"): Needs(
         "grader:manage", {"project": "{project}", "key": "{other}", "criteria": "Polite.", "model": "nobody"}
     ),
-    ("GET", "/graders"): Needs("project:read", query={"project": "{project}"}),
-    ("GET", "/graders/{key}"): Needs("project:read", query={"project": "{project}"}),
-    ("PATCH", "/graders/{key}"): Needs("grader:manage", {"enabled": False}, {"project": "{project}"}),
-    ("DELETE", "/graders/{key}"): Needs("grader:manage", query={"project": "{project}"}),
-    ("POST", "/graders/{key}/run"): Needs("grader:manage", {}, {"project": "{project}"}),
-    ("POST", "/graders/{key}/cancel"): Needs("grader:manage", query={"project": "{project}"}),
-    ("POST", "/graders/{key}/try"): Needs(
+    ("GET", "/graders"): Needs("interaction:read", query={"project": "{project}"}),
+    ("GET", "/graders/{key:path}"): Needs("interaction:read", query={"project": "{project}"}),
+    ("PATCH", "/graders/{key:path}"): Needs("grader:manage", {"enabled": False}, {"project": "{project}"}),
+    ("DELETE", "/graders/{key:path}"): Needs("grader:manage", query={"project": "{project}"}),
+    ("POST", "/graders/{key:path}/run"): Needs("grader:manage", {}, {"project": "{project}"}),
+    ("POST", "/graders/{key:path}/cancel"): Needs("grader:manage", query={"project": "{project}"}),
+    ("POST", "/graders/{key:path}/try"): Needs(
         "interaction:read", {"completion_id": "{completion}"}, {"project": "{project}"}
     ),
     ("POST", "/projects"): Needs("project:create", {"key": "{other}"}, addresses=None),
@@ -277,3 +277,12 @@ async def test_scores_beside_a_logged_interaction_need_their_own_permission(
     refused = await send(client, route, Needs(None, body), key(services, "without score:create", PROJECT))
     assert refused.status_code == 403
     assert "score:create" in refused.json()["error"]["message"]
+
+
+async def test_values_of_labels_are_for_who_reads_interactions(services: Services, client: httpx2.AsyncClient) -> None:
+    route = ("GET", "/metrics/latency/statistics")
+    grouped = Needs(None, query={"project": "{project}", "group_by": "label:customer"})
+    refused = await send(client, route, grouped, key(services, "without interaction:read", PROJECT))
+    assert refused.status_code == 403
+    assert "interaction:read" in refused.json()["error"]["message"]
+    assert (await send(client, route, grouped, key(services, "only interaction:read", PROJECT))).status_code == 200

@@ -102,6 +102,19 @@ async def test_who_sent_an_interaction_is_stored_with_it(ask: Ask, services: Ser
             assert str(stored.interaction.created_by) == user["id"]
 
 
+async def test_an_address_finds_what_all_its_users_sent(ask: Ask) -> None:
+    wanted = {"email": "bob@example.com", "name": "Bob", "generate_api_key": True}
+    body = {"project": "default", "messages": [{"role": "user", "content": "Hi"}], "completion": "a"}
+    sent = []
+    for _ in range(2):
+        user = await good(ask("POST /users", {**wanted, "teams": [{"team": "default", "role": "power_user"}]}))
+        sent.append((await good(ask("POST /interactions", body, key=user["api_key"])))["completion_id"])
+        await good(ask("DELETE /users/bob@example.com"))
+    search = {"project": "default", "filter": {"created_by": {"eq": "Bob@Example.com"}}}
+    found = (await good(ask("POST /interactions/search", search)))["data"]
+    assert {row["id"] for row in found} == set(sent)
+
+
 async def test_roles_and_permissions(ask: Ask) -> None:
     permissions = (await good(ask("GET /permissions")))["data"]
     assert {found["key"]: found["description"] for found in permissions} == PERMISSIONS

@@ -195,6 +195,7 @@ async def test_an_engine_that_has_failed_says_so_and_is_loaded_anew(
         await anext(endless(engine))
     engine._thread.join(SECONDS)
     assert engines.status("tiny").state == "ERROR"
+    assert not engines.answers(deployment(tiny))
     with pytest.raises(ModelOffline, match="the engine thread has ended"):
         engines.get(deployment(tiny))
     await asyncio.to_thread(engines.load(tiny).result, SECONDS)

@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 
 from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
-from adaptive_engine.services import metrics
+from adaptive_engine.services import graders, metrics
 from adaptive_engine.store import Database
-from adaptive_engine.store import metrics as store
 from adaptive_engine.store.statistics import DAY_MS, HOUR_MS, Grouping, MetricGroup
-from adaptive_engine.types import Metric, Project, Usage, now_ms, uuid7
+from adaptive_engine.types import Judge, Metric, Project, Usage, now_ms, uuid7
 from unit.services.platform import compare, fill, score, store_answer
 
 
@@ -71,11 +70,15 @@ def test_update_and_delete(database: Database, project: Project) -> None:
             metrics.delete(connection, project, "latency")
 
 
-def test_a_metric_of_a_grader_is_deleted_with_it(database: Database, project: Project) -> None:
+def test_a_metric_of_a_grader_is_deleted_after_it(database: Database, project: Project) -> None:
     with database.write() as connection:
-        store.create(connection, metric(project, "judged", category="GRADER"))
-        with pytest.raises(Conflict, match="grader"):
+        graders.create(connection, project.id, "judged", Judge("a", "Polite."))
+        with pytest.raises(Conflict, match="graders: 'judged'"):
             metrics.delete(connection, project, "judged")
+        graders.delete(connection, project.id, "judged")
+        metrics.delete(connection, project, "judged")
+        with pytest.raises(NotFound):
+            metrics.find(connection, project, "judged")
 
 
 def test_statistics_by_model(database: Database, project: Project) -> None:

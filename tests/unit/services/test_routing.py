@@ -155,3 +155,8 @@ def test_choosing_costs_microseconds(database: Database, project: Project, routi
     best = min(seconds("support") for _ in range(5)) / len(units)
     # 8 µs where this was written; ten times that, for machines that are busy or slow.
     assert best < 80e-6
+
+
+def test_projects_that_cannot_be_seen_are_not_found_by_another_permission(project: Project, routing: Routing) -> None:
+    assert routing.projects(Principal("key", frozenset({"score:create"})), needs="score:create") == []
+    assert routing.projects(ADMIN, needs="score:create") == [project]

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 
-from adaptive_engine.store import Database, graders, interactions, judgements, metrics
+from adaptive_engine.store import Database, graders, interactions, judgements, metrics, projects
 from adaptive_engine.store.judgements import Backfill, Progress, Task
 from adaptive_engine.types import Grader, Interaction, Judge, JudgeExample, Metric, Project, now_ms, uuid7
 
@@ -58,6 +59,21 @@ def test_what_is_taken_is_nobody_elses_until_its_lease_ends(
         again = judgements.take(connection, 9, LEASE)
         assert [task.tries for task in again] == [2]
         assert not judgements.any_due(connection)
+
+
+def test_nothing_is_taken_of_a_grader_that_rests(
+    database: Database, project: Project, grader: Grader, ids: list[UUID]
+) -> None:
+    with database.write() as connection:
+        judgements.add(connection, grader.id, ids)
+        assert judgements.take(connection, 9, LEASE, [grader.id]) == []
+        for resting, archived_at in ((True, None), (False, now_ms())):
+            graders.update(connection, replace(grader, enabled=not resting))
+            projects.update(connection, replace(project, archived_at=archived_at))
+            assert not judgements.any_due(connection)
+            assert judgements.take(connection, 9, LEASE) == []
+        projects.update(connection, project)
+        assert len(judgements.take(connection, 9, LEASE)) == 3
 
 
 def test_the_first_of_two_judgements_counts(database: Database, grader: Grader, ids: list[UUID]) -> None:

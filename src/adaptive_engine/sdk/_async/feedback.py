@@ -197,7 +197,7 @@ class AsyncFeedback:
         return decode(Metric, await self._client._send(call))
 
     async def delete_key(self, key: str, project: str | None = None) -> None:
-        """Delete a metric with all that was logged on it. Raises ConflictError while an A/B test needs it."""
+        """Delete a metric with all logged on it. Raises ConflictError while an A/B test or a grader needs it."""
         chosen = choose_project(project, None, self._client.default_project)
         await self._client._send(Call("DELETE", _path(key), query=[("project", chosen)]))
 

@@ -198,7 +198,7 @@ class Feedback:
         return decode(Metric, self._client._send(call))
 
     def delete_key(self, key: str, project: str | None = None) -> None:
-        """Delete a metric with all that was logged on it. Raises ConflictError while an A/B test needs it."""
+        """Delete a metric with all logged on it. Raises ConflictError while an A/B test or a grader needs it."""
         chosen = choose_project(project, None, self._client.default_project)
         self._client._send(Call("DELETE", _path(key), query=[("project", chosen)]))
 

@@ -52,7 +52,7 @@ async def create_comparison(request: Request, services: ServicesDep, principal: 
     """Say which of two completions is better on a metric, or that they are equally good or bad."""
     require_json(request)
     body = parse(wire.ComparisonCreate, await request.body())
-    given = _comparing(body)
+    given = _comparing(body, principal)
     by_text = given.preferred.completion_id is None or given.other.completion_id is None
     projects = _projects(services, principal, body.project)
 
@@ -120,7 +120,7 @@ def _projects(services: Services, principal: Principal, project: str | None) -> 
     return [services.routing.project(principal, project, needs="score:create").id]
 
 
-def _comparing(body: wire.ComparisonCreate) -> Comparing:
+def _comparing(body: wire.ComparisonCreate, principal: Principal) -> Comparing:
     messages = [message.model_dump(mode="json", exclude_none=True) for message in body.messages or ()]
     if body.prompt is not None:
         messages = [{"role": "user", "content": body.prompt}]
@@ -131,6 +131,7 @@ def _comparing(body: wire.ComparisonCreate) -> Comparing:
         messages=messages,
         tied=body.tied,
         user=body.user_id,
+        created_by=principal.user_id,
     )
 
 

@@ -27,6 +27,8 @@ router = APIRouter(prefix="/graders")
 Result = TypeVar("Result")
 
 _MANAGE = "grader:manage"
+# Examples and criteria may quote what people said.
+_READ = "interaction:read"
 _CREATE_BODY = {"required": True, "content": {"application/json": {"schema": wire.GraderCreate.model_json_schema()}}}
 _UPDATE_BODY = {"required": True, "content": {"application/json": {"schema": wire.GraderUpdate.model_json_schema()}}}
 _RUN_BODY = {"content": {"application/json": {"schema": wire.GraderRun.model_json_schema()}}}
@@ -65,19 +67,19 @@ async def create_grader(request: Request, services: ServicesDep, principal: Prin
 @router.get("")
 async def list_graders(services: ServicesDep, principal: PrincipalDep, project: str) -> wire.GraderList:
     """The graders of a project, by key."""
-    found = services.routing.project(principal, project)
+    found = services.routing.project(principal, project, needs=_READ)
     overviews = await _read(services, lambda connection: graders.list_for_project(connection, found.id))
     return wire.GraderList(data=[_to_wire(overview, found) for overview in overviews])
 
 
-@router.get("/{key}")
+@router.get("/{key:path}")
 async def get_grader(services: ServicesDep, principal: PrincipalDep, key: str, project: str) -> wire.Grader:
     """One grader, and how far it is."""
-    found = services.routing.project(principal, project)
+    found = services.routing.project(principal, project, needs=_READ)
     return _to_wire(await _read(services, lambda connection: graders.get(connection, found.id, key)), found)
 
 
-@router.patch("/{key}", openapi_extra={"requestBody": _UPDATE_BODY})
+@router.patch("/{key:path}", openapi_extra={"requestBody": _UPDATE_BODY})
 async def update_grader(
     request: Request, services: ServicesDep, principal: PrincipalDep, key: str, project: str
 ) -> wire.Grader:
@@ -92,7 +94,7 @@ async def update_grader(
     return _to_wire(overview, found)
 
 
-@router.delete("/{key}", status_code=204)
+@router.delete("/{key:path}", status_code=204)
 async def delete_grader(services: ServicesDep, principal: PrincipalDep, key: str, project: str) -> Response:
     """Delete a grader. Its metric and its scores stay."""
     found = services.routing.project(principal, project, needs=_MANAGE)
@@ -100,7 +102,7 @@ async def delete_grader(services: ServicesDep, principal: PrincipalDep, key: str
     return Response(status_code=204)
 
 
-@router.post("/{key}/run", status_code=202, openapi_extra={"requestBody": _RUN_BODY})
+@router.post("/{key:path}/run", status_code=202, openapi_extra={"requestBody": _RUN_BODY})
 async def run_grader(
     request: Request, services: ServicesDep, principal: PrincipalDep, key: str, project: str
 ) -> wire.GraderRunStarted:
@@ -120,7 +122,7 @@ async def run_grader(
     return wire.GraderRunStarted(queued=queued, grader=_to_wire(overview, found))
 
 
-@router.post("/{key}/cancel")
+@router.post("/{key:path}/cancel")
 async def cancel_grader(
     services: ServicesDep, principal: PrincipalDep, key: str, project: str
 ) -> wire.GraderRunCancelled:
@@ -130,14 +132,14 @@ async def cancel_grader(
     return wire.GraderRunCancelled(dropped=dropped, grader=_to_wire(overview, found))
 
 
-@router.post("/{key}/try", openapi_extra={"requestBody": _TRY_BODY})
+@router.post("/{key:path}/try", openapi_extra={"requestBody": _TRY_BODY})
 async def try_grader(
     request: Request, services: ServicesDep, principal: PrincipalDep, key: str, project: str
 ) -> wire.Judgement:
     """What the grader says about one interaction. Nothing is stored."""
     require_json(request)
     body = parse(wire.GraderTry, await request.body())
-    found = services.routing.project(principal, project, needs="interaction:read")
+    found = services.routing.project(principal, project, needs=_READ)
     overview = await _read(services, lambda connection: graders.get(connection, found.id, key))
     stored = await asyncio.to_thread(find, services, [found.id], body.completion_id)
     judged = stored.interaction

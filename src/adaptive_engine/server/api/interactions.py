@@ -16,6 +16,7 @@ from adaptive_engine.server.openai.chat import require_json
 from adaptive_engine.services import interactions as service
 from adaptive_engine.services.ab_tests import unit_number
 from adaptive_engine.services.feedback import Scoring, score
+from adaptive_engine.services.graders import enqueue
 from adaptive_engine.store import groups, interactions, pages
 from adaptive_engine.store.filters import conjuncts
 from adaptive_engine.store.groups import Group
@@ -340,7 +341,9 @@ def _create(services: Services, principal: Principal, body: wire.InteractionCrea
     given = [Scoring(f.metric, f.value, f.reason, f.details, body.user) for f in body.feedbacks or ()]
     with services.database.write() as connection:
         interactions.insert(connection, [row])
+        enqueue(connection, [row])
         rows = score(connection, row, given)
+    services.grading.look()
     if rows:
         services.referee.scored(row.ab_test_id)
     return wire.InteractionCreated(

@@ -81,8 +81,10 @@ async def get_metric_statistics(
     created_to: ToQuery = None,
 ) -> wire.MetricStatistics:
     """Count, mean, range and deviation of a metric's values in groups of interactions. Times are the interactions'."""
-    found = services.routing.project(principal, project)
     grouping = _grouping(group_by)
+    # Labels' values are what others said about their requests.
+    needs = "interaction:read" if grouping.by == "label" else "project:read"
+    found = services.routing.project(principal, project, needs=needs)
     first, last = moment(created_from, "from"), moment(created_to, "to")
 
     def read() -> tuple[Metric, list[MetricGroup]]:

@@ -1,11 +1,15 @@
-"""What one GraphQL operation may ask for. Measured on the document, before anything is resolved."""
+"""What one GraphQL operation may ask for: measured on the document, before anything is resolved, and on the reply."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from graphql import (
     DocumentNode,
+    ExecutionResult,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
@@ -22,6 +26,8 @@ MAX_FIELDS = 1_000
 """With fragments written out, so that a few lines cannot stand for millions."""
 MAX_ROOT_FIELDS = 10
 MAX_ERRORS = 10
+MAX_VALUES = 100_000
+"""Fields of all objects of a reply: lists within lists multiply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,38 @@ def require_bounded(document: DocumentNode) -> None:
         ):
             if found > most:
                 raise GraphQLError(f"The operation has {found} {what}; at most {most} are allowed. Split it.")
+
+
+class Budget:
+    """Of the fields that one operation may resolve. Past it, the operation ends."""
+
+    def __init__(self, values: int = MAX_VALUES) -> None:
+        self._values = values
+        self._left = values
+        self._task: asyncio.Future[ExecutionResult] | None = None
+
+    def resolve(self, resolver: Callable[..., Any], source: Any, info: Any, **arguments: Any) -> Any:
+        """Middleware of graphql-core: calls the resolver of a field."""
+        self._left -= 1
+        if self._left < 0:
+            if self._task is not None:
+                self._task.cancel()
+            raise self._refusal()
+        return resolver(source, info, **arguments)
+
+    async def run(self, operation: Awaitable[ExecutionResult]) -> ExecutionResult:
+        self._task = asyncio.ensure_future(operation)
+        try:
+            return await self._task
+        except asyncio.CancelledError:
+            if self._left >= 0:
+                raise
+            return ExecutionResult(None, [self._refusal()])
+
+    def _refusal(self) -> GraphQLError:
+        return GraphQLError(
+            f"The reply would have more than {self._values} values. Ask for smaller pages, or for fewer lists in lists."
+        )
 
 
 def _count_roots(selections: SelectionSetNode, fragments: dict[str, FragmentDefinitionNode]) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request
-from graphql import ExecutionResult, GraphQLError, execute, parse
+from graphql import ExecutionResult, GraphQLError, MiddlewareManager, execute, parse
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
@@ -15,7 +15,7 @@ from adaptive_engine.server import errors as http_errors
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
 from adaptive_engine.server.graphql import errors, schema
 from adaptive_engine.server.graphql.context import Context
-from adaptive_engine.server.graphql.limits import MAX_TOKENS, require_bounded
+from adaptive_engine.server.graphql.limits import MAX_TOKENS, Budget, require_bounded
 from adaptive_engine.server.openai.chat import require_json
 
 router = APIRouter()
@@ -60,11 +60,13 @@ async def _execute(body: GraphQLRequest, context: Context) -> ExecutionResult:
         return ExecutionResult(None, [error])
     except RecursionError:
         return ExecutionResult(None, [GraphQLError("The document is nested too deeply.")])
+    budget = Budget()
     result = execute(
         chosen,
         document,
         context_value=context,
         variable_values=body.variables,
         operation_name=body.operation_name,
+        middleware=MiddlewareManager(budget),
     )
-    return await result if inspect.isawaitable(result) else result
+    return await budget.run(result) if inspect.isawaitable(result) else result

@@ -309,7 +309,10 @@ def _size(page: dict[str, Any], default: int, most: int) -> int:
 def _offset(page: dict[str, Any]) -> int:
     after = page.get("after")
     if after is None:
-        return int(page.get("offset") or 0)
+        offset = int(page.get("offset") or 0)
+        if offset < 0:
+            raise InvalidRequest("An offset cannot be negative.", param="page.offset")
+        return offset
     if not re.fullmatch(r"[0-9]{1,9}", after):
         raise InvalidRequest("Not a cursor; pass the `endCursor` of an earlier page.", param="page.after")
     return int(after)

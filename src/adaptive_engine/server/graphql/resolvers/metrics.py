@@ -13,7 +13,7 @@ from adaptive_engine.server.graphql.context import Context, Info
 from adaptive_engine.services import feedback, metrics
 from adaptive_engine.services.feedback import Scoring
 from adaptive_engine.services.metrics import MetricUse
-from adaptive_engine.store import Connection
+from adaptive_engine.store import Connection, outcomes
 from adaptive_engine.types import Metric, Project, Score, now_ms, uuid7
 from adaptive_engine.wire.feedback import MetricCreate
 
@@ -149,7 +149,8 @@ async def link_metric(_: Any, info: Info, input: dict[str, Any]) -> Metric:  # n
             if input["metric"] in (use.metric.key, str(use.metric.id)):
                 found = use.metric
                 given = {"key": found.key, "name": found.name, "kind": found.kind, "scoringType": found.scoring_type}
-                return metrics.register(connection, _metric(project, {**given, "description": found.description}))
+                more = {"description": found.description, "unit": found.unit}
+                return metrics.register(connection, _metric(project, {**given, **more}))
         return metrics.find(connection, project, input["metric"])
 
     return await context.write(write)
@@ -164,7 +165,7 @@ async def unlink_metric(_: Any, info: Info, input: dict[str, Any]) -> str:  # no
     def write(connection: Connection) -> str:
         found = metrics.find(connection, project, input["metric"])
         use = metrics.with_use(connection, [found])[0]
-        if use.has_direct_scores or use.has_comparison_scores:
+        if use.has_direct_scores or use.has_comparison_scores or outcomes.any_of_metric(connection, found.id):
             raise InvalidRequest("This metric has scores in the project; delete it there if they may be lost.")
         metrics.delete(connection, project, str(found.id))
         return found.key

@@ -160,7 +160,8 @@ async def deploy_model_everywhere(
     context = info.context
     key = await _key(context, idOrKey)
     attached = await context.read(lambda connection: deployments.list_for_model(connection, key))
-    mine = [each for each in attached if context.principal.may("model:deploy", each.project.id)]
+    allowed = {each.id for each in context.services.routing.projects(context.principal, needs="model:deploy")}
+    mine = [each for each in attached if each.project.id in allowed]
     if not mine:
         raise InvalidRequest(f"Model '{key}' is attached to none of your use cases. Attach it first.", param="idOrKey")
     for each in mine:

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from adaptive_engine.services import graders
+from adaptive_engine.services.grading import GraderQueue, Grading
+from adaptive_engine.services.referee import Referee
+from adaptive_engine.services.routing import Routing
+from adaptive_engine.store import Database
+from adaptive_engine.types import Judge
+from unit.services.platform import fill, store_answer
+
+
+class Silent:
+    """A model that is asked and does not answer."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+
+    async def start(self, *_: Any, **__: Any) -> None:
+        self.asked.set()
+        await asyncio.Event().wait()
+
+
+def test_a_store_that_is_busy_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    database = Database.open(path, busy_timeout_ms=50)
+    project = fill(database)
+    row = store_answer(database, project, "a", completion="Hello.")
+    with database.write() as connection:
+        grader = graders.create(connection, project.id, "polite", Judge("a", "Polite.")).grader
+        graders.enqueue(connection, [row])
+    routing, model = Routing(database), Silent()
+    completions: Any = model
+    grading = Grading(database, routing, completions, Referee(database, routing), GraderQueue())
+    grading.start()
+    assert model.asked.wait(10)
+    with closing(sqlite3.connect(path, isolation_level=None)) as foreign:
+        foreign.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        grading.close()
+        assert time.monotonic() - began < 3
+    with database.read() as connection:
+        assert graders.get(connection, project.id, grader.key).progress.running == 1
+    database.close()
