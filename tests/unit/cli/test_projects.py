@@ -28,16 +28,31 @@ def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_from_creation_to_the_archive(capsys: pytest.CaptureFixture[str]) -> None:
     assert "adaptive models deploy MODEL --project support" in shown(capsys, "projects", "create", "support")
     shown(capsys, "projects", "update", "support", "--name", "Support", "--description", "Of Ada")
-    assert shown(capsys, "projects", "list") == "support  Support\n"
+    assert shown(capsys, "projects", "list") == "default  Default\nsupport  Support\n"
     assert "description     Of Ada" in shown(capsys, "projects", "show", "support")
     shown(capsys, "projects", "archive", "support")
     assert "support: Support (archived)" in shown(capsys, "projects", "show", "support")
-    assert shown(capsys, "projects", "list") == ""
+    assert shown(capsys, "projects", "list") == "default  Default\n"
     assert [p["key"] for p in json.loads(shown(capsys, "projects", "list", "--archived", "--json"))] == ["support"]
     with pytest.raises(Conflict, match="unarchive it"):
         adaptive("projects", "create", "support")
     shown(capsys, "projects", "unarchive", "support")
     assert json.loads(shown(capsys, "projects", "show", "support", "--json"))["archived"] is False
+
+
+def test_a_team_is_let_in_and_out(capsys: pytest.CaptureFixture[str]) -> None:
+    adaptive("projects", "create", "support")
+    adaptive("teams", "create", "research")
+    share = ("projects", "share", "support", "research")
+    own = "Project 'support' is shared with default=admin (owner)"
+    assert shown(capsys, *share, "annotator") == f"{own}, research=annotator.\n"
+    assert shown(capsys, *share, "power_user", "--owner") == f"{own}, research=power_user (owner).\n"
+    assert shown(capsys, *share, "inference") == f"{own}, research=inference (owner).\n"
+    assert shown(capsys, "projects", "unshare", "support", "research") == f"{own}.\n"
+    with pytest.raises(InvalidRequest, match="belongs to a team"):
+        adaptive("projects", "unshare", "support", "default")
+    with pytest.raises(NotFound, match="Team 'nobody'"):
+        adaptive("projects", "share", "support", "nobody", "inference")
 
 
 def test_mistakes_are_said() -> None:
