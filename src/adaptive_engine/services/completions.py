@@ -25,6 +25,7 @@ from adaptive_engine.engine import (
 from adaptive_engine.errors import AdaptiveError, InternalError, InvalidRequest
 from adaptive_engine.services import ab_tests, model_settings
 from adaptive_engine.services.engines import Engines
+from adaptive_engine.services.model_settings import Applied
 from adaptive_engine.services.notices import request_notices
 from adaptive_engine.services.routing import Route, Routing
 from adaptive_engine.services.structured import AnswerFormat, StructuredOutput, require_room
@@ -225,14 +226,15 @@ class Completions:
     ) -> Completion:
         """Validate, route and admit. Everything that can be refused is refused here, before any header is sent.
 
-        A completion in the `background` gives way to all others.
+        A completion in the `background` gives way to all others, and takes nothing from the model's settings.
         """
         arrived = time.perf_counter()
         session_id = request.session_id or uuid7()
         unit = ab_tests.unit(request.session_id, request.user, session_id)
         route = self._routing.route(principal, request.model, unit, request.ab_campaign, self._engines.answers)
         engine = self._engines.get(route.deployment)
-        prepared = await self._prepare(request, route, session_id, engine, principal.user_id, arrived)
+        applied = Applied(request, None, []) if background else model_settings.apply(request, route.deployment)
+        prepared = await self._prepare(applied, route, session_id, engine, principal.user_id, arrived)
         choices = self._admit(prepared, engine, request_id, background=background)
         completion = Completion(prepared, choices, self._structured, self._recorder, request_id)
         if prepared.store:
@@ -246,7 +248,7 @@ class Completions:
 
     async def _prepare(
         self,
-        request: ChatRequest,
+        applied: Applied,
         route: Route,
         session_id: UUID,
         engine: Engine,
@@ -254,9 +256,8 @@ class Completions:
         arrived: float,
     ) -> Prepared:
         deployment = route.deployment
-        _refuse_images(request, deployment)
-        applied = model_settings.apply(request, deployment)
         request = applied.request
+        _refuse_images(request, deployment)
         turns = [ChatMessage(message.role, message.text(), message.name) for message in request.messages]
         turns = model_settings.with_system_prompt(turns, applied.system_prompt)
         salt = deployment.project.id.bytes

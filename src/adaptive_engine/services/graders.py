@@ -9,6 +9,7 @@ from uuid import UUID
 
 from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
 from adaptive_engine.services.judging import check_template
+from adaptive_engine.services.metrics import check_key
 from adaptive_engine.store import Connection, deployments, graders, judgements, metrics
 from adaptive_engine.store.judgements import Backfill, Progress
 from adaptive_engine.types import Grader, Judge, Metric, MetricKind, now_ms, uuid7
@@ -35,10 +36,12 @@ def create(
     """A grader that judges new interactions from now on, and its metric (key `metric`, by default the grader's).
 
     Raises Conflict for a key that is taken and for a metric that is not one of graders or of another kind, NotFound
-    when the model is not attached to the project, InvalidRequest for a template or examples that make no sense.
+    when the model is not attached to the project, InvalidRequest for a metric of the server's own, or a template or
+    examples that make no sense.
     """
     _check(connection, project_id, judge)
     metric_key = metric or key
+    check_key(metric_key, "metric" if metric else "key")
     scored = _metric(connection, project_id, metric_key, judge)
     grader = Grader(
         id=uuid7(),

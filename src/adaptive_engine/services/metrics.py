@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID, uuid5
 
 from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
-from adaptive_engine.store import Connection, ab_tests, metrics, statistics
+from adaptive_engine.store import Connection, ab_tests, graders, metrics, statistics
 from adaptive_engine.store.statistics import Grouping, MetricGroup
 from adaptive_engine.types import Metric, Project
 
@@ -41,14 +41,7 @@ def register(connection: Connection, metric: Metric) -> Metric:
     Raises Conflict when the project has another kind of metric of that key, InvalidRequest for keys of the server's
     own.
     """
-    if metric.key in SYSTEM:
-        raise InvalidRequest(
-            f"'{metric.key}' is measured by the server itself, for every completion. Choose another key.",
-            code="metric_reserved",
-            param="key",
-        )
-    if metric.key.endswith(_RESERVED_ENDING):
-        raise InvalidRequest(f"A key cannot end in '{_RESERVED_ENDING}', which is an address of its own.", param="key")
+    check_key(metric.key)
     known = metrics.get_by_key(connection, metric.project_id, metric.key)
     if known is None:
         metrics.create(connection, metric)
@@ -60,6 +53,18 @@ def register(connection: Connection, metric: Metric) -> Metric:
             param="key",
         )
     return known
+
+
+def check_key(key: str, param: str = "key") -> None:
+    """Raises InvalidRequest for keys of the server's own."""
+    if key in SYSTEM:
+        raise InvalidRequest(
+            f"'{key}' is measured by the server itself, for every completion. Choose another key.",
+            code="metric_reserved",
+            param=param,
+        )
+    if key.endswith(_RESERVED_ENDING):
+        raise InvalidRequest(f"A key cannot end in '{_RESERVED_ENDING}', which is an address of its own.", param=param)
 
 
 def find(connection: Connection, project: Project, id_or_key: str, param: str = "key") -> Metric:
@@ -136,8 +141,13 @@ def delete(connection: Connection, project: Project, id_or_key: str) -> None:
     Raises NotFound, InvalidRequest for the server's own, and Conflict while something depends on it.
     """
     metric = _own(connection, project, id_or_key)
-    if metric.category == "GRADER":
-        raise Conflict(f"A grader writes metric '{metric.key}'. Delete the grader first.", param="key")
+    writing = [f"'{g.key}'" for g in graders.list_for_project(connection, project.id) if g.metric_id == metric.id]
+    if writing:
+        raise Conflict(
+            f"Metric '{metric.key}' is written by graders: {', '.join(writing)}. Delete them first.",
+            code="metric_in_use",
+            param="key",
+        )
     running = ab_tests.list_active_for_metric(connection, metric.id)
     if running:
         names = ", ".join(f"'{test.key}'" for test in running)

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from adaptive_engine.wire.interactions import Comment, Key
+from adaptive_engine.wire.interactions import Comment, InProject, Key
 
 Criteria = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 Template = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
@@ -53,7 +53,7 @@ class JudgeExample(BaseModel):
 Examples = Annotated[list[JudgeExample], Field(max_length=20)]
 
 
-class GraderCreate(BaseModel):
+class GraderCreate(InProject):
     """POST /api/v1/graders. Without a `scale` the judge says PASS, FAIL or NA."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -137,7 +137,7 @@ class GraderRun(BaseModel):
     created_from: datetime | None = None
     created_to: datetime | None = None
     models: Annotated[list[Key], Field(max_length=100)] = Field(default_factory=list)
-    limit: Annotated[StrictInt, Field(ge=1)] | None = None
+    limit: Annotated[StrictInt, Field(ge=1, le=10**9)] | None = None
     again: StrictBool = False
 
 

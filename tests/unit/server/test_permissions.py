@@ -93,12 +93,12 @@ ROUTES = {
         "grader:manage", {"project": "{project}", "key": "{other}", "criteria": "Polite.", "model": "nobody"}
     ),
     ("GET", "/graders"): Needs("project:read", query={"project": "{project}"}),
-    ("GET", "/graders/{key}"): Needs("project:read", query={"project": "{project}"}),
-    ("PATCH", "/graders/{key}"): Needs("grader:manage", {"enabled": False}, {"project": "{project}"}),
-    ("DELETE", "/graders/{key}"): Needs("grader:manage", query={"project": "{project}"}),
-    ("POST", "/graders/{key}/run"): Needs("grader:manage", {}, {"project": "{project}"}),
-    ("POST", "/graders/{key}/cancel"): Needs("grader:manage", query={"project": "{project}"}),
-    ("POST", "/graders/{key}/try"): Needs(
+    ("GET", "/graders/{key:path}"): Needs("project:read", query={"project": "{project}"}),
+    ("PATCH", "/graders/{key:path}"): Needs("grader:manage", {"enabled": False}, {"project": "{project}"}),
+    ("DELETE", "/graders/{key:path}"): Needs("grader:manage", query={"project": "{project}"}),
+    ("POST", "/graders/{key:path}/run"): Needs("grader:manage", {}, {"project": "{project}"}),
+    ("POST", "/graders/{key:path}/cancel"): Needs("grader:manage", query={"project": "{project}"}),
+    ("POST", "/graders/{key:path}/try"): Needs(
         "interaction:read", {"completion_id": "{completion}"}, {"project": "{project}"}
     ),
     ("POST", "/projects"): Needs("project:create", {"key": "{other}"}, addresses=None),

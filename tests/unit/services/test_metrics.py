@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
+from adaptive_engine.errors import InvalidRequest, NotFound
 from adaptive_engine.services import metrics
 from adaptive_engine.store import Database
-from adaptive_engine.store import metrics as store
 from adaptive_engine.store.statistics import DAY_MS, HOUR_MS, Grouping, MetricGroup
 from adaptive_engine.types import Metric, Project, Usage, now_ms, uuid7
 from unit.services.platform import compare, fill, score, store_answer
@@ -69,13 +68,6 @@ def test_update_and_delete(database: Database, project: Project) -> None:
             metrics.find(connection, project, "cost")
         with pytest.raises(InvalidRequest):
             metrics.delete(connection, project, "latency")
-
-
-def test_a_metric_of_a_grader_is_deleted_with_it(database: Database, project: Project) -> None:
-    with database.write() as connection:
-        store.create(connection, metric(project, "judged", category="GRADER"))
-        with pytest.raises(Conflict, match="grader"):
-            metrics.delete(connection, project, "judged")
 
 
 def test_statistics_by_model(database: Database, project: Project) -> None:

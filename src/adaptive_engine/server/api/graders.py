@@ -70,14 +70,14 @@ async def list_graders(services: ServicesDep, principal: PrincipalDep, project: 
     return wire.GraderList(data=[_to_wire(overview, found) for overview in overviews])
 
 
-@router.get("/{key}")
+@router.get("/{key:path}")
 async def get_grader(services: ServicesDep, principal: PrincipalDep, key: str, project: str) -> wire.Grader:
     """One grader, and how far it is."""
     found = services.routing.project(principal, project)
     return _to_wire(await _read(services, lambda connection: graders.get(connection, found.id, key)), found)
 
 
-@router.patch("/{key}", openapi_extra={"requestBody": _UPDATE_BODY})
+@router.patch("/{key:path}", openapi_extra={"requestBody": _UPDATE_BODY})
 async def update_grader(
     request: Request, services: ServicesDep, principal: PrincipalDep, key: str, project: str
 ) -> wire.Grader:
@@ -92,7 +92,7 @@ async def update_grader(
     return _to_wire(overview, found)
 
 
-@router.delete("/{key}", status_code=204)
+@router.delete("/{key:path}", status_code=204)
 async def delete_grader(services: ServicesDep, principal: PrincipalDep, key: str, project: str) -> Response:
     """Delete a grader. Its metric and its scores stay."""
     found = services.routing.project(principal, project, needs=_MANAGE)
@@ -100,7 +100,7 @@ async def delete_grader(services: ServicesDep, principal: PrincipalDep, key: str
     return Response(status_code=204)
 
 
-@router.post("/{key}/run", status_code=202, openapi_extra={"requestBody": _RUN_BODY})
+@router.post("/{key:path}/run", status_code=202, openapi_extra={"requestBody": _RUN_BODY})
 async def run_grader(
     request: Request, services: ServicesDep, principal: PrincipalDep, key: str, project: str
 ) -> wire.GraderRunStarted:
@@ -120,7 +120,7 @@ async def run_grader(
     return wire.GraderRunStarted(queued=queued, grader=_to_wire(overview, found))
 
 
-@router.post("/{key}/cancel")
+@router.post("/{key:path}/cancel")
 async def cancel_grader(
     services: ServicesDep, principal: PrincipalDep, key: str, project: str
 ) -> wire.GraderRunCancelled:
@@ -130,7 +130,7 @@ async def cancel_grader(
     return wire.GraderRunCancelled(dropped=dropped, grader=_to_wire(overview, found))
 
 
-@router.post("/{key}/try", openapi_extra={"requestBody": _TRY_BODY})
+@router.post("/{key:path}/try", openapi_extra={"requestBody": _TRY_BODY})
 async def try_grader(
     request: Request, services: ServicesDep, principal: PrincipalDep, key: str, project: str
 ) -> wire.Judgement:
