@@ -119,7 +119,7 @@ def _overview(connection: Connection, grader: Grader) -> GraderOverview:
 def _check(connection: Connection, project_id: UUID, judge: Judge) -> None:
     if deployments.get(connection, project_id, judge.model) is None:
         raise NotFound(
-            f"Model '{judge.model}' is not attached to this project. Attach it, or name one that is.",
+            f"Model '{judge.model}' is not attached here. Attach it, or name one that is.",
             code="model_not_found",
             param="model",
         )

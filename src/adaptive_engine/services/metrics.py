@@ -75,7 +75,7 @@ def find(connection: Connection, project: Project, id_or_key: str, param: str = 
     metric = metrics.get(connection, project.id, id_or_key)
     if metric is None:
         raise NotFound(
-            f"Metric '{id_or_key}' is not registered in this project; POST /api/v1/metrics registers it.",
+            f"Metric '{id_or_key}' is not registered here; POST /api/v1/metrics registers it.",
             code="metric_not_found",
             param=param,
         )
@@ -90,7 +90,7 @@ def find_scorable(connection: Connection, project_id: UUID, id_or_key: str, para
     if id_or_key in SYSTEM:
         raise InvalidRequest(f"'{id_or_key}' is measured by the server itself and takes no values.", param=param)
     raise NotFound(
-        f"Metric '{id_or_key}' is not registered in this project; POST /api/v1/metrics registers it.",
+        f"Metric '{id_or_key}' is not registered here; POST /api/v1/metrics registers it.",
         code="metric_not_found",
         param=param,
     )

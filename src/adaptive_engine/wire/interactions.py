@@ -28,7 +28,8 @@ Text = Annotated[str, StringConstraints(max_length=10_000_000)]
 # One line of visible text, as a key is typed into URLs and filters. A slash stands between two other characters only:
 # paths are read without double and trailing slashes, and such a key could not be found again.
 _VISIBLE = r"[^\s\x00-\x1f\x7f/]"
-Key = Annotated[str, StringConstraints(max_length=128, pattern=rf"^{_VISIBLE}((/?[^\x00-\x1f\x7f/])*/?{_VISIBLE})?$")]
+KEY_PATTERN = rf"^{_VISIBLE}((/?[^\x00-\x1f\x7f/])*/?{_VISIBLE})?$"
+Key = Annotated[str, StringConstraints(max_length=128, pattern=KEY_PATTERN)]
 Comment = Annotated[str, StringConstraints(max_length=10_000)]
 
 
