@@ -154,7 +154,7 @@ def test_what_is_logged_by_hand_is_judged(server: Server, client: Adaptive, make
 
 
 def test_a_judge_takes_nothing_from_the_settings_of_its_model(client: Adaptive) -> None:
-    project = client.projects.create(f"judged-{unique()}").key
+    project = client.projects.create(name=f"Judged {unique()}").key
     settings = {"system_prompt": "You speak to {{ name }}.", "max_ttft_ms": 1}
     client.models.attach(MODEL, wait=True, project=project, settings=settings)  # type: ignore[arg-type]
     client.graders.create("polite", "The answer is polite.", MODEL, sampling_rate=0, project=project)
