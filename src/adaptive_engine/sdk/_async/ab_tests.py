@@ -107,7 +107,7 @@ class AsyncAbTests:
         call = Call("POST", f"{_path(key)}/cancel", query=self._where(key, project))
         return decode(AbTest, await self._client._send(call))
 
-    def _where(self, key: str | UUID, project: str | None) -> list[tuple[str, str]]:
+    def _where(self, key: str | UUID, project: str | None) -> Sequence[tuple[str, str]]:
         return _query(project or (None if _is_id(key) else self._client.default_project))
 
 
