@@ -132,3 +132,33 @@ def test_wrong_graders_are_refused(client: Adaptive, make: Callable[..., Grader]
     with pytest.raises(NotFoundError, match="Grader 'nobody'"):
         client.graders.run("nobody")
     assert client.graders.get("nobody") is None
+
+
+def test_a_key_with_a_slash_can_be_addressed(client: Adaptive) -> None:
+    key = client.graders.create(f"tone/{unique()}", "The answer is polite.", MODEL, sampling_rate=0).key
+    assert client.graders.update(key, enabled=False).enabled is False
+    assert client.graders.run(key, limit=1).grader.key == key
+    assert client.graders.cancel(key).grader.key == key
+    client.graders.delete(key)
+    assert client.graders.get(key) is None
+    client.feedback.delete_key(key)
+    assert client.feedback.get_key(key) is None
+
+
+def test_what_is_logged_by_hand_is_judged(server: Server, client: Adaptive, make: Callable[..., Grader]) -> None:
+    grader = make(scale=(1, 5))
+    logged = client.interactions.create([{"role": "user", "content": "Which colour?"}], "Red, like the sunset.")
+    judged(client, grader.key, 1)
+    found = client.interactions.get(logged.completion_id)
+    assert [score.metric for score in found.scores] == [grader.key]  # type: ignore[union-attr]
+
+
+def test_a_judge_takes_nothing_from_the_settings_of_its_model(client: Adaptive) -> None:
+    project = client.projects.create(name=f"Judged {unique()}").key
+    settings = {"system_prompt": "You speak to {{ name }}.", "max_ttft_ms": 1}
+    client.models.attach(MODEL, wait=True, project=project, settings=settings)  # type: ignore[arg-type]
+    client.graders.create("polite", "The answer is polite.", MODEL, sampling_rate=0, project=project)
+    logged = client.interactions.create([{"role": "user", "content": "Hi"}], "Hello!", project=project)
+    verdict = client.graders.judge("polite", logged.completion_id, project).verdict
+    client.projects.archive(project)
+    assert verdict in ("PASS", "FAIL", "NA")

@@ -335,3 +335,10 @@ def test_images_are_refused_by_name(server: Server) -> None:
     response = post(server, "/interactions", body)
     assert (response.status_code, response.json()["error"]["code"]) == (400, "modality_unsupported")
     assert response.json()["error"]["param"] == "messages[1].content[1]"
+
+
+@pytest.mark.parametrize("path", ["/interactions", "/interactions/export", "/metrics/latency/statistics"])
+def test_a_filter_that_does_not_exist_is_refused(server: Server, path: str) -> None:
+    query = {"project": "default", "models": MODEL}
+    response = requests.get(f"{server.api}{path}", params=query, headers=server.headers, timeout=30)
+    assert (response.status_code, response.json()["error"]["param"]) == (400, "models")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from adaptive_engine.cli.options import DataDir, resolve_data_dir
-from adaptive_engine.cli.running import ApiKey, Url, ask_server
+from adaptive_engine.cli.running import ApiKey, Result, Url, require_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +21,6 @@ app = typer.Typer(help="Compare models on live traffic.", rich_markup_mode=None,
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Key = Annotated[str, typer.Argument(help="The test's key or id.")]
 InProject = Annotated[str, typer.Option("--project", help="The project.")]
-
-Result = TypeVar("Result")
 
 
 @app.command("list")
@@ -131,14 +129,7 @@ def cancel(
 
 
 def _ask(url: str | None, api_key: str | None, data_dir: Path | None, ask: Callable[[Adaptive], Result]) -> Result:
-    """What a running server answers; tests live there only."""
-    from adaptive_engine.errors import Conflict
-
-    # A tuple, so that an answer of None is one.
-    answer = ask_server(url, api_key, resolve_data_dir(data_dir), lambda client: (ask(client),))
-    if answer is None:
-        raise Conflict("No server was asked. Start one with `adaptive serve`, or name one with --url.")
-    return answer[0]
+    return require_server(url, api_key, resolve_data_dir(data_dir), ask)
 
 
 def _report(test: AbTest) -> str:

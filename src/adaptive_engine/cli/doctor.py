@@ -164,12 +164,13 @@ def _models(data_dir: Path) -> Iterator[Finding]:
 def _port(data_dir: Path, host: str, port: int) -> Finding:
     from adaptive_engine.cli.serve import check_port
     from adaptive_engine.errors import Conflict
+    from adaptive_engine.server.lifespan import running_server
 
     try:
         check_port(host, port)
     except Conflict as exc:
-        pid = data_dir / "server.pid"
-        running = f" A server of this data directory runs (pid {pid.read_text().strip()})." if pid.exists() else ""
-        level: Literal["warning", "problem"] = "warning" if running else "problem"
-        return Finding(level, "Port", exc.message + running, "" if running else "Choose another with --port.")
+        url = running_server(data_dir)
+        if url is not None:
+            return Finding("warning", "Port", f"{exc.message} A server of this data directory runs at {url}.")
+        return Finding("problem", "Port", exc.message, "Choose another with --port.")
     return Finding("ok", "Port", f"{host}:{port} is free")

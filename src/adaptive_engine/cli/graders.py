@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from adaptive_engine.cli.options import DataDir, resolve_data_dir
-from adaptive_engine.cli.running import ApiKey, Url, ask_server
+from adaptive_engine.cli.running import ApiKey, Result, Url, require_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +21,6 @@ app = typer.Typer(help="Let judge models score interactions.", rich_markup_mode=
 
 Key = Annotated[str, typer.Argument(help="The grader's key, as `adaptive graders list` shows it.")]
 InProject = Annotated[str, typer.Option("--project", help="The project.")]
-
-Result = TypeVar("Result")
 
 _LOOK_SECONDS = 1.0
 
@@ -134,11 +132,7 @@ def delete(
 
 
 def _ask(url: str | None, api_key: str | None, data_dir: Path | None, ask: Callable[[Adaptive], Result]) -> Result:
-    found = ask_server(url, api_key, resolve_data_dir(data_dir), ask)
-    if found is None:
-        typer.echo("Error: graders work in a running server. Start one: adaptive serve", err=True)
-        raise typer.Exit(1)
-    return found
+    return require_server(url, api_key, resolve_data_dir(data_dir), ask)
 
 
 def _follow(client: Adaptive, grader: Grader) -> Grader:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adaptive_engine.cli.options import DataDir, resolve_data_dir
-from adaptive_engine.cli.running import ApiKey, Result, Url, ask_server
+from adaptive_engine.cli.running import ApiKey, Result, Url, require_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +65,8 @@ def list_(
     page = _ask(url, api_key, data_dir, lambda client: client.interactions.list(filters, limit=limit, project=project))
     for interaction in page.data:
         typer.echo(interaction.model_dump_json() if json else _line(interaction))
+    if not page.data and page.searched_to is None:
+        typer.echo(f"Project '{project}' has no interactions{' like these' if filters else ' yet'}.", err=True)
     if page.searched_to is not None:
         typer.echo(f"Looked at what is newer than {page.searched_to:%Y-%m-%d %H:%M}; there may be more.", err=True)
     elif page.has_more:
@@ -271,29 +273,27 @@ def _filters(
         given = None if expression is None else json.loads(expression)
     except ValueError as exc:
         raise InvalidRequest(f"--filter is not JSON: {exc}.") from exc
+    if expression is not None and not isinstance(given, dict):
+        raise InvalidRequest("--filter is no JSON object; docs/interactions.md has all conditions.")
     if contains is not None:
         text = {"completion": {"contains": contains}}
         given = text if given is None else {"and": [given, text]}
     parts = [text.partition("=") for text in labels or ()]
     timerange = {name: time for name, time in (("from", since), ("to", until)) if time is not None}
+    # An empty text is sent too, and refused: left out, a variable without a value would select everything.
     filters = {
-        "models": models,
-        "labels": [{"key": key, **({"value": value} if equals else {})} for key, equals, value in parts],
+        "models": models or None,
+        "labels": [{"key": key, **({"value": value} if equals else {})} for key, equals, value in parts] or None,
         "state": state,
         "user": user,
-        "timerange": timerange,
+        "timerange": timerange or None,
         "filter": given,
     }
-    return {name: value for name, value in filters.items() if value}
+    return {name: value for name, value in filters.items() if value is not None}
 
 
 def _ask(url: str | None, api_key: str | None, data_dir: Path | None, ask: Callable[[Adaptive], Result]) -> Result:
-    """What the server answers. Ends the command where there is none: the store belongs to it."""
-    answer = ask_server(url, api_key, resolve_data_dir(data_dir), ask)
-    if answer is None:
-        typer.echo("Error: This needs a running server: start `adaptive serve`, or name one with --url.", err=True)
-        raise typer.Exit(1)
-    return answer
+    return require_server(url, api_key, resolve_data_dir(data_dir), ask)
 
 
 def _line(interaction: Interaction) -> str:

@@ -145,7 +145,7 @@ def _names(database: Database) -> tuple[dict[UUID, str], dict[UUID, str]]:
     from adaptive_engine.store import projects, users
 
     with database.read() as connection:
-        keys = {project.id: project.key for project in projects.list_all(connection)}
+        keys = {project.id: project.key for project in projects.list_all(connection, archived=True)}
         return keys, {user.id: user.email for user in users.list_all(connection)}
 
 

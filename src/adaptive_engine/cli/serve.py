@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import socket
 import sys
@@ -72,6 +71,10 @@ def serve(
     typer.echo("Stopped.", err=True)
 
 
+_OF_OTHERS = {f"ADAPTIVE_{name}" for name in ("URL", "BASE_URL", "API_KEY", "CACHE_DIR", "DEBUG")}
+"""Variables that clients, downloads and the command line read."""
+
+
 def settings_of(host: str | None, port: int | None, data_dir: Path, deterministic: bool) -> Settings:
     """Variables of the environment, overridden by what the command line says."""
     from adaptive_engine.settings import Settings
@@ -89,13 +92,14 @@ def _warn_of_misspelled_variables(settings: type[Settings]) -> None:
     """A variable of ours that sets nothing is most likely a typing error."""
     import difflib
 
-    known = {
+    areas = ("app", "db", "server", "engine", "store")
+    known = {f"ADAPTIVE_{name.upper()}" for name in settings.model_fields.keys() - {*areas}} | {
         f"ADAPTIVE_{area.upper()}__{name.upper()}"
-        for area in ("app", "db", "server", "engine", "store")
+        for area in areas
         for name in settings.model_fields[area].default.__class__.model_fields
     }
     for name in os.environ:
-        if re.match(r"ADAPTIVE_(APP|DB|SERVER|ENGINE|STORE)_", name.upper()) and name.upper() not in known:
+        if name.upper().startswith("ADAPTIVE_") and name.upper() not in known | _OF_OTHERS:
             close = difflib.get_close_matches(name.upper(), known, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""
             typer.echo(f"Warning: {name} is no setting and has no effect.{hint}", err=True)

@@ -141,7 +141,9 @@ def uuid_text(name: str, value: str | UUID | None) -> str | None:
     try:
         return str(UUID(str(value)))
     except ValueError:
-        raise ValueError(f"{name} is {value!r}, which is not a UUID; uuid.uuid4() makes one") from None
+        # Sessions are the caller's to name; other ids are those of answers.
+        hint = "; uuid.uuid4() makes one" if name == "session_id" else ""
+        raise ValueError(f"{name} is {value!r}, which is not a UUID{hint}") from None
 
 
 def optional_text(value: object) -> str | None:
@@ -149,6 +151,9 @@ def optional_text(value: object) -> str | None:
 
 
 def messages_body(messages: Sequence[MessageInput]) -> list[Any]:
+    """Raises ValueError for a text or a message alone, whose parts would be taken for messages."""
+    if isinstance(messages, str | Mapping | BaseModel):
+        raise ValueError('messages is no list; give one: [{"role": "user", "content": "Hello!"}]')
     return [_without_none(message) if isinstance(message, BaseModel) else message for message in messages]
 
 

@@ -16,12 +16,21 @@ from starlette.responses import Response
 from starlette.types import Send
 
 from adaptive_engine.errors import AdaptiveError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
+from adaptive_engine.wire.interactions import KEY_PATTERN
+from adaptive_engine.wire.roles import ACCESS_KEY_PATTERN
+from adaptive_engine.wire.users import EMAIL_PATTERN
 
 log = structlog.get_logger(__name__)
 
 Body = TypeVar("Body", bound=BaseModel)
 
 _MAX_MESSAGE = 2_000
+_PATTERNS = {
+    KEY_PATTERN: "a key is one line of visible text, without slashes at its ends or two in a row",
+    ACCESS_KEY_PATTERN: "use letters, digits, '.', '_' and '-', and begin with a letter or a digit",
+    EMAIL_PATTERN: "this is no e-mail address",
+}
+"""What people are told instead of a regular expression."""
 
 
 def error_response(error: AdaptiveError) -> Response:
@@ -63,6 +72,8 @@ def invalid_request(problems: Seq[Any]) -> InvalidRequest:
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
         message = "this field is required"
+    if first["type"] == "string_pattern_mismatch":
+        message = next((words for pattern, words in _PATTERNS.items() if f"'{pattern}'" in message), message)
     more = f" ({len(problems) - 1} more problem{'s' * (len(problems) > 2)})" if len(problems) > 1 else ""
     where = f"{param}: " if param else ""
     return InvalidRequest(f"{where}{message}{more}."[:_MAX_MESSAGE], param=param or None)

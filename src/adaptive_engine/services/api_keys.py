@@ -10,6 +10,9 @@ from adaptive_engine.services.keys import KeyRing
 from adaptive_engine.store import Connection, api_keys, team_members
 from adaptive_engine.types import ApiKey, Principal, Project, User, now_ms
 
+_LATEST = 253_402_300_799_999
+"""The last millisecond that has a date."""
+
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
@@ -89,6 +92,8 @@ def _require_sound(wanted: NewKey) -> None:
         moment = getattr(wanted, name)
         if moment is not None and moment <= now_ms():
             raise InvalidRequest(f"{name}: this time has passed.", param=name)
+        if moment is not None and moment > _LATEST:
+            raise InvalidRequest(f"{name}: the time must lie before the year 10000. Leave it out for ever.", param=name)
 
 
 def _user(connection: Connection, principal: Principal, id_or_email: str) -> User:

@@ -193,6 +193,10 @@ def _value(metric: Metric, value: bool | float) -> float:
         raise InvalidRequest(f"Metric '{metric.key}' is a bool: send true, false, 1 or 0.", param="value")
     if metric.kind == "SCALAR" and isinstance(value, bool):
         raise InvalidRequest(f"Metric '{metric.key}' is a scalar: send a number.", param="value")
-    if not math.isfinite(value):
+    try:
+        number = float(value)
+    except OverflowError:  # of an integer with more than 308 digits
+        number = math.inf
+    if not math.isfinite(number):
         raise InvalidRequest("A score must be a finite number.", param="value")
-    return float(value)
+    return number

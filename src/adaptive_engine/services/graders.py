@@ -11,6 +11,7 @@ from uuid import UUID
 
 from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
 from adaptive_engine.services.judging import check_template
+from adaptive_engine.services.metrics import check_key
 from adaptive_engine.store import Connection, deployments, graders, judgements, metrics
 from adaptive_engine.store.judgements import JUDGED_STATES, Backfill, Progress
 from adaptive_engine.types import Grader, Interaction, Judge, Metric, MetricKind, now_ms, uuid7
@@ -39,10 +40,12 @@ def create(
     """A grader that judges new interactions from now on, and its metric (key `metric`, by default the grader's).
 
     Raises Conflict for a key that is taken and for a metric that is not one of graders or of another kind, NotFound
-    when the model is not attached to the project, InvalidRequest for a template or examples that make no sense.
+    when the model is not attached to the project, InvalidRequest for a metric of the server's own, or a template or
+    examples that make no sense.
     """
     _check(connection, project_id, judge)
     metric_key = metric or key
+    check_key(metric_key, "metric" if metric else "key")
     scored = _metric(connection, project_id, metric_key, judge)
     grader = Grader(
         id=uuid7(),
@@ -138,7 +141,7 @@ def _overview(connection: Connection, grader: Grader) -> GraderOverview:
 def _check(connection: Connection, project_id: UUID, judge: Judge) -> None:
     if deployments.get(connection, project_id, judge.model) is None:
         raise NotFound(
-            f"Model '{judge.model}' is not attached to this project. Attach it, or name one that is.",
+            f"Model '{judge.model}' is not attached here. Attach it, or name one that is.",
             code="model_not_found",
             param="model",
         )

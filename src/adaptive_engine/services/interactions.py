@@ -72,7 +72,7 @@ def find_metric(connection: Connection, project: Project, id_or_key: str, param:
         if id_or_key in (metric.key, str(metric.id)):
             return metric
     raise NotFound(
-        f"Metric '{id_or_key}' is not registered in this project; GET /api/v1/metrics lists those that are.",
+        f"Metric '{id_or_key}' is not registered here; GET /api/v1/metrics lists those that are.",
         code="metric_not_found",
         param=param,
     )

@@ -41,14 +41,7 @@ def register(connection: Connection, metric: Metric) -> Metric:
     Raises Conflict when the project has another kind of metric of that key, InvalidRequest for keys of the server's
     own.
     """
-    if metric.key in SYSTEM:
-        raise InvalidRequest(
-            f"'{metric.key}' is measured by the server itself, for every completion. Choose another key.",
-            code="metric_reserved",
-            param="key",
-        )
-    if metric.key.endswith(_RESERVED_ENDING):
-        raise InvalidRequest(f"A key cannot end in '{_RESERVED_ENDING}', which is an address of its own.", param="key")
+    check_key(metric.key)
     known = metrics.get_by_key(connection, metric.project_id, metric.key)
     if known is None:
         metrics.create(connection, metric)
@@ -62,6 +55,18 @@ def register(connection: Connection, metric: Metric) -> Metric:
     return known
 
 
+def check_key(key: str, param: str = "key") -> None:
+    """Raises InvalidRequest for keys of the server's own."""
+    if key in SYSTEM:
+        raise InvalidRequest(
+            f"'{key}' is measured by the server itself, for every completion. Choose another key.",
+            code="metric_reserved",
+            param=param,
+        )
+    if key.endswith(_RESERVED_ENDING):
+        raise InvalidRequest(f"A key cannot end in '{_RESERVED_ENDING}', which is an address of its own.", param=param)
+
+
 def find(connection: Connection, project: Project, id_or_key: str, param: str = "key") -> Metric:
     """Raises NotFound."""
     for own in of_system(project):
@@ -70,7 +75,7 @@ def find(connection: Connection, project: Project, id_or_key: str, param: str = 
     metric = metrics.get(connection, project.id, id_or_key)
     if metric is None:
         raise NotFound(
-            f"Metric '{id_or_key}' is not registered in this project; POST /api/v1/metrics registers it.",
+            f"Metric '{id_or_key}' is not registered here; POST /api/v1/metrics registers it.",
             code="metric_not_found",
             param=param,
         )
@@ -85,7 +90,7 @@ def find_scorable(connection: Connection, project_id: UUID, id_or_key: str, para
     if id_or_key in SYSTEM:
         raise InvalidRequest(f"'{id_or_key}' is measured by the server itself and takes no values.", param=param)
     raise NotFound(
-        f"Metric '{id_or_key}' is not registered in this project; POST /api/v1/metrics registers it.",
+        f"Metric '{id_or_key}' is not registered here; POST /api/v1/metrics registers it.",
         code="metric_not_found",
         param=param,
     )

@@ -132,9 +132,7 @@ def find_attached(connection: Connection, project_id: UUID, id_or_key: str, para
         if id_or_key in (deployment.model.key, str(deployment.model.id), str(deployment.id)):
             return deployment
     names = ", ".join(f"'{deployment.model.key}'" for deployment in attached) or "none"
-    raise NotFound(
-        f"Model '{id_or_key}' is not attached to this project. Attached: {names}.", code="model_not_found", param=param
-    )
+    raise NotFound(f"Model '{id_or_key}' is not attached here. Attached: {names}.", code="model_not_found", param=param)
 
 
 def terminate(connection: Connection, model_key: str, *, force: bool = False) -> None:

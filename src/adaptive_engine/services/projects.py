@@ -181,7 +181,7 @@ def _settings(connection: Connection, project: Project, change: ProjectSettings 
     metric = change.default_metric
     if metric is not None and metrics.get_by_key(connection, project.id, metric) is None:
         raise NotFound(
-            f"Metric '{metric}' is not registered in this project; register it, then make it the default.",
+            f"Metric '{metric}' is not registered here; register it, then make it the default.",
             code="metric_not_found",
             param="settings.default_metric",
         )

@@ -8,13 +8,13 @@ from uuid import UUID
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
-from adaptive_engine.wire.interactions import Key
+from adaptive_engine.wire.interactions import InProject, Key
 
 AbTestStatus = Literal["WARMUP", "IN_PROGRESS", "DONE", "CANCELLED"]
 """Some model lacks scores; it can be decided any time; it was; somebody ended it."""
 
 
-class AbTestCreate(BaseModel):
+class AbTestCreate(InProject):
     """POST /api/v1/ab_tests. `metric` and `models` are ids or keys; unset fields have the server's defaults."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)

@@ -9,13 +9,13 @@ from uuid import UUID
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from adaptive_engine.wire.chat import MAX_MESSAGES, Message
-from adaptive_engine.wire.interactions import Comment, Key, ScoreValue, Text
+from adaptive_engine.wire.interactions import Comment, InProject, Key, ScoreValue, Text
 
 
-class MetricCreate(BaseModel):
+class MetricCreate(InProject):
     """POST /api/v1/metrics. A metric is a scalar of which more is better unless it says otherwise."""
 
-    model_config = ConfigDict(populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     project: Key = Field(validation_alias=AliasChoices("project", "use_case"))
     key: Key
@@ -82,6 +82,8 @@ class MetricStatistics(BaseModel):
 class FeedbackCreate(BaseModel):
     """POST /api/v1/feedback: one score for one completion. A bool metric takes true, false, 0 and 1."""
 
+    model_config = ConfigDict(extra="forbid")
+
     completion_id: UUID
     metric: Annotated[Key, Field(validation_alias=AliasChoices("metric", "feedback_key"))]
     value: ScoreValue
@@ -105,7 +107,7 @@ class ComparedText(BaseModel):
     model: Key
 
 
-class ComparisonCreate(BaseModel):
+class ComparisonCreate(InProject):
     """POST /api/v1/comparison: which of two completions is better.
 
     Completions are given by id, or as text together with `messages` (or `prompt`). `project` may be left out with ids.

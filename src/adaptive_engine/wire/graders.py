@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from adaptive_engine.wire.interactions import Comment, Key
+from adaptive_engine.wire.interactions import Comment, InProject, Key
 
 Criteria = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 Template = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
@@ -53,7 +53,7 @@ class JudgeExample(BaseModel):
 Examples = Annotated[list[JudgeExample], Field(max_length=20)]
 
 
-class GraderCreate(BaseModel):
+class GraderCreate(InProject):
     """POST /api/v1/graders. Without a `scale` the judge says PASS, FAIL or NA."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)

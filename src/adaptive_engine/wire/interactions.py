@@ -6,7 +6,17 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StringConstraints
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StringConstraints,
+    model_validator,
+)
 
 from adaptive_engine.wire.chat import LabelKey, Labels, Message
 from adaptive_engine.wire.chat import Usage as Usage
@@ -18,8 +28,20 @@ Text = Annotated[str, StringConstraints(max_length=10_000_000)]
 # One line of visible text, as a key is typed into URLs and filters. A slash stands between two other characters only:
 # paths are read without double and trailing slashes, and such a key could not be found again.
 _VISIBLE = r"[^\s\x00-\x1f\x7f/]"
-Key = Annotated[str, StringConstraints(max_length=128, pattern=rf"^{_VISIBLE}((/?[^\x00-\x1f\x7f/])*/?{_VISIBLE})?$")]
+KEY_PATTERN = rf"^{_VISIBLE}((/?[^\x00-\x1f\x7f/])*/?{_VISIBLE})?$"
+Key = Annotated[str, StringConstraints(max_length=128, pattern=KEY_PATTERN)]
 Comment = Annotated[str, StringConstraints(max_length=10_000)]
+
+
+class InProject(BaseModel):
+    """A body that names its project. `use_case` is the older name, which does not count beside the newer one."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _project_counts(cls, body: Any) -> Any:
+        if isinstance(body, dict) and "project" in body:
+            return {name: value for name, value in body.items() if name != "use_case"}
+        return body
 
 
 ScoreValue = StrictBool | StrictInt | StrictFloat
@@ -34,10 +56,10 @@ class FeedbackInput(BaseModel):
     details: Comment | None = None
 
 
-class InteractionCreate(BaseModel):
+class InteractionCreate(InProject):
     """POST /api/v1/interactions. `use_case` is the older name of `project`, `model` the SDK's of `model_service`."""
 
-    model_config = ConfigDict(extra="allow", protected_namespaces=(), populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", protected_namespaces=(), populate_by_name=True)
 
     project: Key = Field(validation_alias=AliasChoices("project", "use_case"))
     messages: Annotated[list[Message], Field(min_length=1)]

@@ -19,7 +19,7 @@ from pydantic import (
 
 from adaptive_engine.wire.chat import MaxTokens, ResponseFormat, Seed, Stop, Temperature, TopP
 from adaptive_engine.wire.chat import Warning as WireWarning
-from adaptive_engine.wire.interactions import Key
+from adaptive_engine.wire.interactions import InProject, Key
 
 ModelState = Literal["ONLINE", "PENDING", "OFFLINE", "ERROR"]
 MAX_SYSTEM_PROMPT = 100_000
@@ -142,7 +142,7 @@ class RegisteredModelList(BaseModel):
     data: list[Model]
 
 
-class ModelDeploy(BaseModel):
+class ModelDeploy(InProject):
     """POST /api/v1/admin/models/{key}/deploy. `wait` answers when the model is online."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)

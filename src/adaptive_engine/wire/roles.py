@@ -9,7 +9,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 # As it is typed into URLs and commands.
-AccessKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+ACCESS_KEY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+AccessKey = Annotated[str, StringConstraints(pattern=ACCESS_KEY_PATTERN)]
 IdOrKey = Annotated[str, StringConstraints(min_length=1, max_length=320)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256, strip_whitespace=True)]
 

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from adaptive_engine.wire.roles import IdOrKey, Name
 
-Email = Annotated[str, StringConstraints(max_length=320, pattern=r"^[^@\s\x00-\x1f\x7f/]+@[^@\s\x00-\x1f\x7f/]+$")]
+EMAIL_PATTERN = r"^[^@\s\x00-\x1f\x7f/]+@[^@\s\x00-\x1f\x7f/]+$"
+Email = Annotated[str, StringConstraints(max_length=320, pattern=EMAIL_PATTERN)]
 UserType = Literal["HUMAN", "SYSTEM"]
 
 

@@ -65,3 +65,11 @@ def test_a_taken_port_is_found(tmp_path: Path, host: str) -> None:
         status, findings = examine(tmp_path, "--port", str(taken.getsockname()[1]))
     assert status == 1
     assert "--port" in findings["Port"]["remedy"]
+
+
+def test_what_a_killed_server_left_does_not_excuse_a_taken_port(tmp_path: Path) -> None:
+    (tmp_path / "server.pid").write_text("7\nhttp://127.0.0.1:1\n")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        status, findings = examine(tmp_path, "--port", str(taken.getsockname()[1]))
+    assert (status, findings["Port"]["level"]) == (1, "problem")
+    assert "server of this data directory" not in findings["Port"]["message"]

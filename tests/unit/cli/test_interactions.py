@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from adaptive_engine.cli.interactions import app
-from unit.sdk.scripted import COMPLETION, Reply, ScriptedServer
+from adaptive_engine.errors import InvalidRequest
+from unit.sdk.scripted import COMPLETION, Reply, ScriptedServer, error_body
 from unit.sdk.test_interactions import interaction, line, page
 
 
@@ -78,6 +79,21 @@ def test_deleting_a_selection_asks_first(server: ScriptedServer) -> None:
     assert run(server, "delete", COMPLETION, "--label", "env=test").exit_code == 1
 
 
+@pytest.mark.parametrize("option", ["--state", "--user"])
+def test_an_empty_filter_is_not_left_out(server: ScriptedServer, option: str) -> None:
+    server.replies(Reply(error_body(f"{option[2:]}: too short"), status=400))
+    assert run(server, "delete", "--label", "env=test", option, "", "--yes").exit_code == 1
+    assert server.last.body[option[2:]] == ""
+    result = run(server, "delete", "--label", "env=test", "--filter", "null", "--yes")
+    assert isinstance(result.exception, InvalidRequest)
+
+
+def test_an_empty_list_says_so(server: ScriptedServer) -> None:
+    server.replies(page(), page())
+    assert "no interactions yet" in run(server, "list").stderr
+    assert "no interactions like these" in run(server, "list", "--user", "ada").stderr
+
+
 def test_export_writes_resumes_and_protects_a_file(server: ScriptedServer, tmp_path: Path) -> None:
     file = tmp_path / "all.jsonl"
     server.replies(Reply(frames=[line(1), line(2)]))
@@ -94,8 +110,37 @@ def test_export_writes_resumes_and_protects_a_file(server: ScriptedServer, tmp_p
     assert run(server, "export", str(tmp_path / "all.txt")).exit_code == 1
 
 
+def test_an_export_that_is_refused_leaves_files_alone(server: ScriptedServer, tmp_path: Path) -> None:
+    server.replies(Reply(error_body("EntityNotFound: no such project", code="project_not_found"), status=404))
+    old, new = tmp_path / "old.jsonl", tmp_path / "new.jsonl"
+    old.write_bytes(line(1))
+    assert run(server, "export", str(old), "--force").exit_code == 1
+    assert run(server, "export", str(new)).exit_code == 1
+    assert old.read_bytes() == line(1)
+    assert not new.exists()
+
+
 def test_without_a_server_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ADAPTIVE_URL", raising=False)
     result = CliRunner().invoke(app, ["list", "--data-dir", str(tmp_path)])
     assert result.exit_code == 1
     assert "adaptive serve" in result.stderr
+
+
+def test_a_wrong_argument_is_not_taken_for_a_missing_server(
+    server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADAPTIVE_URL", server.url)
+    result = CliRunner().invoke(app, ["show", "nonsense", "--api-key", "k", "--data-dir", str(tmp_path)])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: completion_id is 'nonsense'")
+    assert "running server" not in result.stderr
+
+
+def test_a_server_that_cannot_be_asked_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTIVE_URL", "http://127.0.0.1:9")
+    monkeypatch.delenv("ADAPTIVE_API_KEY", raising=False)
+    arguments = ["list", "--data-dir", str(tmp_path)]
+    assert CliRunner().invoke(app, arguments).stderr.startswith("Error: No API key")
+    result = CliRunner().invoke(app, [*arguments, "--api-key", "k"])
+    assert result.stderr.startswith("Error: Cannot connect to http://127.0.0.1:9 ")

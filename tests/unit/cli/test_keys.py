@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 from adaptive_engine.cli.keys import app
 from adaptive_engine.errors import AuthenticationFailed, InvalidRequest, NotFound
 from adaptive_engine.permissions import ROLES
+from adaptive_engine.services import projects
 from adaptive_engine.services.keys import KeyRing, load_pepper
 from adaptive_engine.services.models import ensure_default_project
 from adaptive_engine.store import Database
@@ -66,3 +67,15 @@ def test_mistakes_are_named(data_dir: Path) -> None:
     assert isinstance(unknown, NotFound)
     assert "Roles: admin, annotator" in unknown.message
     assert isinstance(keys(data_dir, "create", "x", "--admin", "--user", "ada@example.com").exception, InvalidRequest)
+
+
+def test_a_key_that_would_outlive_the_calendar_is_not_made(data_dir: Path) -> None:
+    assert isinstance(keys(data_dir, "create", "x", "--days", "4000000").exception, InvalidRequest)
+    assert keys(data_dir, "list").exit_code == 0
+
+
+def test_a_key_of_an_archived_project_is_listed_with_its_name(data_dir: Path) -> None:
+    assert keys(data_dir, "create", "shop", "--project", "default").exit_code == 0
+    with Database.open(data_dir / "adaptive.db").write() as connection:
+        projects.archive(connection, ensure_default_project(connection).id)
+    assert "default" in keys(data_dir, "list").stdout.splitlines()[1]

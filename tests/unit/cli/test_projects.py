@@ -40,6 +40,21 @@ def test_from_creation_to_the_archive(capsys: pytest.CaptureFixture[str]) -> Non
     assert json.loads(shown(capsys, "projects", "show", "support", "--json"))["archived"] is False
 
 
+def test_a_team_is_let_in_and_out(capsys: pytest.CaptureFixture[str]) -> None:
+    adaptive("projects", "create", "support")
+    adaptive("teams", "create", "research")
+    share = ("projects", "share", "support", "research")
+    own = "Project 'support' is shared with default=admin (owner)"
+    assert shown(capsys, *share, "annotator") == f"{own}, research=annotator.\n"
+    assert shown(capsys, *share, "power_user", "--owner") == f"{own}, research=power_user (owner).\n"
+    assert shown(capsys, *share, "inference") == f"{own}, research=inference (owner).\n"
+    assert shown(capsys, "projects", "unshare", "support", "research") == f"{own}.\n"
+    with pytest.raises(InvalidRequest, match="belongs to a team"):
+        adaptive("projects", "unshare", "support", "default")
+    with pytest.raises(NotFound, match="Team 'nobody'"):
+        adaptive("projects", "share", "support", "nobody", "inference")
+
+
 def test_mistakes_are_said() -> None:
     with pytest.raises(InvalidRequest, match="is not a project key"):
         adaptive("projects", "create", "a/b")

@@ -10,7 +10,7 @@ from adaptive_engine.cli.serve import settings_of
 from adaptive_engine.errors import InvalidRequest
 
 
-@pytest.mark.parametrize("name", ["ADAPTIVE_DB_URL", "ADAPTIVE_DB__URI", "adaptive_db__urll"])
+@pytest.mark.parametrize("name", ["ADAPTIVE_DB_URL", "ADAPTIVE_DB__URI", "adaptive_db__urll", "ADAPTIVE_DATABASE_URL"])
 def test_a_misspelled_variable_is_told(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

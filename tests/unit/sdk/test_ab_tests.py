@@ -48,7 +48,9 @@ async def test_create(server: ScriptedServer, client) -> None:
 async def test_get(server: ScriptedServer, client) -> None:
     server.replies(Reply(TEST))
     assert (await result(client.ab_tests.get("a/b"))).key == "a/b"
-    assert (server.last.path, server.last.query) == ("/api/v1/ab_tests/a%2Fb", [])
+    assert (server.last.path, server.last.query) == ("/api/v1/ab_tests/a%2Fb", [("project", "proj")])
+    await result(client.ab_tests.get(ID))
+    assert (server.last.path, server.last.query) == (f"/api/v1/ab_tests/{ID}", [])
     server.replies(Reply(error_body("EntityNotFound: x", code="ab_test_not_found"), status=404))
     assert await result(client.ab_tests.get("x", project="p")) is None
     assert server.last.query == [("project", "p")]
@@ -68,7 +70,7 @@ async def test_list(server: ScriptedServer, client) -> None:
 async def test_series(server: ScriptedServer, client) -> None:
     server.replies(Reply({"width_seconds": 60, "data": []}))
     assert (await result(client.ab_tests.series("a/b"))).width_seconds == 60
-    assert server.last.path == "/api/v1/ab_tests/a%2Fb/series"
+    assert (server.last.path, server.last.query) == ("/api/v1/ab_tests/a%2Fb/series", [("project", "proj")])
 
 
 async def test_cancel(server: ScriptedServer, client) -> None:
@@ -78,3 +80,4 @@ async def test_cancel(server: ScriptedServer, client) -> None:
     server.replies(Reply(error_body("It has ended."), status=409, headers={"x-should-retry": "false"}))
     with pytest.raises(ConflictError):
         await result(client.ab_tests.cancel("a/b"))
+    assert server.last.query == [("project", "proj")]

@@ -32,6 +32,13 @@ async def test_response(client) -> None:
     assert response.usage.total_tokens == 5
 
 
+@pytest.mark.parametrize("messages", ["Hello!", HELLO[0]])
+async def test_a_text_is_not_taken_for_a_list_of_messages(server: ScriptedServer, client, messages: Any) -> None:
+    with pytest.raises(ValueError, match="messages is no list"):
+        await result(client.chat.create(messages))
+    assert not server.received
+
+
 async def test_what_is_not_given_is_not_sent(server: ScriptedServer, client) -> None:
     await result(client.chat.create(HELLO))
     assert server.last.body == {"model": "proj", "messages": HELLO, "stream": False}

@@ -28,6 +28,7 @@ def project(installation: Installation) -> Project:
         ({}, "role"),
         ({"role": "admin", "user": "ada@example.com"}, "role"),
         ({"role": "admin", "expires_at": 1}, "expires_at"),
+        ({"role": "admin", "expires_at": 253402300800000}, "expires_at"),
         ({"user": "ada@example.com", "expiration_for_previous_keys": 1}, "expiration_for_previous_keys"),
         ({"role": "admin", "expiration_for_previous_keys": 2**50}, "expiration_for_previous_keys"),
     ],

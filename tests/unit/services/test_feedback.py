@@ -85,6 +85,7 @@ def test_outcomes_of_sessions(database: Database, project: Project) -> None:
         ([stranger.id], "helpful", 1, "session_id"),
         ([project.id], "unknown", 1, "metric"),
         ([project.id], "helpful", 0.5, "value"),
+        ([project.id], "cost", 10**400, "value"),
     ):
         with pytest.raises(AdaptiveError) as refusal, database.write() as connection:
             feedback.report_outcome(connection, projects, metric, session, value)

@@ -112,7 +112,7 @@ class AsyncChat:
 
         `system_prompt_args` fills the placeholders of the model's system prompt, where its settings have one.
 
-        Sent, but without effect until the server supports it; it says so in the answer's `warnings`: `ab_campaign`.
+        `ab_campaign`, id or key of an A/B test, makes the request enter it, whatever its traffic split.
 
         `extra_body` adds or replaces fields of the request, `extra_headers` its headers. `timeout_secs` overrides the
         client's (None: no limit).

@@ -33,16 +33,29 @@ async def write_export(
         if not isinstance(file, str | Path) or asked["format"] == "parquet":
             raise ValueError("Only a jsonl or csv file given by its path can be continued")
         start, asked["after"] = already_there(Path(file), asked)
-    mode = "r+b" if start else "wb"
-    with open(file, mode) if isinstance(file, str | Path) else nullcontext(file) as out:
-        if start:
-            out.seek(start)
-            out.truncate()
-        return await _receive(client, asked, out, progress)
+    # First, so that an export which is refused neither makes a file nor empties the one that is there.
+    response = await _ask(client, asked)
+    try:
+        mode = "r+b" if start else "wb"
+        with open(file, mode) if isinstance(file, str | Path) else nullcontext(file) as out:
+            if start:
+                out.seek(start)
+                out.truncate()
+            return await _receive(client, asked, response, out, progress)
+    finally:
+        await response.aclose()
+
+
+async def _ask(client: AsyncAdaptive, asked: Mapping[str, Any]) -> httpx2.Response:
+    return await client._send(Call("POST", "/interactions/export", content=encode(asked), stream=True))
 
 
 async def _receive(
-    client: AsyncAdaptive, asked: dict[str, Any], out: IO[bytes], progress: Callable[[int], None] | None
+    client: AsyncAdaptive,
+    asked: dict[str, Any],
+    response: httpx2.Response,
+    out: IO[bytes],
+    progress: Callable[[int], None] | None,
 ) -> int:
     written = 0
     attempts = client._transport.settings.max_retries
@@ -50,7 +63,6 @@ async def _receive(
     whole = asked["format"] == "parquet"
     while True:
         before = written
-        response = await client._send(Call("POST", "/interactions/export", content=encode(asked), stream=True))
         try:
             async for piece in response.aiter_bytes():
                 ready = piece if whole else records.feed(piece)
@@ -72,3 +84,4 @@ async def _receive(
                 asked = {**asked, "after": records.last_id}
         finally:
             await response.aclose()
+        response = await _ask(client, asked)

@@ -61,7 +61,8 @@ class AsyncFeedback:
         use_case: str | None = None,
     ) -> Metric:
         """Make a metric of the project: `kind` is "scalar" or "bool", `scoring_type` "higher_is_better" or
-        "lower_is_better". Raises ConflictError when the project has one with that key.
+        "lower_is_better". One that is there already is returned as it is. Raises ConflictError when that has another
+        kind or scoring type.
         """
         fields = {
             "project": choose_project(project, use_case, self._client.default_project),
@@ -213,12 +214,10 @@ class AsyncFeedback:
 
         `group_by` is "model", "label:KEY", "hour" or "day"; `timerange` is as in `interactions.list`.
         """
-        span = timerange or {}
         given = {
             "project": choose_project(project, None, self._client.default_project),
             "group_by": group_by,
-            "from": time_text(span.get("from")),
-            "to": time_text(span.get("to")),
+            **{name: time_text(value) for name, value in (timerange or {}).items()},  # type: ignore[arg-type]
         }
         query = [(name, value) for name, value in given.items() if value is not None]
         return decode(MetricStatistics, await self._client._send(Call("GET", f"{_path(key)}/statistics", query=query)))

@@ -72,13 +72,13 @@ class AbTests:
         return decode(AbTest, self._client._send(Call("POST", "/ab_tests", content=encode(fields))))
 
     def get(self, key: str | UUID, project: str | None = None) -> AbTest | None:
-        """The test with this key or id and its report, or None. Without `project`, of any project that the key may
-        read.
+        """The test with this key or id and its report, or None. An id is found in any project that may be read; so is
+        a key where neither the call nor the client names a project.
 
         Raises ConflictError when several projects have a test with that key.
         """
         try:
-            response = self._client._send(Call("GET", _path(key), query=_query(project)))
+            response = self._client._send(Call("GET", _path(key), query=self._where(key, project)))
         except NotFoundError as error:
             if error.code != "ab_test_not_found":
                 raise
@@ -98,16 +98,30 @@ class AbTests:
 
     def series(self, key: str | UUID, project: str | None = None) -> AbTestSeries:
         """The mean of each model over time."""
-        return decode(AbTestSeries, self._client._send(Call("GET", f"{_path(key)}/series", query=_query(project))))
+        return decode(
+            AbTestSeries,
+            self._client._send(Call("GET", f"{_path(key)}/series", query=self._where(key, project))),
+        )
 
     def cancel(self, key: str | UUID, project: str | None = None) -> AbTest:
         """End a test without a verdict. Raises ConflictError when it has ended."""
-        call = Call("POST", f"{_path(key)}/cancel", query=_query(project))
+        call = Call("POST", f"{_path(key)}/cancel", query=self._where(key, project))
         return decode(AbTest, self._client._send(call))
+
+    def _where(self, key: str | UUID, project: str | None) -> Sequence[tuple[str, str]]:
+        return _query(project or (None if _is_id(key) else self._client.default_project))
 
 
 def _path(key: str | UUID) -> str:
     return f"/ab_tests/{quote(str(key), safe='')}"
+
+
+def _is_id(key: str | UUID) -> bool:
+    try:
+        UUID(str(key))
+    except ValueError:
+        return False
+    return True
 
 
 def _query(project: str | None) -> list[tuple[str, str]]:

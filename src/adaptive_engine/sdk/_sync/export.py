@@ -34,22 +34,36 @@ def write_export(
         if not isinstance(file, str | Path) or asked["format"] == "parquet":
             raise ValueError("Only a jsonl or csv file given by its path can be continued")
         start, asked["after"] = already_there(Path(file), asked)
-    mode = "r+b" if start else "wb"
-    with open(file, mode) if isinstance(file, str | Path) else nullcontext(file) as out:
-        if start:
-            out.seek(start)
-            out.truncate()
-        return _receive(client, asked, out, progress)
+    # First, so that an export which is refused neither makes a file nor empties the one that is there.
+    response = _ask(client, asked)
+    try:
+        mode = "r+b" if start else "wb"
+        with open(file, mode) if isinstance(file, str | Path) else nullcontext(file) as out:
+            if start:
+                out.seek(start)
+                out.truncate()
+            return _receive(client, asked, response, out, progress)
+    finally:
+        response.close()
 
 
-def _receive(client: Adaptive, asked: dict[str, Any], out: IO[bytes], progress: Callable[[int], None] | None) -> int:
+def _ask(client: Adaptive, asked: Mapping[str, Any]) -> httpx2.Response:
+    return client._send(Call("POST", "/interactions/export", content=encode(asked), stream=True))
+
+
+def _receive(
+    client: Adaptive,
+    asked: dict[str, Any],
+    response: httpx2.Response,
+    out: IO[bytes],
+    progress: Callable[[int], None] | None,
+) -> int:
     written = 0
     attempts = client._transport.settings.max_retries
     records = Records(asked, header=asked.get("after") is None)
     whole = asked["format"] == "parquet"
     while True:
         before = written
-        response = client._send(Call("POST", "/interactions/export", content=encode(asked), stream=True))
         try:
             for piece in response.iter_bytes():
                 ready = piece if whole else records.feed(piece)
@@ -71,3 +85,4 @@ def _receive(client: Adaptive, asked: dict[str, Any], out: IO[bytes], progress: 
                 asked = {**asked, "after": records.last_id}
         finally:
             response.close()
+        response = _ask(client, asked)

@@ -6,7 +6,7 @@ import asyncio
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from adaptive_engine.server.api.interactions import (
@@ -14,6 +14,7 @@ from adaptive_engine.server.api.interactions import (
     LabelQuery,
     ToQuery,
     body_of,
+    known_query,
     label_filters,
     time_range,
 )
@@ -33,7 +34,7 @@ _FILE: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/interactions/export", response_class=Response, responses=_FILE)
+@router.get("/interactions/export", response_class=Response, responses=_FILE, dependencies=[Depends(known_query)])
 async def export_selection(
     services: ServicesDep,
     principal: PrincipalDep,

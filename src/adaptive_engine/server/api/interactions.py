@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from adaptive_engine.errors import InvalidRequest
 from adaptive_engine.server.context import PrincipalDep, Services, ServicesDep
@@ -44,6 +44,16 @@ FromQuery = Annotated[str | None, Query(alias="from", description="RFC 3339 or e
 ToQuery = Annotated[str | None, Query(alias="to", description="RFC 3339 or epoch ms, exclusive")]
 
 
+def known_query(request: Request) -> None:
+    """For routes that filter: a misspelled filter that is not seen would let everything pass. Raises InvalidRequest."""
+    known = {field.alias for field in request.scope["route"].dependant.query_params}
+    # Where both are given, `project` counts.
+    for name in request.query_params.keys() - known - {"use_case"}:
+        raise InvalidRequest(
+            f"{name[:64]}: there is no such parameter here. There are {', '.join(sorted(known))}.", param=name[:64]
+        )
+
+
 def body_of(model: Any) -> dict[str, Any]:
     """What the API description says of a body that the route parses itself."""
     schema = model.model_json_schema()
@@ -60,7 +70,7 @@ async def create_interaction(
     return await asyncio.to_thread(_create, services, principal, body)
 
 
-@router.get("/interactions")
+@router.get("/interactions", dependencies=[Depends(known_query)])
 async def list_interactions(
     services: ServicesDep,
     principal: PrincipalDep,

@@ -76,7 +76,7 @@ class _Names:
     """What people call the projects and users that keys refer to by id."""
 
     def __init__(self, connection: Connection) -> None:
-        self._projects = {project.id: project.key for project in projects.list_all(connection)}
+        self._projects = {project.id: project.key for project in projects.list_all(connection, archived=True)}
         self._users = {user.id: user.email for user in users.list_all(connection)}
 
     def to_wire(self, key: ApiKey) -> wire.ApiKey:
@@ -93,7 +93,7 @@ class _Names:
 
 
 def _name(names: dict[UUID, str], found: UUID | None) -> str | None:
-    """The id where there is no name any more: of archived projects and deleted users."""
+    """The id where there is no name any more: of deleted users."""
     return None if found is None else names.get(found, str(found))
 
 

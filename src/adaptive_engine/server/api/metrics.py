@@ -6,11 +6,11 @@ import asyncio
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast, get_args
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from adaptive_engine.errors import InvalidRequest
-from adaptive_engine.server.api.interactions import FromQuery, ToQuery, from_ms, moment
+from adaptive_engine.server.api.interactions import FromQuery, ToQuery, from_ms, known_query, moment
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
 from adaptive_engine.server.errors import parse
 from adaptive_engine.server.openai.chat import require_json
@@ -70,7 +70,7 @@ async def list_metrics(
     return wire.MetricList(data=[_to_wire(use, found) for use in uses if category in (None, use.metric.category)])
 
 
-@router.get("/{key:path}/statistics")
+@router.get("/{key:path}/statistics", dependencies=[Depends(known_query)])
 async def get_metric_statistics(
     services: ServicesDep,
     principal: PrincipalDep,
