@@ -64,7 +64,10 @@ def test_complement_and_product_agree_with_pythons_regular_expressions(pattern: 
         return  # Some small patterns have a complement that is long to write.
     assert patterns.matches(outside, text) is not found
     other = "^a|b$"
-    both = patterns.combine(pattern, other, True, True)
+    try:
+        both = patterns.combine(pattern, other, True, True)
+    except PatternUnsupported:
+        return
     expected = found and re.search(other, text) is not None
     assert (both is not None and patterns.matches(both, text)) is expected
 
