@@ -41,7 +41,7 @@ class Schemas:
         check_limits = check_limits or CheckLimits()
         self._limits = limits
         self._checkers = Checkers(check_limits)
-        self._threads = ThreadPoolExecutor(check_limits.checkers, thread_name_prefix="compile-schema")
+        self._threads = ThreadPoolExecutor(check_limits.processes, thread_name_prefix="compile-schema")
         self._cache: OrderedDict[bytes, _Cached] = OrderedDict()
         self._cached_bytes = 0
         self._pending = 0

@@ -3,24 +3,17 @@
 Nobody vouches for a client's schema, and a small one can take a compiler minutes and gigabytes. So it is checked,
 rewritten and compiled here, within limits that cost this process its life and the server nothing.
 
-One line of JSON in, one out: `{"schema": ...}` is answered with `{"checked": ...}` or `{"refused": ...}`, and
-`{"schema": ..., "answer": ...}` with `{"violation": ...}` or `{"unknown": ...}`. `seconds` in it is what that took;
-`last` says that the process ends now. One that exceeds CPU_SECONDS for a line is ended by the signal SIGVTALRM.
+`{"schema": ...}` is answered with `{"checked": ...}` or `{"refused": ...}`, and `{"schema": ..., "answer": ...}` with
+`{"violation": ...}` or `{"unknown": ...}`; `sandbox/child.py` adds to that.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 import random
-import resource
-import signal
 import sys
-import threading
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from adaptive_engine.grammar.masks import Grammar, GrammarError, Vocabulary
@@ -31,11 +24,8 @@ from adaptive_engine.grammar.schema.lint import lint
 from adaptive_engine.grammar.schema.normalise import normalise
 from adaptive_engine.grammar.schema.report import Code, SchemaRefused
 from adaptive_engine.grammar.validator import Validator
+from adaptive_engine.sandbox.child import Answer, serve
 
-# Below the server: its streams come first when there are not enough cores.
-_NICE = 10
-# Half of the smallest stack that threads of a server have, on any Linux with glibc.
-_STACK_BYTES = 1 << 20
 _PROBE_STEPS = 24
 # Finding the place of a problem must not cost so much that the problem itself is not told.
 _LOCATE_SECONDS = 0.1
@@ -149,8 +139,7 @@ def _readable(message: str) -> str:
     return " ".join(message.split())[:300]
 
 
-def answer(line: str, vocabulary: Vocabulary) -> dict[str, Any]:
-    question = json.loads(line)
+def answer(question: Any, vocabulary: Vocabulary) -> dict[str, Any]:
     if "answer" in question:
         return validate(question["schema"], question["answer"])
     try:
@@ -176,41 +165,10 @@ def validate(schema: Any, text: str) -> dict[str, Any]:
         return {"unknown": f"The answer cannot be checked: {str(exc)[:300]}"}
 
 
-def main(arguments: list[str]) -> None:
-    cpu_seconds, most_bytes = float(arguments[0]), int(arguments[1])
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_DATA, (most_bytes, most_bytes))
-    os.nice(_NICE)
-    # What is too deep for this stack must not be too deep for a thread of the server.
-    threading.stack_size(_STACK_BYTES)
-    worker = threading.Thread(target=_serve, args=(cpu_seconds, most_bytes))
-    worker.start()
-    worker.join()
-
-
-def _serve(cpu_seconds: float, most_bytes: int) -> None:
+def _ready() -> Answer:
     vocabulary = Vocabulary.of_bytes()
-    for line in sys.stdin:
-        signal.setitimer(signal.ITIMER_VIRTUAL, cpu_seconds)
-        start = time.perf_counter()
-        reply = answer(line, vocabulary)
-        seconds = time.perf_counter() - start
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        # Memory is rarely given back to the system; a fresh process is better.
-        last = _resident_bytes() > most_bytes // 4
-        sys.stdout.write(json.dumps({**reply, "seconds": seconds, "last": last}) + "\n")
-        sys.stdout.flush()
-        if last:
-            return
-
-
-def _resident_bytes() -> int:
-    """Not getrusage's maximum: that begins with the parent's."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    except OSError:
-        return 0  # Not Linux: the limit itself holds all the same.
+    return lambda question, _: (answer(question, vocabulary), b"")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    serve(_ready, sys.argv[1:])

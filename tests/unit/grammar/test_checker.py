@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 
-from adaptive_engine.grammar import checker
 from adaptive_engine.grammar.checker import CheckerBusy, Checkers, CheckLimits
 from adaptive_engine.grammar.schema.report import SchemaRefused
 
 
 @pytest.fixture(scope="module")
 def checkers() -> Iterator[Checkers]:
-    made = Checkers(CheckLimits(checkers=1))
+    made = Checkers(CheckLimits(processes=1))
     yield made
     made.close()
 
@@ -45,7 +44,7 @@ HEAVY = {"enum": [f"value number {n}" for n in range(9000)]}
 
 
 def test_too_much_time_is_a_refusal_and_the_next_one_works() -> None:
-    hasty = Checkers(CheckLimits(cpu_seconds=0.05, checkers=1))
+    hasty = Checkers(CheckLimits(cpu_seconds=0.05, processes=1))
     try:
         with pytest.raises(SchemaRefused, match=r"more than 0\.05 s"):
             check(hasty, HEAVY)
@@ -55,8 +54,8 @@ def test_too_much_time_is_a_refusal_and_the_next_one_works() -> None:
 
 
 def test_too_much_memory_is_a_refusal_and_the_next_one_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checker, "_COMMAND", [sys.executable, "-c", "import os; input(); os.abort()"])
-    small = Checkers(CheckLimits(checkers=1))
+    small = Checkers(CheckLimits(processes=1))
+    monkeypatch.setattr(small._pool, "_command", [sys.executable, "-c", "import os; input(); os.abort()"])
     try:
         with pytest.raises(SchemaRefused, match="1024 MiB"):
             check(small, HEAVY)
@@ -67,17 +66,17 @@ def test_too_much_memory_is_a_refusal_and_the_next_one_works(monkeypatch: pytest
 
 
 def test_a_child_that_has_grown_is_replaced() -> None:
-    small = Checkers(CheckLimits(memory_bytes=140 << 20, checkers=1))
+    small = Checkers(CheckLimits(memory_bytes=140 << 20, processes=1))
     try:
         for _ in range(2):
             assert check(small, HEAVY).unexpressed is None
-            assert small._idle.queue == [None]
+            assert small._pool._idle.queue == [None]
     finally:
         small.close()
 
 
 def test_no_time_is_no_verdict() -> None:
-    starved = Checkers(CheckLimits(wall_seconds=0.0, checkers=1))
+    starved = Checkers(CheckLimits(wall_seconds=0.0, processes=1))
     try:
         with pytest.raises(CheckerBusy):
             check(starved, {})
@@ -87,7 +86,7 @@ def test_no_time_is_no_verdict() -> None:
 
 def test_a_child_that_was_killed_while_idle_is_replaced(checkers: Checkers) -> None:
     check(checkers, {})
-    child = checkers._idle.queue[-1]
+    child = checkers._pool._idle.queue[-1]
     assert child is not None
     child._process.kill()
     child._process.wait()
@@ -95,8 +94,8 @@ def test_a_child_that_was_killed_while_idle_is_replaced(checkers: Checkers) -> N
 
 
 def test_a_child_that_is_killed_at_work_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checker, "_COMMAND", [sys.executable, "-c", "import os; input(); os.kill(os.getpid(), 9)"])
-    killed = Checkers(CheckLimits(checkers=1))
+    killed = Checkers(CheckLimits(processes=1))
+    monkeypatch.setattr(killed._pool, "_command", [sys.executable, "-c", "import os; input(); os.kill(os.getpid(), 9)"])
     try:
         with pytest.raises(CheckerBusy):
             check(killed, {})
@@ -116,13 +115,13 @@ def test_what_leads_the_compiler_too_deep_is_a_refusal(checkers: Checkers) -> No
 
 
 def test_a_child_that_reads_nothing_holds_up_nobody_for_long() -> None:
-    stuck = Checkers(CheckLimits(wall_seconds=0.5, checkers=1))
+    stuck = Checkers(CheckLimits(wall_seconds=0.5, processes=1))
     try:
         with contextlib.suppress(CheckerBusy):
             check(stuck, {})
-        child = stuck._start()
-        stuck._idle.get()
-        stuck._idle.put(child)
+        child = stuck._pool._start()
+        stuck._pool._idle.get()
+        stuck._pool._idle.put(child)
         child._process.send_signal(signal.SIGSTOP)
         with pytest.raises(CheckerBusy):
             check(stuck, {"description": "x" * 200_000})

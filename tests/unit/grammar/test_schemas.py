@@ -26,14 +26,14 @@ BYTES = Vocabulary.of_bytes()
 
 @pytest.fixture
 def schemas() -> Iterator[Schemas]:
-    made = Schemas(check_limits=CheckLimits(checkers=1))
+    made = Schemas(check_limits=CheckLimits(processes=1))
     yield made
     made.close()
 
 
 @pytest.fixture(scope="module")
 def checkers() -> Iterator[Checkers]:
-    made = Checkers(CheckLimits(checkers=1))
+    made = Checkers(CheckLimits(processes=1))
     yield made
     made.close()
 
@@ -164,7 +164,7 @@ def doubling(depth: int) -> dict[str, Any]:
 
 
 def test_validation_that_never_ends_is_ended() -> None:
-    hasty = Checkers(CheckLimits(cpu_seconds=0.3, checkers=1))
+    hasty = Checkers(CheckLimits(cpu_seconds=0.3, processes=1))
     try:
         with pytest.raises(SchemaRefused):
             hasty.violation(json.dumps(doubling(60)), '"x"')
@@ -189,12 +189,12 @@ async def test_too_many_at_a_time_are_refused(schemas: Schemas, monkeypatch: pyt
 
 
 async def test_closing_does_not_wait_for_what_runs() -> None:
-    closing = Schemas(check_limits=CheckLimits(cpu_seconds=60, checkers=1))
+    closing = Schemas(check_limits=CheckLimits(cpu_seconds=60, processes=1))
     await closing.compile({}, BYTES, b"")
     endless = asyncio.ensure_future(closing._submit(closing._checkers.violation, json.dumps(doubling(60)), '"x"'))
     waiting = asyncio.ensure_future(closing.compile({"const": 1}, BYTES, b""))
     await asyncio.sleep(0)
-    while closing._checkers._idle.queue:  # noqa: ASYNC110 - a thread takes the checker
+    while closing._checkers._pool._idle.queue:  # noqa: ASYNC110 - a thread takes the checker
         await asyncio.sleep(0.005)
     await asyncio.to_thread(closing.close)
     for future in (endless, waiting):
