@@ -237,12 +237,46 @@ class ApiKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """A decoded picture: RGB, 8 bits for each colour."""
+
+    digest: bytes
+    """SHA-256 over width, height and pixels: the same picture is the same image, whatever file it came in."""
+    width: int
+    height: int
+    pixels: bytes
+    """Row by row from the top, three bytes for each pixel."""
+
+    @classmethod
+    def of(cls, width: int, height: int, pixels: bytes) -> Image:
+        """Raises ValueError where the number of pixels is another than the size says."""
+        if width < 1 or height < 1 or len(pixels) != 3 * width * height:
+            raise ValueError(f"{len(pixels)} bytes are no picture of {width} x {height} pixels in RGB")
+        size = width.to_bytes(8, "big") + height.to_bytes(8, "big")
+        return cls(hashlib.sha256(size + pixels).digest(), width, height, pixels)
+
+
+@dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One turn as the chat template sees it: text parts already joined."""
+    """One turn as the chat template sees it: text parts already joined where there is no picture between them."""
 
     role: Role
-    content: str
+    content: str | tuple[str | Image, ...]
+    """Text, or texts and pictures in the order of the message."""
     name: str | None = None
+
+    @property
+    def parts(self) -> tuple[str | Image, ...]:
+        return (self.content,) if isinstance(self.content, str) else self.content
+
+    @property
+    def text(self) -> str:
+        """Its texts without the pictures between them."""
+        return "".join(part for part in self.parts if isinstance(part, str))
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        return tuple(part for part in self.parts if isinstance(part, Image))
 
 
 @dataclass(frozen=True, slots=True)

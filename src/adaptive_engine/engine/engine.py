@@ -150,14 +150,14 @@ class Engine:
         Answers that this engine gave to `salt`'s owner, at these places of this conversation, are the tokens that it
         generated. Raises ContextLengthExceeded without tokenising a text that is too long whatever its tokens are.
         """
-        size = sum(len(message.content.encode()) for message in messages)
+        size = sum(len(message.text.encode()) for message in messages)
         if size > self.max_seq_len * self.tokenizer.longest_token:
             least = -(-size // self.tokenizer.longest_token)
             raise ContextLengthExceeded(least, self.max_seq_len, self.name, at_least=True)
-        texts = [m.content for m in messages] + [m.name for m in messages if m.name]
+        texts = [m.text for m in messages] + [m.name for m in messages if m.name]
         disguise = Disguise(self.tokenizer, texts)
         rendered = self._template.render(
-            [ChatMessage(m.role, disguise.hide(m.content), disguise.hide(m.name) if m.name else None) for m in messages]
+            [ChatMessage(m.role, disguise.hide(m.text), disguise.hide(m.name) if m.name else None) for m in messages]
         )
         prompt = disguise.encode(rendered)
         if any(message.role == "assistant" for message in messages):

@@ -109,7 +109,7 @@ class ChatTemplate:
     def render(self, messages: Seq[ChatMessage], *, add_generation_prompt: bool = True) -> str:
         """The prompt text. Raises InvalidRequest when the template refuses the messages, e.g. their order."""
         turns = _Turns(self._check_time, [_turn(message) for message in messages])
-        limit = 4 * sum(len(message.content) + _OWN_CHARACTERS_PER_MESSAGE for message in messages) + _OWN_CHARACTERS
+        limit = 4 * sum(len(message.text) + _OWN_CHARACTERS_PER_MESSAGE for message in messages) + _OWN_CHARACTERS
         self._clock.deadline = time.monotonic() + RENDER_SECONDS
         pieces: list[str] = []
         size = 0

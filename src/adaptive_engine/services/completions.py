@@ -261,7 +261,7 @@ class Completions:
         turns = [ChatMessage(message.role, message.text(), message.name) for message in request.messages]
         turns = model_settings.with_system_prompt(turns, applied.system_prompt)
         salt = deployment.project.id.bytes
-        if sum(len(turn.content) for turn in turns) + len(turns) < _INLINE_CHARACTERS:
+        if sum(len(turn.text) for turn in turns) + len(turns) < _INLINE_CHARACTERS:
             prompt = engine.render(turns, salt)
         else:
             prompt = await asyncio.to_thread(engine.render, turns, salt)

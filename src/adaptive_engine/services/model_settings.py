@@ -53,7 +53,7 @@ def with_system_prompt(turns: list[ChatMessage], system_prompt: str | None) -> l
         return turns
     if turns and turns[0].role == "system":
         own = turns[0]
-        return [ChatMessage("system", f"{system_prompt}\n\n{own.content}", own.name), *turns[1:]]
+        return [ChatMessage("system", f"{system_prompt}\n\n{own.text}", own.name), *turns[1:]]
     return [ChatMessage("system", system_prompt), *turns]
 
 
