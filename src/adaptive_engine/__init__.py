@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from adaptive_engine.sdk import ServiceUnavailableError as ServiceUnavailableError
     from adaptive_engine.sdk import StreamInterruptedError as StreamInterruptedError
     from adaptive_engine.sdk import UnprocessableEntityError as UnprocessableEntityError
+    from adaptive_engine.sdk import image as image
 
 __all__ = [
     "NOT_GIVEN",
@@ -61,6 +62,7 @@ __all__ = [
     "StreamInterruptedError",
     "UnprocessableEntityError",
     "__version__",
+    "image",
 ]
 
 

@@ -82,6 +82,17 @@ class DatabaseSettings(BaseModel):
     statement_timeout_seconds: float = Field(30, ge=1, le=3600, description="How long one statement may run.")
 
 
+class ImageSettings(BaseModel):
+    """Pictures in requests."""
+
+    max_bytes: int = Field(10 * 2**20, ge=1024, description="A larger file is refused.")
+    max_images: int = Field(8, ge=1, le=256, description="Pictures of one request.")
+    max_request_bytes: int = Field(40 * 2**20, ge=1024, description="The files of one request together.")
+    max_pixels: int = Field(25_000_000, ge=1024, le=100_000_000, description="A picture with more is refused.")
+    max_edge: int = Field(2048, ge=64, le=16_384, description="Wider and higher pictures are scaled down.")
+    memory_bytes: int = Field(512 * 2**20, ge=2**20, description="Pictures of all requests that run or wait; else 503.")
+
+
 class StoreSettings(BaseModel):
     """What the store promises."""
 
@@ -102,6 +113,7 @@ class Settings(BaseSettings):
     db: DatabaseSettings = DatabaseSettings()
     server: ServerSettings = ServerSettings()
     engine: EngineSettings = EngineSettings()
+    images: ImageSettings = ImageSettings()
     store: StoreSettings = StoreSettings()
 
     @field_validator("admin_api_key")

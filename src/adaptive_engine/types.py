@@ -304,6 +304,18 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredImage:
+    """A picture in the messages of interactions, as a file."""
+
+    name: str
+    """Of its content, with the ending of its type: the same picture has the same name."""
+    media_type: str
+    width: int
+    height: int
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Interaction:
     """One prompt and one completion, as stored. `id` is the completion id; times are epoch milliseconds."""
 
@@ -340,6 +352,8 @@ class Interaction:
     """What the arm was chosen by, a session or a user, as a number: scores of one unit are alike."""
     created_by: UUID | None = None
     """The user whose key sent it."""
+    images: tuple[StoredImage, ...] = ()
+    """Pictures that `messages` name, to be stored with it; those of one that was read are left in the store."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ import contextlib
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID, uuid4
 
 import typer
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from adaptive_engine.wire.chat import ChatChunk
 
 HELP = """\
-/new    start over: forget the conversation, begin a new session
-/help   show this
-/quit   leave, like Ctrl-D
+/image PATH   put a picture into the next question
+/new          start over: forget the conversation, begin a new session
+/help         show this
+/quit         leave, like Ctrl-D
 Ctrl-C stops the answer that is being written."""
 
 INTERRUPTED = 130
@@ -42,6 +44,9 @@ def chat(
     system: Annotated[str | None, typer.Option(help="A system prompt.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0, max=2, help="0 is the most likely answer.")] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="The longest answer, in tokens.")] = 1024,
+    image: Annotated[
+        list[Path] | None, typer.Option(help="A picture to ask about; can be given several times.")
+    ] = None,
     session: Annotated[
         UUID | None, typer.Option(help="Store the turns under this session. Default: a new one.")
     ] = None,
@@ -57,11 +62,13 @@ def chat(
         with Adaptive(url, api_key, project) as client:
             options = Options(model, system, temperature, max_tokens)
             conversation = Conversation(client, options, session or uuid4())
+            for path in image or ():
+                conversation.attach(path)
             if question is None and sys.stdin.isatty():
                 _talk(conversation, screen)
             else:
                 _ask_once(conversation, screen, question or sys.stdin.read())
-    except (AdaptiveSDKError, ValueError) as exc:
+    except (AdaptiveSDKError, ValueError, OSError) as exc:
         screen.error(exc)
         raise typer.Exit(1) from None
 
@@ -83,10 +90,19 @@ class Conversation:
     client: Adaptive
     options: Options
     session_id: UUID
-    turns: list[dict[str, str]] = field(default_factory=list)
+    turns: list[dict[str, Any]] = field(default_factory=list)
+    images: list[dict[str, Any]] = field(default_factory=list)
+    """Parts of the next question."""
+
+    def attach(self, path: Path) -> None:
+        """Raises ValueError or OSError for a file that is no picture."""
+        from adaptive_engine.sdk import image
+
+        self.images.append(image(path))
 
     def restart(self) -> None:
         self.turns.clear()
+        self.images.clear()
         self.session_id = uuid4()
 
     def ask(self, question: str, screen: Screen) -> bool:
@@ -94,7 +110,8 @@ class Conversation:
 
         Raises the SDK's errors, after which the question counts as not asked.
         """
-        turn = {"role": "user", "content": question}
+        parts = [{"type": "text", "text": question}, *self.images]
+        turn = {"role": "user", "content": parts if self.images else question}
         answer = Answer()
         try:
             self._receive([*self.turns, turn], answer, screen)
@@ -102,12 +119,14 @@ class Conversation:
             answer.stopped = True
         finally:
             screen.end_answer(answer.text)
+            # They belong to this question, also where it failed.
+            self.images = []
         if answer.text:
             self.turns += [turn, {"role": "assistant", "content": answer.text}]
         screen.note(answer.summary())
         return not answer.stopped
 
-    def _receive(self, turns: list[dict[str, str]], answer: Answer, screen: Screen) -> None:
+    def _receive(self, turns: list[dict[str, Any]], answer: Answer, screen: Screen) -> None:
         options = self.options
         system = [{"role": "system", "content": options.system}] if options.system else []
         stream = self.client.chat.create(
@@ -207,7 +226,7 @@ def _talk(conversation: Conversation, screen: Screen) -> None:
             if line in ("/quit", "/exit"):
                 return
             _handle_line(line, conversation, screen)
-        except AdaptiveSDKError as exc:
+        except (AdaptiveSDKError, ValueError, OSError) as exc:
             screen.error(exc)
         except KeyboardInterrupt:
             # Between answers it discards the line. Pressed once too often, it must not cost the conversation.
@@ -226,6 +245,9 @@ def _handle_line(line: str, conversation: Conversation, screen: Screen) -> None:
             screen.note("A new conversation.")
         case "/help":
             screen.note(HELP)
+        case _ if line.startswith("/image "):
+            conversation.attach(Path(line.removeprefix("/image ").strip()))
+            screen.note(f"{len(conversation.images)} in the next question.")
         case _ if line.startswith("/"):
             screen.note(f"There is no command {line.split()[0]}; /help lists them.")
         case _:

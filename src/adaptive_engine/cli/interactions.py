@@ -197,6 +197,9 @@ def export(
         str | None, typer.Option("--format", help="jsonl, csv or parquet. Default: as the file's name ends.")
     ] = None,
     metric: Annotated[str | None, typer.Option("--metric", help="Preferences by this metric only.")] = None,
+    images: Annotated[
+        str, typer.Option("--images", help="url, or data: pictures within the file, which is then jsonl.")
+    ] = "url",
     model: Models = None,
     label: Labels = None,
     state: State = None,
@@ -230,6 +233,7 @@ def export(
         raise Conflict(f"{file} exists. Go on behind it with --resume, or write over it with --force.")
     filters = _filters(model, label, state, user, since, until, contains, expression)
     of_kind: Any = kind
+    as_images: Any = images
     with show_progress() as progress:
         _ask(
             url,
@@ -241,6 +245,7 @@ def export(
                 format=chosen,
                 kind=of_kind,
                 metric=metric,
+                images=as_images,
                 resume=resume,
                 progress=lambda done: progress("export", done, None),
                 project=project,
@@ -305,5 +310,5 @@ def _line(interaction: Interaction) -> str:
 
 def _text(content: Any) -> str:
     if isinstance(content, list):
-        return "".join(part.get("text", "") for part in content)
+        return "".join(part["text"] if part["type"] == "text" else f"[{part['image_url']['url']}]" for part in content)
     return str(content)

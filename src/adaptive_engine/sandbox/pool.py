@@ -44,7 +44,7 @@ class Limits:
 
 
 class Pool:
-    """Children that run `python -m MODULE`. Any thread may `ask`; as many as there are children get through at a time."""
+    """Children that run `python -m MODULE`, one question each at a time. Any thread may `ask`."""
 
     def __init__(self, module: str, limits: Limits) -> None:
         self._command = [sys.executable, "-m", module, str(limits.cpu_seconds), str(limits.memory_bytes)]

@@ -29,6 +29,7 @@ from adaptive_engine.sdk.errors import (
     StreamInterruptedError,
     UnprocessableEntityError,
 )
+from adaptive_engine.sdk.images import image
 from adaptive_engine.sdk.settings import NOT_GIVEN
 
 __all__ = [
@@ -55,4 +56,5 @@ __all__ = [
     "ServiceUnavailableError",
     "StreamInterruptedError",
     "UnprocessableEntityError",
+    "image",
 ]

@@ -17,16 +17,19 @@ class Records:
         self._is_csv = body["format"] == "csv"
         self._id_column = 0 if body["kind"] == "interactions" else -1
         self._header_due = self._is_csv and header
-        self._held = b""
-        self._quotes = 0
+        self._held = bytearray()
         self._last: bytes | None = None
 
     def feed(self, data: bytes) -> bytes:
         """The records that are whole now."""
         end = b"\r\n" if self._is_csv else b"\n"
+        if b"\n" not in data:
+            # A record with pictures comes in many pieces, which are not to be looked at again with each.
+            self._held += data
+            return b""
         whole: list[bytes] = []
         # A line ends a record of CSV unless it is inside of quotes.
-        lines = (self._held + data).split(end)
+        lines = bytes(self._held + data).split(end)
         waiting = b""
         for line in lines[:-1]:
             waiting += line + end
@@ -38,7 +41,7 @@ class Records:
                 self._last = waiting
             whole.append(waiting)
             waiting = b""
-        self._held = waiting + lines[-1]
+        self._held = bytearray(waiting + lines[-1])
         return b"".join(whole)
 
     @property
@@ -58,7 +61,7 @@ class Records:
 
     def drop(self) -> None:
         """Forget what is held back: it will come again."""
-        self._held = b""
+        self._held = bytearray()
 
 
 def already_there(path: Path, body: dict[str, Any]) -> tuple[int, str | None]:

@@ -14,6 +14,7 @@ from adaptive_engine.server.api import (
     exports,
     feedback,
     graders,
+    images,
     interactions,
     keys,
     labels,
@@ -26,9 +27,10 @@ from adaptive_engine.server.api import (
     users,
 )
 from adaptive_engine.server.api import models as admin_models
+from adaptive_engine.server.body_limit import BodyLimit
 from adaptive_engine.server.context import Services
 from adaptive_engine.server.graphql import route as graphql
-from adaptive_engine.server.middleware import Authentication, BodyLimit, PathSpelling, RequestContext
+from adaptive_engine.server.middleware import Authentication, PathSpelling, RequestContext
 from adaptive_engine.server.openai import chat, models
 
 API_PREFIX = "/api/v1"
@@ -60,6 +62,7 @@ def create_app(services: Services) -> ASGIApp:
         # Before the others of this noun: its path would be taken for an id.
         (exports.router, "interactions"),
         (interactions.router, "interactions"),
+        (images.router, "interactions"),
         (labels.router, "interactions"),
         (metrics.router, "metrics"),
         (feedback.router, "feedback"),
@@ -73,9 +76,10 @@ def create_app(services: Services) -> ASGIApp:
         (keys.router, "keys"),
     ):
         app.include_router(router, prefix=API_PREFIX, tags=[tag], dependencies=[Security(_BEARER)])
+    # The vendor's place for them, which interactions name.
+    app.include_router(images.router, include_in_schema=False, dependencies=[Security(_BEARER)])
     app.include_router(graphql.router, prefix="/api", tags=["GraphQL"], dependencies=[Security(_BEARER)])
-    settings = services.settings.server
     # From the inside out: a request meets them in the opposite order.
-    guarded: ASGIApp = BodyLimit(app, settings.max_body_bytes, settings.body_timeout_seconds)
+    guarded: ASGIApp = BodyLimit(app, services.settings)
     guarded = Authentication(guarded, services.keys, services.routing)
     return RequestContext(PathSpelling(guarded))

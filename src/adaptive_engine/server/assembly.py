@@ -13,6 +13,7 @@ from adaptive_engine.services import access, models, teams
 from adaptive_engine.services.completions import Completions
 from adaptive_engine.services.engines import Engines
 from adaptive_engine.services.grading import GraderQueue, Grading
+from adaptive_engine.services.images import Images
 from adaptive_engine.services.keys import KeyRing
 from adaptive_engine.services.lifecycle import ModelLifecycle
 from adaptive_engine.services.projects import Projects
@@ -45,9 +46,10 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
         recorder = Recorder(database, presence.server_id, grader_queue)
         recorder.start()
         schemas = Schemas()
+        images = Images(settings.images)
         try:
             structured = StructuredOutput(schemas)
-            completions = Completions(routing, engines, structured, recorder)
+            completions = Completions(routing, engines, images, structured, recorder)
             lifecycle = ModelLifecycle(database, routing, engines, schemas, structured, settings.engine)
             projects = Projects(database, keys, routing, lifecycle)
             referee = Referee(database, routing)
@@ -61,6 +63,7 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
                 engines,
                 lifecycle,
                 projects,
+                images,
                 structured,
                 completions,
                 referee,
@@ -77,6 +80,7 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
             # The loop that read their streams has ended, and with it every request: nothing is left to record.
             engines.close()
             schemas.close()
+            images.close()
             recorder.close()
     finally:
         # Last: until then others must not take what is being recorded for left behind.

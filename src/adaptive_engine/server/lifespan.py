@@ -23,6 +23,7 @@ from adaptive_engine.settings import Settings
 if TYPE_CHECKING:
     from adaptive_engine.services.completions import Completions
     from adaptive_engine.services.grading import Grading
+    from adaptive_engine.services.images import Images
     from adaptive_engine.services.keys import KeyRing
     from adaptive_engine.services.lifecycle import ModelLifecycle
     from adaptive_engine.services.projects import Projects
@@ -47,6 +48,7 @@ class Services:
     engines: Engines
     lifecycle: ModelLifecycle
     projects: Projects
+    images: Images
     structured: StructuredOutput
     completions: Completions
     referee: Referee

@@ -1,4 +1,4 @@
-"""What every request passes, as plain ASGI: request id, path spelling, body limit, key.
+"""What every request passes, as plain ASGI: request id, path spelling, key.
 
 Plain ASGI because Starlette's BaseHTTPMiddleware runs the application in another task, which costs time and hides
 disconnects (encode/starlette discussion 2094).
@@ -14,7 +14,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from adaptive_engine.errors import AdaptiveError, AuthenticationFailed, InvalidRequest, PayloadTooLarge, RequestTimeout
+from adaptive_engine.errors import AdaptiveError, AuthenticationFailed, InvalidRequest
 from adaptive_engine.server.errors import send_error
 from adaptive_engine.services.keys import KeyRing
 from adaptive_engine.services.routing import Routing
@@ -91,67 +91,6 @@ class PathSpelling:
                 query = _USE_CASE_IN_QUERY.sub(rb"\1project=", query)
             scope = {**scope, "path": path, "raw_path": path.encode(), "query_string": query}
         await self.app(scope, receive, send)
-
-
-class BodyLimit:
-    """Reads the whole body within a size and a time; the application finds it complete."""
-
-    def __init__(self, app: ASGIApp, max_bytes: int, timeout_seconds: float) -> None:
-        self.app = app
-        self._max_bytes = max_bytes
-        self._timeout = timeout_seconds
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
-            await self.app(scope, receive, send)
-            return
-        try:
-            body = await self._read(scope, receive)
-        except AdaptiveError as exc:
-            await send_error(send, exc)
-            return
-        if body is None:
-            return
-        delivered = False
-
-        async def replay() -> Message:
-            nonlocal delivered
-            if delivered:
-                return await receive()
-            delivered = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        await self.app(scope, replay, send)
-
-    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
-        """The body, or None when the client left before its end."""
-        declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isdigit() and int(declared) > self._max_bytes:
-            raise self._too_large()
-        chunks: list[bytes] = []
-        size = 0
-        try:
-            async with asyncio.timeout(self._timeout):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return None
-                    chunks.append(message.get("body", b""))
-                    size += len(chunks[-1])
-                    if size > self._max_bytes:
-                        raise self._too_large()
-                    if not message.get("more_body", False):
-                        return b"".join(chunks)
-        except TimeoutError as exc:
-            raise RequestTimeout(
-                f"The request body took longer than {self._timeout:g} s to arrive.", headers={"Connection": "close"}
-            ) from exc
-
-    def _too_large(self) -> PayloadTooLarge:
-        return PayloadTooLarge(
-            f"The request body is larger than {self._max_bytes} bytes. "
-            "The server's setting is ADAPTIVE_SERVER__MAX_BODY_BYTES."
-        )
 
 
 class Authentication:

@@ -22,9 +22,10 @@ from adaptive_engine.engine import (
     TokenLogprob,
     TokenStream,
 )
-from adaptive_engine.errors import AdaptiveError, InternalError, InvalidRequest
+from adaptive_engine.errors import AdaptiveError, InternalError
 from adaptive_engine.services import ab_tests, model_settings
 from adaptive_engine.services.engines import Engines
+from adaptive_engine.services.images import Images, Pictures, require_sight
 from adaptive_engine.services.model_settings import Applied
 from adaptive_engine.services.notices import request_notices
 from adaptive_engine.services.routing import Route, Routing
@@ -32,7 +33,6 @@ from adaptive_engine.services.structured import AnswerFormat, StructuredOutput, 
 from adaptive_engine.store.recorder import Recorder
 from adaptive_engine.types import (
     AbTest,
-    ChatMessage,
     Deployment,
     Interaction,
     InteractionState,
@@ -43,7 +43,7 @@ from adaptive_engine.types import (
     prompt_hash,
     uuid7,
 )
-from adaptive_engine.wire.chat import ChatRequest, ImagePart
+from adaptive_engine.wire.chat import ChatRequest
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +72,7 @@ class Prepared:
     """Of the engine that answers."""
     store: bool
     messages: list[dict[str, Any]]
+    pictures: Pictures
     labels: dict[str, str]
     user: str | None
     created_by: UUID | None
@@ -215,9 +216,12 @@ class Completion:
 class Completions:
     """Starts completions. One per server."""
 
-    def __init__(self, routing: Routing, engines: Engines, structured: StructuredOutput, recorder: Recorder) -> None:
+    def __init__(
+        self, routing: Routing, engines: Engines, images: Images, structured: StructuredOutput, recorder: Recorder
+    ) -> None:
         self._routing = routing
         self._engines = engines
+        self._images = images
         self._structured = structured
         self._recorder = recorder
 
@@ -257,11 +261,11 @@ class Completions:
         arrived: float,
     ) -> Prepared:
         deployment, request = route.deployment, applied.request
-        _refuse_images(request, deployment)
-        turns = [ChatMessage(message.role, message.text(), message.name) for message in request.messages]
-        turns = model_settings.with_system_prompt(turns, applied.system_prompt)
+        require_sight(request.messages, deployment.model)
+        pictures = await self._images.read(request.messages)
+        turns = model_settings.with_system_prompt(pictures.chat_messages(request.messages), applied.system_prompt)
         salt = deployment.project.id.bytes
-        if sum(len(turn.text) for turn in turns) + len(turns) < _INLINE_CHARACTERS:
+        if not pictures and sum(len(turn.text) for turn in turns) + len(turns) < _INLINE_CHARACTERS:
             prompt = engine.render(turns, salt)
         else:
             prompt = await asyncio.to_thread(engine.render, turns, salt)
@@ -286,7 +290,8 @@ class Completions:
             choices=request.n or 1,
             fingerprint=engine.fingerprint,
             store=request.store is not False,
-            messages=[message.model_dump(mode="json", exclude_none=True) for message in request.messages],
+            messages=pictures.stored_messages(request.messages, deployment.project.id),
+            pictures=pictures,
             labels={**(request.metadata or {}), **(request.labels or {})},
             user=request.user,
             created_by=created_by,
@@ -329,6 +334,7 @@ def _pending_row(prepared: Prepared, params: SamplingParams, index: int, request
         project_id=deployment.project.id,
         session_id=prepared.session_id,
         messages=prepared.messages,
+        images=prepared.pictures.files(),
         state="pending",
         source="LIVE",
         created_at=now_ms(),
@@ -391,18 +397,6 @@ def _for_choice(params: SamplingParams, index: int) -> SamplingParams:
     if index == 0 or params.seed is None:
         return params
     return dataclasses.replace(params, seed=params.seed + index)
-
-
-def _refuse_images(request: ChatRequest, deployment: Deployment) -> None:
-    for at, message in enumerate(request.messages):
-        parts = message.content if isinstance(message.content, list) else []
-        for part_at, part in enumerate(parts):
-            if isinstance(part, ImagePart):
-                raise InvalidRequest(
-                    f"Model '{deployment.model.key}' takes text only; it cannot see images.",
-                    code="modality_unsupported",
-                    param=f"messages[{at}].content[{part_at}]",
-                )
 
 
 async def _merge(choices: list[Choice]) -> AsyncIterator[tuple[Choice, Delta]]:

@@ -17,6 +17,7 @@ from uuid import UUID
 import orjson
 
 from adaptive_engine.errors import InvalidRequest
+from adaptive_engine.services import images
 from adaptive_engine.services import interactions as service
 from adaptive_engine.services.parquet import parquet_file
 from adaptive_engine.store import Connection, Database, interactions, preferences
@@ -60,6 +61,8 @@ class Export:
     wanted: InteractionFilter
     kind: ExportKind
     format: ExportFormat
+    with_images: bool
+    """Pictures are in the file, not only named."""
     metric_id: UUID | None
     after: Position | None
 
@@ -72,19 +75,24 @@ def prepare(connection: Connection, project: Project, asked: InteractionExport) 
         wanted = InteractionFilter(project.id, And((wanted.where, Equals("state", ("complete",)))))
     if asked.metric is not None and asked.kind != "preferences":
         raise InvalidRequest("Only preferences are exported by metric; use `filter.scores` for others.", param="metric")
+    if asked.images == "data" and asked.format != "jsonl":
+        raise InvalidRequest(f"Pictures fit into jsonl, not into {asked.format}.", param="images")
     metric_id = None
     if asked.metric is not None:
         metric_id = service.find_metric(connection, project, asked.metric, "metric").id
     if asked.format == "parquet":
         # Whether its library is there must be known before the answer begins.
         parquet_file(COLUMNS[asked.kind])
-    return Export(project, wanted, asked.kind, asked.format, metric_id, _place(connection, project, asked))
+    place = _place(connection, project, asked)
+    return Export(project, wanted, asked.kind, asked.format, asked.images == "data", metric_id, place)
 
 
 def chunks(database: Database, export: Export) -> Generator[bytes]:
     """The file, page by page. Between two chunks nothing is held open."""
     columns = COLUMNS[export.kind]
     pages = _records(database, export)
+    if export.with_images:
+        pages = _with_images(database, export.project, pages)
     if export.format == "jsonl":
         for records in pages:
             yield b"".join(orjson.dumps(record, option=_JSON) + b"\n" for record in records)
@@ -119,6 +127,17 @@ def _records(database: Database, export: Export) -> Iterator[list[Record]]:
             yield records
         if place is None:
             return
+
+
+def _with_images(database: Database, project: Project, pages: Iterator[list[Record]]) -> Iterator[list[Record]]:
+    """One by one: a page of pictures could fill the memory."""
+    for records in pages:
+        for record in records:
+            column = "messages" if "messages" in record else "prompt"
+            if any(isinstance(message["content"], list) for message in record[column]):
+                with database.read() as connection:
+                    record[column] = images.embedded(connection, project.id, record[column])
+            yield [record]
 
 
 def _whole(stored: StoredInteraction, project_key: str) -> Record:
@@ -195,18 +214,20 @@ def _same_prompt(pair: preferences.Preference) -> bool:
     return _prompt(pair.chosen) == _prompt(pair.rejected)
 
 
-def _prompt(row: Interaction) -> list[dict[str, str]]:
-    return [{"role": message["role"], "content": _text(message.get("content"))} for message in row.messages]
+def _prompt(row: Interaction) -> list[dict[str, Any]]:
+    return [{"role": message["role"], "content": _content(message.get("content"))} for message in row.messages]
 
 
 def _answer(row: Interaction) -> dict[str, str]:
     return {"role": "assistant", "content": row.completion}
 
 
-def _text(content: Any) -> str:
+def _content(content: Any) -> str | list[dict[str, Any]]:
+    """Text, but parts where there are pictures among them."""
     if isinstance(content, str):
         return content
-    return "".join(part.get("text", "") for part in content or ())
+    parts = list(content or ())
+    return parts if any("text" not in part for part in parts) else "".join(part["text"] for part in parts)
 
 
 def _csv(rows: Any) -> bytes:

@@ -21,6 +21,7 @@ from adaptive_engine.types import (
     MetricCategory,
     Outcome,
     Score,
+    StoredImage,
     Tie,
     now_ms,
     prompt_hash,
@@ -61,6 +62,8 @@ class Comparing:
     user: str | None = None
     created_by: UUID | None = None
     """The user whose key logs it."""
+    images: tuple[StoredImage, ...] = ()
+    """Of the messages."""
 
 
 def score(connection: Connection, interaction: Interaction, given: Seq[Scoring]) -> list[Score]:
@@ -156,6 +159,7 @@ def _answer(connection: Connection, project_id: UUID, given: Comparing, param: s
         project_id=project_id,
         session_id=uuid7(),
         messages=given.messages,
+        images=given.images,
         state="complete",
         source="OFFLINE",
         created_at=now,

@@ -31,6 +31,8 @@ def request_notices(request: ChatRequest) -> list[Notice]:
     if len(unknown) > _MAX_UNKNOWN:
         more = f"{len(unknown) - _MAX_UNKNOWN} more fields are not supported and had no effect."
         found.append(Notice("unknown_parameter", more, ""))
+    if any(part.detail == "low" for message in request.messages for part in message.images):
+        found.append(Notice("not_enforced", "Pictures are seen in one level of detail.", "messages[].content[].detail"))
     both = (request.metadata or {}).keys() & (request.labels or {}).keys()
     for key in sorted(both):
         if request.metadata and request.labels and request.metadata[key] != request.labels[key]:

@@ -23,8 +23,8 @@ _TURNS = frozenset({"prompt", "chosen", "rejected"})
 def parquet_file(columns: tuple[str, ...]) -> Callable[[Iterable[list[dict[str, Any]]]], Iterator[bytes]]:
     """A function from pages of records with these columns to the bytes of a file.
 
-    Whole interactions have what is nested as JSON text, because each may have another shape. Raises InvalidRequest
-    where the library is missing.
+    Whole interactions have what is nested as JSON text, because each may have another shape; so do turns that have
+    parts instead of text. Raises InvalidRequest where the library is missing.
     """
     try:
         import pyarrow as pa
@@ -68,6 +68,8 @@ def _cell(value: Any, whole: bool) -> Any:
         return str(value)
     if isinstance(value, list | dict) and whole:
         return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()
+    if isinstance(value, list):
+        return [{**turn, "content": _cell(turn["content"], whole=True)} for turn in value]
     return value
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from adaptive_engine.store import images
 from adaptive_engine.store import scores as score_queries
 from adaptive_engine.store.database import duplicates_refused
 from adaptive_engine.store.tables import interactions, labels
@@ -126,12 +127,16 @@ def change_labels(
 
 
 def delete(connection: Connection, ids: Collection[UUID]) -> int:
-    """Delete these, with their labels, scores and comparisons, unless they are pending; the number of them.
+    """Delete these, with their labels, scores, comparisons and the pictures that no other has, unless they are pending;
+    the number of them.
 
     A pending one would be written again when its request ends.
     """
+    theirs = images.used_by(connection, ids)
     chosen = interactions.delete().where(interactions.c.id.in_(ids), interactions.c.state != "pending")
-    return connection.execute(chosen).rowcount
+    deleted = connection.execute(chosen).rowcount
+    images.delete_unused(connection, theirs)
+    return deleted
 
 
 def _insert(connection: Connection, rows: Sequence[Interaction], server_id: UUID | None = None) -> None:
@@ -141,6 +146,7 @@ def _insert(connection: Connection, rows: Sequence[Interaction], server_id: UUID
     tags = [tag for row in rows for tag in _tags(row, row.labels)]
     if tags:
         connection.execute(labels.insert(), tags)
+    images.insert(connection, rows)
 
 
 def _tags(row: Interaction, given: Mapping[str, str]) -> list[dict[str, Any]]:

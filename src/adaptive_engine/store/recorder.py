@@ -31,6 +31,8 @@ QUEUE_ROWS = 16_384
 BATCH_ROWS = 512
 # Finished interactions that could not be written are kept for when the store is back, up to this many.
 UNSAVED_ROWS = 1024
+# Bytes of pictures that those may have: an outage of the store must not fill the memory.
+UNSAVED_IMAGE_BYTES = 256 * 2**20
 # Pauses (s) before a failed transaction is tried again. A lock has by then been waited for, for the busy timeout.
 RETRY_PAUSES = (0.05, 0.25)
 # No retry begins after this many seconds: clients wait for the answer.
@@ -208,9 +210,13 @@ class Recorder:
         for row in finished:
             self._count_failed(row)
             # The first outcome stays, as it does in the store.
-            if len(self._unsaved) < UNSAVED_ROWS:
+            if len(self._unsaved) < UNSAVED_ROWS and self._has_room(row):
                 self._unsaved.setdefault(row.id, row)
         _settle((entry.done, error) for entry in batch)
+
+    def _has_room(self, row: Interaction) -> bool:
+        kept = (row, *self._unsaved.values()) if row.images else ()
+        return sum(len(image.data) for each in kept for image in each.images) <= UNSAVED_IMAGE_BYTES
 
     def _write_retrying(self, begun: Sequence[Interaction], finished: Sequence[Interaction]) -> None:
         """One transaction. A store that worked before gets a few tries, one that is known to fail gets one."""
@@ -270,7 +276,9 @@ class Recorder:
         """`again`: an earlier try may have been committed, although the connection broke before it could say so."""
         started = time.perf_counter()
         try:
-            with self._database.append() as connection:
+            # Pictures are stored in turn with who deletes them.
+            has_images = any(row.images for row in (*begun, *finished))
+            with self._database.write() if has_images else self._database.append() as connection:
                 _write_rows(connection, begun, finished, self._server_id, again)
                 if self._follower is not None and finished:
                     self._follower.finished(connection, finished)

@@ -334,6 +334,29 @@ sa.Index(
     postgresql_where=sa.text(f"state IN {ENDED_BADLY}"),
 )
 
+images = sa.Table(
+    "images",
+    metadata,
+    sa.Column("project_id", sa.Uuid, sa.ForeignKey("projects.id"), primary_key=True),
+    sa.Column("name", Text, primary_key=True),
+    sa.Column("media_type", Text, nullable=False),
+    sa.Column("width", sa.Integer, nullable=False),
+    sa.Column("height", sa.Integer, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+)
+
+# Which interactions have a picture: it goes with the last of them.
+interaction_images = sa.Table(
+    "interaction_images",
+    metadata,
+    sa.Column("interaction_id", sa.Uuid, sa.ForeignKey("interactions.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("name", Text, primary_key=True),
+    sa.Column("project_id", sa.Uuid, nullable=False),
+    sa.ForeignKeyConstraint(["project_id", "name"], ["images.project_id", "images.name"]),
+    sa.Index("ix_interaction_images_name", "project_id", "name"),
+)
+
 labels = sa.Table(
     "labels",
     metadata,

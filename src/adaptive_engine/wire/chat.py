@@ -47,14 +47,22 @@ class TextPart(BaseModel):
 
 class ImageUrl(BaseModel):
     url: str
-    detail: str | None = None
+    detail: Literal["auto", "low", "high"] | None = None
 
 
 class ImagePart(BaseModel):
-    """`image_url` is a data URI, flat or in OpenAI's object."""
+    """`image_url` is a data URI (see `wire/images.py`), flat or in OpenAI's object."""
 
     type: Literal["image_url"]
     image_url: str | ImageUrl
+
+    @property
+    def uri(self) -> str:
+        return self.image_url if isinstance(self.image_url, str) else self.image_url.url
+
+    @property
+    def detail(self) -> str | None:
+        return None if isinstance(self.image_url, str) else self.image_url.detail
 
 
 ContentPart = Annotated[TextPart | ImagePart, Field(discriminator="type")]
@@ -80,6 +88,14 @@ class Message(BaseModel):
         if isinstance(self.content, str):
             return self.content
         return "".join(part.text for part in self.content if isinstance(part, TextPart))
+
+    @property
+    def parts(self) -> list[TextPart | ImagePart]:
+        return [TextPart(type="text", text=self.content)] if isinstance(self.content, str) else self.content
+
+    @property
+    def images(self) -> list[ImagePart]:
+        return [part for part in self.parts if isinstance(part, ImagePart)]
 
 
 class StreamOptions(BaseModel):

@@ -231,11 +231,16 @@ ExportFormat = Literal["jsonl", "csv", "parquet"]
 ExportKind = Literal["interactions", "messages", "sft", "preferences"]
 
 
+ExportImages = Literal["url", "data"]
+"""Pictures as the URLs that interactions have, or within the file, as data URIs."""
+
+
 class InteractionExport(Selection):
     """POST /api/v1/interactions/export."""
 
     format: ExportFormat = "jsonl"
     kind: ExportKind = "interactions"
+    images: ExportImages = "url"
     metric: Key | None = None
     """Preferences of this metric only (id or key)."""
     after: Annotated[str, StringConstraints(max_length=100)] | None = None

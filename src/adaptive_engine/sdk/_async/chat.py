@@ -101,6 +101,9 @@ class AsyncChat:
         conversation; a cached prompt is shared with any request of the project that begins alike. `labels` are stored
         with the interaction, `store=False` stores nothing.
 
+        A message's `content` is text, or a list of text parts and pictures: `adaptive_engine.image("photo.jpg")` makes
+        one. Only models with the tag Multimodal take them.
+
         `response_format` makes the answer JSON of that shape: a Pydantic class, another type that Pydantic knows
         (`list[Item]`, a dataclass; unions as `TypeAdapter(Item | None)`), or the wire's dict. The answer's `content` is
         text that always parses, except where `finish_reason` is "length": it may then stop in the middle.

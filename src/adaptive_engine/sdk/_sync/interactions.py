@@ -151,6 +151,15 @@ class Interactions:
             return None
         return decode(Interaction, response)
 
+    def image(self, url: str) -> bytes:
+        """The file of a picture, by the `url` that a message of an interaction has for it.
+
+        Raises NotFoundError when there is no such picture (any more).
+        """
+        if not url.startswith("/images/"):
+            raise ValueError(f"{url[:200]!r} is no picture of an interaction; those begin with /images/")
+        return (self._client._send(Call("GET", url))).content
+
     def list(
         self,
         filters: InteractionFilters | None = None,
@@ -255,6 +264,7 @@ class Interactions:
         format: Literal["jsonl", "csv", "parquet"] = "jsonl",  # noqa: A002 - the wire's word
         kind: Literal["interactions", "messages", "sft", "preferences"] = "interactions",
         metric: str | None = None,
+        images: Literal["url", "data"] = "url",
         resume: bool = False,
         progress: Callable[[int], None] | None = None,
         project: str | None = None,
@@ -262,11 +272,12 @@ class Interactions:
     ) -> int:
         """Write all interactions that match into `file`, oldest first, and tell how many bytes were written.
 
+        `images="data"` has pictures in the file, where it is jsonl, and not only the URLs that `image` takes.
         With `resume`, a path's file is continued behind its last whole record; only jsonl and csv can be. A connection
         that breaks is taken up again in the same way. `progress` is called with the bytes so far.
         """
         chosen = choose_project(project, use_case, self._client.default_project)
-        body = selection(chosen, filters, format=format, kind=kind, metric=metric)
+        body = selection(chosen, filters, format=format, kind=kind, metric=metric, images=images)
         return write_export(self._client, body, file, resume=resume, progress=progress)
 
     def _page(self, body: Mapping[str, Any]) -> InteractionPage:

@@ -42,6 +42,7 @@ async def export_selection(
     format: Annotated[wire.ExportFormat, Query()] = "jsonl",  # noqa: A002 - the parameter's name
     kind: wire.ExportKind = "interactions",
     metric: str | None = None,
+    images: wire.ExportImages = "url",
     model: Annotated[list[str] | None, Query()] = None,
     label: LabelQuery = None,
     session_id: UUID | None = None,
@@ -60,6 +61,7 @@ async def export_selection(
         format=format,
         kind=kind,
         metric=metric,
+        images=images,
         models=model,
         labels=label_filters(label),
         timerange=time_range(created_from, created_to),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 
 from adaptive_engine.server.api.interactions import from_ms
+from adaptive_engine.server.body_limit import read_body, require_small_text
 from adaptive_engine.server.context import PrincipalDep, Services, ServicesDep
 from adaptive_engine.server.errors import parse
 from adaptive_engine.server.openai.chat import require_json
@@ -51,10 +53,14 @@ async def create_feedback(request: Request, services: ServicesDep, principal: Pr
 async def create_comparison(request: Request, services: ServicesDep, principal: PrincipalDep) -> wire.ComparisonCreated:
     """Say which of two completions is better on a metric, or that they are equally good or bad."""
     require_json(request)
-    body = parse(wire.ComparisonCreate, await request.body())
+    raw = await read_body(request)
+    body = parse(wire.ComparisonCreate, raw)
+    require_small_text(len(raw), body.messages or (), services.settings)
     given = _comparing(body, principal)
     by_text = given.preferred.completion_id is None or given.other.completion_id is None
     projects = _projects(services, principal, body.project)
+    messages = body.messages or [] if by_text else []
+    pictures = await services.images.read(messages)
 
     def write() -> wire.ComparisonCreated:
         with services.database.write() as connection:
@@ -62,7 +68,9 @@ async def create_comparison(request: Request, services: ServicesDep, principal: 
             if by_text:
                 # They are stored as interactions.
                 services.routing.project(principal, str(chosen), needs="interaction:create")
-            row, ab_test_id = feedback.compare(connection, chosen, given)
+            asked = pictures.stored_messages(messages, chosen) or given.messages
+            said = replace(given, messages=asked, images=pictures.files())
+            row, ab_test_id = feedback.compare(connection, chosen, said)
         services.referee.scored(ab_test_id)
         return wire.ComparisonCreated(comparison_id=row.id)
 
@@ -121,14 +129,11 @@ def _projects(services: Services, principal: Principal, project: str | None) -> 
 
 
 def _comparing(body: wire.ComparisonCreate, principal: Principal) -> Comparing:
-    messages = [message.model_dump(mode="json", exclude_none=True) for message in body.messages or ()]
-    if body.prompt is not None:
-        messages = [{"role": "user", "content": body.prompt}]
     return Comparing(
         metric=body.metric,
         preferred=_answer(body.preferred_completion),
         other=_answer(body.other_completion),
-        messages=messages,
+        messages=None if body.prompt is None else [{"role": "user", "content": body.prompt}],
         tied=body.tied,
         user=body.user_id,
         created_by=principal.user_id,

@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request
 
 from adaptive_engine.errors import InvalidRequest
+from adaptive_engine.server.body_limit import read_body, require_small_text
 from adaptive_engine.server.context import PrincipalDep, Services, ServicesDep
 from adaptive_engine.server.errors import build, parse
 from adaptive_engine.server.openai.chat import require_json
@@ -17,6 +18,7 @@ from adaptive_engine.services import interactions as service
 from adaptive_engine.services.ab_tests import unit_number
 from adaptive_engine.services.feedback import Scoring, score
 from adaptive_engine.services.graders import enqueue
+from adaptive_engine.services.images import Pictures
 from adaptive_engine.store import groups, interactions, pages
 from adaptive_engine.store.filters import conjuncts
 from adaptive_engine.store.groups import Group
@@ -33,7 +35,6 @@ from adaptive_engine.types import (
     uuid7,
 )
 from adaptive_engine.wire import interactions as wire
-from adaptive_engine.wire.chat import ImagePart
 from adaptive_engine.wire.filters import epoch_ms
 
 router = APIRouter()
@@ -66,8 +67,12 @@ async def create_interaction(
 ) -> wire.InteractionCreated:
     """Log a completion made elsewhere, with its scores if there are any."""
     require_json(request)
-    body = parse(wire.InteractionCreate, await request.body())
-    return await asyncio.to_thread(_create, services, principal, body)
+    raw = await read_body(request)
+    body = parse(wire.InteractionCreate, raw)
+    require_small_text(len(raw), body.messages, services.settings)
+    project = services.routing.project(principal, body.project, needs="interaction:create")
+    pictures = await services.images.read(body.messages)
+    return await asyncio.to_thread(_create, services, principal, project, body, pictures)
 
 
 @router.get("/interactions", dependencies=[Depends(known_query)])
@@ -314,9 +319,9 @@ def _group(group: Group, newest: wire.InteractionList) -> wire.Group:
     )
 
 
-def _create(services: Services, principal: Principal, body: wire.InteractionCreate) -> wire.InteractionCreated:
-    project = services.routing.project(principal, body.project, needs="interaction:create")
-    _refuse_images(body)
+def _create(
+    services: Services, principal: Principal, project: Project, body: wire.InteractionCreate, pictures: Pictures
+) -> wire.InteractionCreated:
     if body.feedbacks:
         services.routing.project(principal, body.project, needs="score:create")
     model_id = None
@@ -328,12 +333,13 @@ def _create(services: Services, principal: Principal, body: wire.InteractionCrea
         names = ", ".join(f"'{arm.model_key}'" for arm in test.arms)
         raise InvalidRequest(f"model_service: A/B test '{test.key}' compares {names}.", param="model_service")
     session_id = body.session_id or uuid7()
-    messages = [message.model_dump(mode="json", exclude_none=True) for message in body.messages]
+    messages = pictures.stored_messages(body.messages, project.id)
     row = Interaction(
         id=uuid7(),
         project_id=project.id,
         session_id=session_id,
         messages=messages,
+        images=pictures.files(),
         state="complete",
         source="OFFLINE",
         created_at=_created_at(body.created_at) if body.created_at else now_ms(),
@@ -359,17 +365,6 @@ def _create(services: Services, principal: Principal, body: wire.InteractionCrea
     return wire.InteractionCreated(
         completion_id=row.id, session_id=row.session_id, feedback_ids=[saved.id for saved in rows]
     )
-
-
-def _refuse_images(body: wire.InteractionCreate) -> None:
-    for at, message in enumerate(body.messages):
-        for part_at, part in enumerate(message.content if isinstance(message.content, list) else []):
-            if isinstance(part, ImagePart):
-                raise InvalidRequest(
-                    "Images cannot be stored yet; log the text parts alone.",
-                    code="modality_unsupported",
-                    param=f"messages[{at}].content[{part_at}]",
-                )
 
 
 def _created_at(moment: datetime) -> int:

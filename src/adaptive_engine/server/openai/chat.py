@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from adaptive_engine.engine import Delta, TokenLogprob
 from adaptive_engine.errors import AdaptiveError, UnsupportedMediaType
+from adaptive_engine.server.body_limit import read_body, require_small_text
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
 from adaptive_engine.server.errors import error_response, parse
 from adaptive_engine.server.sse import DONE, STOPPING_ERROR, ClientLeft, EventStream, event, until_disconnect
@@ -37,18 +38,23 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 async def create_chat_completion(request: Request, services: ServicesDep, principal: PrincipalDep) -> Response:
     """Answer a conversation: one JSON object, or server-sent events with `stream`."""
     require_json(request)
-    body = parse(ChatRequest, await request.body())
+    raw = await read_body(request)
+    body = parse(ChatRequest, raw)
+    require_small_text(len(raw), body.messages, services.settings)
+    stream, include_usage = body.stream, bool(body.stream_options and body.stream_options.include_usage)
     try:
         completion = await services.completions.start(principal, body, f"chatcmpl-{uuid7().hex}")
     except asyncio.CancelledError:
         # The server stops while a schema is compiled.
         return error_response(STOPPING_ERROR)
+    # Pictures take tens of megabytes as text, and generating takes a while.
+    del raw, body
     # For the log: it is what interactions keep as their request id.
     request.state.completion = completion.id
     headers = _headers(completion)
     deltas = completion.deltas()
     try:
-        if not body.stream:
+        if not stream:
             await until_disconnect(request.receive, _drain(deltas))
         elif completion.prepared.first_token_limit is not None:
             # A limit that is not met is a status, so no header may be sent before the first token.
@@ -60,8 +66,7 @@ async def create_chat_completion(request: Request, services: ServicesDep, princi
         # The server stops without waiting any longer.
         await completion.cancel()
         return error_response(STOPPING_ERROR)
-    if body.stream:
-        include_usage = bool(body.stream_options and body.stream_options.include_usage)
+    if stream:
         return EventStream(
             _frames(completion, deltas, include_usage),
             completion.cancel,

@@ -167,8 +167,11 @@ for field, attribute in {
 
 
 @completion.field("chatMessages")
-async def chat_messages(found: StoredInteraction, _: Info) -> list[dict[str, str]]:
-    return [{"role": each["role"], "content": _text(each)} for each in found.interaction.messages]
+async def chat_messages(found: StoredInteraction, _: Info) -> list[dict[str, Any]]:
+    return [
+        {"role": each["role"], "content": _text(each), "contentParts": _parts(each)}
+        for each in found.interaction.messages
+    ]
 
 
 @completion.field("prompt")
@@ -394,6 +397,18 @@ def _text(message: dict[str, Any]) -> str:
     if isinstance(content, str):
         return content
     return "".join(part["text"] for part in content if part["type"] == "text")
+
+
+def _parts(message: dict[str, Any]) -> list[dict[str, str]]:
+    content = message["content"]
+    if isinstance(content, str):
+        return [{"__typename": "TextContentPart", "text": content}]
+    return [
+        {"__typename": "TextContentPart", "text": part["text"]}
+        if part["type"] == "text"
+        else {"__typename": "ImageContentPart", "url": part["image_url"]["url"]}
+        for part in content
+    ]
 
 
 BINDABLES = (query, completion, group, statistics, older_statistics, comparison, older_comparison)

@@ -16,6 +16,7 @@ def upgrade() -> None:
     _people()
     _ab_tests()
     _interactions()
+    _images()
     _labels()
     _feedback()
     _servers()
@@ -149,6 +150,38 @@ def _interactions() -> None:
         sqlite_where=sa.text(ended_badly),
         postgresql_where=sa.text(ended_badly),
     )
+
+
+def _images() -> None:
+    op.create_table(
+        "images",
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("media_type", sa.Text(), nullable=False),
+        sa.Column("width", sa.Integer(), nullable=False),
+        sa.Column("height", sa.Integer(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name="fk_images_project_id"),
+        sa.PrimaryKeyConstraint("project_id", "name", name="pk_images"),
+    )
+    op.create_table(
+        "interaction_images",
+        sa.Column("interaction_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["interaction_id"],
+            ["interactions.id"],
+            name="fk_interaction_images_interaction_id",
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id", "name"], ["images.project_id", "images.name"], name="fk_interaction_images_project_id"
+        ),
+        sa.PrimaryKeyConstraint("interaction_id", "name", name="pk_interaction_images"),
+    )
+    op.create_index("ix_interaction_images_name", "interaction_images", ["project_id", "name"])
 
 
 def _labels() -> None:

@@ -1,0 +1,63 @@
+"""Pictures as parts of messages."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from adaptive_engine.wire.images import data_uri
+
+
+class PilImage(Protocol):
+    """What is needed of a `PIL.Image.Image`."""
+
+    format: str | None
+    mode: str
+
+    def convert(self, mode: str) -> Any: ...
+
+    def save(self, fp: Any, format: str | None = None, **params: Any) -> None: ...  # noqa: A002 - Pillow's word
+
+
+def image(
+    source: str | Path | bytes | PilImage, *, detail: Literal["auto", "low", "high"] | None = None
+) -> dict[str, Any]:
+    """A picture as a part of a message, from a path, the bytes of a file, a PIL image or a data URI.
+
+        messages = [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, image("photo.jpg")]}]
+
+    JPEG, PNG, WebP and GIF are taken as they are. The OpenAI library takes the same part.
+
+    Raises ValueError for other data and for the address of a picture elsewhere, and OSError for a file that cannot be
+    read.
+    """
+    url = {"url": _data_uri(source)}
+    return {"type": "image_url", "image_url": url if detail is None else {**url, "detail": detail}}
+
+
+def _data_uri(source: str | Path | bytes | PilImage) -> str:
+    if isinstance(source, str):
+        if source[:5].lower() == "data:":
+            return source
+        if source[:8].lower().startswith(("http://", "https://")):
+            raise ValueError(
+                f"{source[:200]!r} is an address, and the server fetches nothing; download the picture first"
+            )
+    if isinstance(source, str | Path):
+        try:
+            return data_uri(Path(source).read_bytes())
+        except ValueError as exc:
+            raise ValueError(f"{source}: {exc}") from None
+    return data_uri(source if isinstance(source, bytes | bytearray | memoryview) else _file(source))
+
+
+def _file(picture: PilImage) -> bytes:
+    """Photographs stay JPEG, which takes a tenth of the bytes; everything else is kept without loss."""
+    target = io.BytesIO()
+    if picture.format == "JPEG" and picture.mode in ("RGB", "L"):
+        picture.save(target, "JPEG", quality=95)
+    else:
+        known = picture.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+        (picture if known else picture.convert("RGB")).save(target, "PNG")
+    return target.getvalue()

@@ -1,0 +1,135 @@
+"""Limits of request bodies, as plain ASGI. What carries pictures may be larger, by no more than its pictures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from adaptive_engine.errors import AdaptiveError, Overloaded, PayloadTooLarge, RequestTimeout
+from adaptive_engine.server.errors import send_error
+from adaptive_engine.settings import Settings
+from adaptive_engine.wire.chat import Message as ChatMessage
+
+IMAGE_PATHS = frozenset({"/api/v1/chat/completions", "/api/v1/interactions", "/api/v1/comparison"})
+"""Routes whose messages may have image parts."""
+_MOST_LARGE = 8
+"""Bodies beyond the limit of texts that may be on their way at the same time: each takes tens of megabytes."""
+_BESIDE_BASE64 = 64
+"""Characters of a data URI beside its base64."""
+
+
+class BodyLimit:
+    """Reads the whole body within a size and a time; the application finds it complete."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        images = settings.images
+        self._most_text = settings.server.max_body_bytes
+        self._most_images = images.max_images
+        self._most = self._most_text + images.max_request_bytes * 4 // 3 + images.max_images * _BESIDE_BASE64
+        self._timeout = settings.server.body_timeout_seconds
+        self._large = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
+            await self.app(scope, receive, send)
+            return
+        try:
+            body = await self._read(scope, receive)
+        except AdaptiveError as exc:
+            await send_error(send, exc)
+            return
+        if body is None:
+            return
+        # Kept no longer than until the application takes it.
+        waiting = [body]
+        del body
+
+        async def replay() -> Message:
+            if not waiting:
+                return await receive()
+            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+
+        await self.app(scope, replay, send)
+
+    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
+        """The body, or None when the client left before its end."""
+        most = self._most if scope["path"] in IMAGE_PATHS else self._most_text
+        declared = Headers(scope=scope).get("content-length", "0")
+        if declared.isdigit() and int(declared) > most:
+            raise self._too_large(most)
+        chunks: list[bytes] = []
+        size, is_large = 0, False
+        try:
+            async with asyncio.timeout(self._timeout):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    chunks.append(message.get("body", b""))
+                    size += len(chunks[-1])
+                    if size > most:
+                        raise self._too_large(most)
+                    if size > self._most_text and not is_large:
+                        self._admit_large()
+                        is_large = True
+                    if not message.get("more_body", False):
+                        break
+        except TimeoutError as exc:
+            raise RequestTimeout(
+                f"The request body took longer than {self._timeout:g} s to arrive.", headers={"Connection": "close"}
+            ) from exc
+        finally:
+            self._large -= is_large
+        body = b"".join(chunks)
+        if is_large and size - _bytes_of_uris(body, self._most_images) > self._most_text:
+            raise _text_too_large(self._most_text)
+        return body
+
+    def _admit_large(self) -> None:
+        if self._large >= _MOST_LARGE:
+            raise Overloaded("Too many requests with large pictures arrive at once. Try again.")
+        self._large += 1
+
+    def _too_large(self, most: int) -> PayloadTooLarge:
+        setting = "ADAPTIVE_SERVER__MAX_BODY_BYTES"
+        if most > self._most_text:
+            setting = f"ADAPTIVE_IMAGES__MAX_REQUEST_BYTES for pictures, {setting} for the rest"
+        return PayloadTooLarge(f"The request body is larger than {most} bytes. The server's setting is {setting}.")
+
+
+async def read_body(request: Request) -> bytes:
+    """The body, kept by nobody else: `Request.body` would keep it until the answer has ended."""
+    return b"".join([chunk async for chunk in request.stream()])
+
+
+def require_small_text(size: int, messages: Iterable[ChatMessage], settings: Settings) -> None:
+    """Raises PayloadTooLarge when a body of that size is too large without the pictures of its messages."""
+    pictures = sum(len(part.uri) for message in messages for part in message.images)
+    if size - pictures > settings.server.max_body_bytes:
+        raise _text_too_large(settings.server.max_body_bytes)
+
+
+def _bytes_of_uris(body: bytes, most: int) -> int:
+    """Of the first so many JSON strings that look like data URIs. Costs nothing beside parsing them, and so keeps
+    large bodies of anything else from being parsed.
+    """
+    end, found = 0, 0
+    for _ in range(most):
+        start = body.find(b'"data:', end)
+        end = body.find(b'"', start + 1)
+        if start < 0 or end < 0:
+            break
+        found += end - start
+    return found
+
+
+def _text_too_large(most: int) -> PayloadTooLarge:
+    return PayloadTooLarge(
+        f"The request body has more than {most} bytes beside its pictures. "
+        "The server's setting is ADAPTIVE_SERVER__MAX_BODY_BYTES."
+    )
