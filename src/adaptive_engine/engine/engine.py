@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Literal
 
 from adaptive_engine.engine.admission import Backlog, Pace, QueueLimits
-from adaptive_engine.engine.answers import AnswerMemory
 from adaptive_engine.engine.deadlines import Deadlines, too_late
 from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.generation import Generation, Mask
@@ -28,13 +27,13 @@ from adaptive_engine.engine.kv_cache import BlockPool
 from adaptive_engine.engine.loading import LoadedModel, has_least_graph, load_model
 from adaptive_engine.engine.options import EngineHealth, EngineOptions
 from adaptive_engine.engine.prefix import block_names
+from adaptive_engine.engine.prompts import Prompts
 from adaptive_engine.engine.runner import SCRATCH_BLOCKS, Graph, read_graph
 from adaptive_engine.engine.sampler import Logits
 from adaptive_engine.engine.scheduler import Scheduler
 from adaptive_engine.engine.sequence import GenerationRequest, Sequence, Slice
 from adaptive_engine.engine.stats import EngineStats
 from adaptive_engine.engine.stream import Delta, Outbox, Timings, TokenStream
-from adaptive_engine.engine.tokenizer import Disguise
 from adaptive_engine.errors import (
     AdaptiveError,
     ContextLengthExceeded,
@@ -76,7 +75,6 @@ class Engine:
         )
         self.max_seq_len = min(model.max_seq_len, pool.num_blocks * pool.block_size)
         self.stats = EngineStats(kv_blocks_total=pool.num_blocks)
-        self._template = model.template
         self._runner = runner
         self._weights_bytes = model.weights_bytes
         self._scheduler = Scheduler(
@@ -88,12 +86,15 @@ class Engine:
             max_rows=runner.max_rows,
         )
         token_bytes = tokenizer.token_bytes + [b""] * (runner.shape.vocab_size - tokenizer.vocab_size)
-        self._answers = AnswerMemory(
+        self._prompts = Prompts(
+            name,
+            tokenizer,
+            model.template,
             token_bytes,
+            self.max_seq_len,
             # Tokens that have left the cache gain nothing from being the same. What is still remembered depends on
             # what else ran, and deterministic text must not.
-            0 if options.precision == "deterministic" else pool.num_blocks * pool.block_size,
-            drop_first_space=tokenizer.drops_first_space,
+            remembered_tokens=0 if options.precision == "deterministic" else pool.num_blocks * pool.block_size,
         )
         self._generation = Generation(token_bytes, tokenizer.special.end_ids, self.stats)
         self._queue_limits = QueueLimits(options.max_waiting, options.max_waiting_tokens)
@@ -145,24 +146,8 @@ class Engine:
             log.exception("the engine of %s goes on without a graph for its smallest steps", self.name)
 
     def render(self, messages: list[ChatMessage], salt: bytes = b"") -> tuple[int, ...]:
-        """The prompt of `messages` as token ids. Texts of control tokens inside messages stay text.
-
-        Answers that this engine gave to `salt`'s owner, at these places of this conversation, are the tokens that it
-        generated. Raises ContextLengthExceeded without tokenising a text that is too long whatever its tokens are.
-        """
-        size = sum(len(message.content.encode()) for message in messages)
-        if size > self.max_seq_len * self.tokenizer.longest_token:
-            least = -(-size // self.tokenizer.longest_token)
-            raise ContextLengthExceeded(least, self.max_seq_len, self.name, at_least=True)
-        texts = [m.content for m in messages] + [m.name for m in messages if m.name]
-        disguise = Disguise(self.tokenizer, texts)
-        rendered = self._template.render(
-            [ChatMessage(m.role, disguise.hide(m.content), disguise.hide(m.name) if m.name else None) for m in messages]
-        )
-        prompt = disguise.encode(rendered)
-        if any(message.role == "assistant" for message in messages):
-            prompt = self._answers.restore(salt, prompt)
-        return tuple(prompt)
+        """The prompt of `messages` as token ids; `salt` is whose answers it may contain. See `Prompts.render`."""
+        return self._prompts.render(messages, salt)
 
     def require_fits(self, prompt: Seq[int]) -> None:
         """Raises ContextLengthExceeded."""
@@ -413,7 +398,7 @@ class Engine:
         """The next turn may begin with the text that was sent."""
         request = sequence.request
         answer = sequence.tokens[sequence.prompt_length :]
-        self._answers.remember(request.cache_salt, request.prompt, answer, sequence.text.length - len(sequence.unsent))
+        self._prompts.remember(request.cache_salt, request.prompt, answer, sequence.text.length - len(sequence.unsent))
 
     def _fail(self, sequence: Sequence, error: AdaptiveError) -> None:
         self._drop(sequence)
