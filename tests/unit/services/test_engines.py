@@ -217,7 +217,7 @@ async def test_what_waits_for_a_step_that_hangs_ends_when_the_model_is_unloaded(
         may_go_on.wait(SECONDS)
 
     monkeypatch.setattr(engine._loop._runner, "finish", finish)
-    monkeypatch.setattr("adaptive_engine.engine.engine._CLOSING_SECONDS", 0.1)
+    monkeypatch.setattr("adaptive_engine.engine.loop._CLOSING_SECONDS", 0.1)
     stream = endless(engine)
     assert await asyncio.to_thread(hangs.wait, SECONDS)
     await asyncio.to_thread(engines.unload, "tiny")
