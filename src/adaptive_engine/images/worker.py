@@ -76,6 +76,8 @@ def _decoded(data: bytes, header: Header, media_type: str, max_edge: int) -> tup
         # Whatever a decoder stumbles over, the file is at fault.
         reason = " ".join(str(exc).split())[:200] or type(exc).__name__
         raise ImageRefused("invalid_image", f"The {MEDIA_TYPES[media_type]} file is damaged: {reason}.") from exc
+    # Pillow would write what it read: comments, profiles.
+    image.info = {}
     picture = Picture.of(image.width, image.height, image.tobytes())
     stored_type = "image/jpeg" if header.lossy else "image/png"
     stored = _file(image, stored_type)

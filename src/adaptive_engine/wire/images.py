@@ -73,8 +73,8 @@ def parse_data_uri(uri: str) -> DataUri:
     length = len(uri) - head.end()
     if not length:
         raise ImageRefused("invalid_image", "The data URI is empty.")
-    if length % 4:
-        raise ImageRefused("invalid_image", "The base64 is cut off, or lacks its padding.")
+    if length % 4 or uri.endswith("==="):
+        raise ImageRefused("invalid_image", "The base64 is cut off, or its padding is wrong.")
     return DataUri(media_type, uri, head.end())
 
 

@@ -59,6 +59,7 @@ ROUTES = {
     ("POST", "/interactions/delete"): Needs("interaction:delete", {"project": "{project}", "user": "nobody"}),
     ("GET", "/interactions/export"): Needs("interaction:read", query={"project": "{project}"}),
     ("POST", "/interactions/export"): Needs("interaction:read", {"project": "{project}"}),
+    ("GET", "/images/{project_id}/{filename}"): Needs("interaction:read"),
     ("GET", "/labels"): Needs("interaction:read", query={"project": "{project}"}),
     ("POST", "/metrics"): Needs("metric:manage", {"project": "{project}", "key": "csat"}),
     ("GET", "/metrics"): Needs("project:read", query={"project": "{project}"}),
@@ -195,6 +196,7 @@ async def send(
 
     method, path = route
     path = path.replace("{model:path}", f"{project}/tiny").replace("{completion_id}", str(completion))
+    path = path.replace("{project_id}", project).replace("{filename}", "0.png")
     path = path.replace("{project}", project).replace("{key:path}", "csat")
     for name in ("user", "team", "role", "key", "model"):
         path = path.replace(f"{{{name}}}", "nobody")
@@ -210,7 +212,8 @@ def test_the_table_has_every_route(app: Any) -> None:
     assert {path for _, path in public} == PUBLIC_PATHS
     rest = {(method, f"/api/v1{path}") for method, path in ROUTES}
     # What a GraphQL operation needs, its resolvers say: tests/integration/test_vendor_platform.py.
-    assert found - public == rest | {("POST", "/api/graphql")}
+    elsewhere = {("POST", "/api/graphql"), ("GET", "/images/{project_id}/{filename}")}
+    assert found - public == rest | elsewhere
 
 
 @pytest.mark.parametrize(("route", "needs"), ROUTES.items(), ids=map(named, ROUTES))
@@ -251,7 +254,7 @@ async def test_the_one_permission_is_enough(
         # All is in order but for what the path names.
         assert (answer.status_code, answer.json()["error"]["code"]) in {
             *((404, f"{noun}_not_found") for noun in ("user", "team", "role", "key", "metric", "model")),
-            *((404, f"{noun}_not_found") for noun in ("ab_test", "grader", "interaction", "session")),
+            *((404, f"{noun}_not_found") for noun in ("ab_test", "grader", "interaction", "session", "image")),
             (503, "model_loading"),
         }
 
