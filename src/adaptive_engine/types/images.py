@@ -1,0 +1,27 @@
+"""Pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A decoded picture: RGB, 8 bits for each colour."""
+
+    digest: bytes
+    """SHA-256 over width, height and pixels: the same picture is the same image, whatever file it came in."""
+    width: int
+    height: int
+    pixels: bytes
+    """Row by row from the top, three bytes for each pixel."""
+
+    @classmethod
+    def of(cls, width: int, height: int, pixels: bytes) -> Image:
+        """Raises ValueError where the number of pixels is another than the size says."""
+        if width < 1 or height < 1 or len(pixels) != 3 * width * height:
+            raise ValueError(f"{len(pixels)} bytes are no picture of {width} x {height} pixels in RGB")
+        digest = hashlib.sha256(width.to_bytes(8, "big") + height.to_bytes(8, "big"))
+        digest.update(pixels)
+        return cls(digest.digest(), width, height, pixels)
