@@ -35,7 +35,8 @@ class Picture:
 
     @property
     def text(self) -> str:
-        return f"{self.count} {self.colour} {self.shape}{'s' if self.count > 1 else ''}"
+        several = "es" if self.shape.endswith("s") else "s"
+        return f"{self.count} {self.colour} {self.shape}{several if self.count > 1 else ''}"
 
 
 def draw(

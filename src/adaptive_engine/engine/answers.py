@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Sequence as Seq
 
 from adaptive_engine.engine.detokenizer import TextStream
-from adaptive_engine.engine.prompt import PlacedImage, Prompt
+from adaptive_engine.engine.prompt import PlacedImage
 
 
 class AnswerMemory:
@@ -33,10 +33,13 @@ class AnswerMemory:
         self._size = 0
         self._lock = threading.Lock()
 
-    def remember(self, salt: bytes, prompt: Prompt, answer: Seq[int], shown: int) -> None:
+    def remember(
+        self, salt: bytes, prompt: Seq[int], answer: Seq[int], shown: int, images: Seq[PlacedImage] = ()
+    ) -> None:
         """Keep the tokens of `answer` that make its first `shown` characters: those that a client can have seen.
 
-        Does nothing where they end inside a token, or a control token is among them that the text does not show.
+        `images` are those of the prompt. Does nothing where those characters end inside a token, or a control token is
+        among the answer's that the text does not show.
         """
         if not self._max_tokens:
             return
@@ -51,13 +54,12 @@ class AnswerMemory:
             count += 1
         if left < 0 or count == 0:
             return
-        tokens = prompt.tokens
-        start = len(tokens)
-        while start and self._token_bytes[tokens[start - 1]]:
+        start = len(prompt)
+        while start and self._token_bytes[prompt[start - 1]]:
             start -= 1
-        before = hashlib.blake2b(array("i", tokens[:start]).tobytes(), key=salt)
-        name = _name(_seen(before, prompt.images, start), self._spelled(tokens[start:]) + "".join(pieces).encode())
-        self._put(name, array("i", [*tokens[start:], *answer[:count]]))
+        before = hashlib.blake2b(array("i", prompt[:start]).tobytes(), key=salt)
+        name = _name(_seen(before, images, start), self._spelled(prompt[start:]) + "".join(pieces).encode())
+        self._put(name, array("i", [*prompt[start:], *answer[:count]]))
 
     def restore(self, salt: bytes, prompt: Seq[int], images: Seq[PlacedImage] = ()) -> list[int]:
         """`prompt` with the answers that are remembered as they were generated. `images` are where they stand in it."""

@@ -1,4 +1,4 @@
-"""One call of the paged model: the tokens of many sequences, one behind the other, and where their keys and values are."""
+"""One call of the paged model: tokens of many sequences, one behind the other, and where their keys and values are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from adaptive_engine.engine.vision.views import Views
 
-# The names of the inputs after the transformation, in OpenVINO 2026.4. The tokens are one more, as numbers or as vectors.
+# The names of the inputs after the transformation, in OpenVINO 2026.4. The tokens are one of the first two.
 TOKENS, VECTORS = "input_ids", "inputs_embeds"
 INPUTS = (
     "position_ids",

@@ -35,8 +35,6 @@ PROPERTIES: dict[Precision, dict[str, Any]] = {
         "KV_CACHE_PRECISION": "f32",
     },
 }
-# Of a model that sees, as optimum-intel names it.
-LANGUAGE_FILE = "openvino_language_model.xml"
 # Measured on CPUs with AVX2 only, and from the figures of one with AMX: what a row adds to a step, in shares of a step
 # that has none. Constants, because what depends on a clock cannot be repeated.
 _ROW_COST, _ROW_COST_WIDE = 0.25, 0.06
@@ -71,14 +69,18 @@ class Graph:
         return int(self.model.output("logits").partial_shape[-1].get_length())
 
 
+def language_file(directory: Path) -> str:
+    """As optimum-intel names the language model, alone or beside the graphs that see."""
+    return "openvino_language_model.xml" if (directory / TEXT_FILE).exists() else "openvino_model.xml"
+
+
 def read_graph(directory: Path) -> Graph:
     """Read the IR of a model directory. Holds the interpreter for half a second, unlike compiling it."""
     core, embeddings = ov.Core(), None
     try:
+        model = core.read_model(directory / language_file(directory))
         if (directory / TEXT_FILE).exists():
-            model, embeddings = core.read_model(directory / LANGUAGE_FILE), core.read_model(directory / TEXT_FILE)
-        else:
-            model = core.read_model(directory / "openvino_model.xml")
+            embeddings = core.read_model(directory / TEXT_FILE)
         _page_attention(model, TOKENS if embeddings is None else VECTORS)
     except RuntimeError as exc:
         raise _cannot_load(directory.name, exc) from exc

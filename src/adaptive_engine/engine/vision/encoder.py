@@ -1,8 +1,8 @@
 """Encodes pictures in a thread of its own, so that no step of the engine waits for one.
 
-    add     asyncio loop      ->  jobs, for what is not in the cache
-    step    encoder's thread: tiles of several pictures, one call of the vision graph
-    done    encoder's thread  ->  the engine's inbox: the sequence has its views and may wait for its turn
+add     asyncio loop      ->  jobs, for what is not in the cache
+step    encoder's thread: tiles of several pictures, one call of the vision graph
+done    encoder's thread  ->  the engine's inbox: the sequence has its views and may wait for its turn
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
-from collections.abc import Sequence as Seq
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Protocol
@@ -20,10 +19,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptive_engine.engine.prompt import PlacedImage, Prompt
+from adaptive_engine.engine.prompt import Prompt
 from adaptive_engine.engine.sequence import Sequence
 from adaptive_engine.engine.stats import EngineStats
-from adaptive_engine.engine.vision.family import Family, Tiles
+from adaptive_engine.engine.vision.sight import Sight
 from adaptive_engine.engine.vision.views import ImageCache, ImageKey, Vectors, Views
 from adaptive_engine.errors import AdaptiveError, EngineFailed
 from adaptive_engine.types import Image
@@ -32,6 +31,8 @@ log = logging.getLogger(__name__)
 
 # More in a call gain little, and hold up longer whoever comes next.
 _MAX_TILES = 8
+# A call that takes longer than this to end may never do so.
+_CLOSING_SECONDS = 10
 
 
 class VisionGraph(Protocol):
@@ -63,18 +64,17 @@ class Encoder:
     def __init__(
         self,
         name: str,
-        family: Family,
+        sight: Sight,
         graph: VisionGraph,
-        image_token_id: int,
         stats: EngineStats,
         *,
         cache_bytes: int,
         together: bool,
     ) -> None:
         """`together` encodes pictures in batches, where each depends on the others in its last bits."""
-        self._family = family
+        self._sight = sight
+        self._family = sight.family
         self._graph = graph
-        self._image_token_id = image_token_id
         self._stats = stats
         self._cache = ImageCache(cache_bytes)
         self._together = together
@@ -95,35 +95,17 @@ class Encoder:
         self._done = done
         self._thread.start()
 
-    def close(self, seconds: float) -> None:
-        """End after the current call of the graph, or do not wait for it any longer."""
+    def close(self) -> None:
+        """End after the current call of the graph; a call that hangs is not waited for."""
         self._closing = True
         self._wake.set()
         if self._thread.is_alive():
-            self._thread.join(seconds)
+            self._thread.join(_CLOSING_SECONDS)
 
     def busy_seconds(self) -> float:
         """For how long the current call of the graph has been running."""
         started = self._call_started
         return 0.0 if started is None else time.perf_counter() - started
-
-    def expand(self, rendered: str, images: Seq[Image]) -> str | None:
-        """The template's text with everything that stands for `images`; None if it has not a place for each."""
-        texts = rendered.split(self._family.image_token)
-        if len(texts) != len(images) + 1:
-            return None
-        shown = [self._family.text(image.width, image.height) for image in images]
-        return texts[0] + "".join(view + text for view, text in zip(shown, texts[1:], strict=True))
-
-    def place(self, tokens: Seq[int], images: Seq[Image]) -> tuple[PlacedImage, ...]:
-        """Where in the tokens of an expanded text `images` are."""
-        at = [index for index, token in enumerate(tokens) if token == self._image_token_id]
-        placed, begin = [], 0
-        for image in images:
-            end = begin + self._family.tokens(image.width, image.height)
-            placed.append(PlacedImage(image, at[begin], at[end - 1] + 1))
-            begin = end
-        return tuple(placed)
 
     def known(self, prompt: Prompt, salt: bytes) -> Views | None:
         """The views of `prompt`, if all its pictures are in the cache."""
@@ -133,7 +115,7 @@ class Encoder:
             if vectors is None:
                 return None
             found[salt, placed.image.digest] = vectors
-        return self._views(prompt, salt, found)
+        return self._sight.views(prompt, salt, found)
 
     def add(self, sequence: Sequence) -> None:
         """Encode the pictures of `sequence`, in its turn."""
@@ -167,7 +149,7 @@ class Encoder:
                 waiting.append(job)
                 continue
             request = job.sequence.request
-            job.sequence.views = self._views(request.prompt, request.cache_salt, job.vectors)
+            job.sequence.views = self._sight.views(request.prompt, request.cache_salt, job.vectors)
             self._done(job.sequence, None)
         self._jobs = waiting
 
@@ -231,10 +213,6 @@ class Encoder:
             else:
                 waiting.append(job)
         self._jobs = waiting
-
-    def _views(self, prompt: Prompt, salt: bytes, vectors: Mapping[ImageKey, Vectors]) -> Views:
-        positions = np.flatnonzero(np.array(prompt.tokens, np.int64) == self._image_token_id)
-        return Views(positions, np.concatenate([vectors[salt, one.image.digest] for one in prompt.images]))
 
 
 def _nobody(sequence: Sequence, error: AdaptiveError | None) -> None:

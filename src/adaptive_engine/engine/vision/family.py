@@ -1,4 +1,4 @@
-"""Families of vision models: how a picture becomes the tiles that the vision encoder takes, and tokens in the prompt."""
+"""Families of vision models: how a picture becomes tiles for the vision encoder, and tokens in the prompt."""
 
 from __future__ import annotations
 

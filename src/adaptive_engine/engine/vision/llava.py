@@ -24,7 +24,7 @@ class Llava(Family):
         kind = str(processor.get("image_processor_type", _PROCESSORS[0])).removesuffix("Fast")
         if kind not in _PROCESSORS or processor.get("do_pad"):
             raise EngineFailed(
-                f"This LLaVA model prepares pictures by {kind}; {', '.join(_PROCESSORS)} are supported, without do_pad.",
+                f"This LLaVA model prepares images by {kind}; supported are {' and '.join(_PROCESSORS)}.",
                 code="vision_config",
             )
         self._pixels = Pixels(processor, resample=PIL.Image.Resampling.BICUBIC)
@@ -68,7 +68,7 @@ class Llava(Family):
         patch = int(said.get("patch_size") or vision["patch_size"])
         additional = said.get("num_additional_image_tokens", _ADDITIONAL.get(vision["model_type"], 0))
         dropped = said.get("vision_feature_select_strategy", "default") == "default"
-        return (self._width // patch) * (self._height // patch) + int(additional) - dropped
+        return (self._width // patch) * (self._height // patch) + int(additional) - int(dropped)
 
 
 def _is_fixed(size: object) -> bool:
