@@ -35,7 +35,7 @@ import machine
 from common import KEY, end_in_order, processor, running_server
 from scenarios import words
 
-from adaptive_engine.engine import Engine, EngineOptions, EngineStats, GenerationRequest, SamplingParams
+from adaptive_engine.engine import Engine, EngineOptions, EngineStats, GenerationRequest, Prompt, SamplingParams
 from adaptive_engine.registry import ModelDirectory, ensure_default_model
 from adaptive_engine.types import ChatMessage
 
@@ -256,7 +256,7 @@ async def soak_engine(model: ModelDirectory, seconds: float, seed: int) -> tuple
             history = [*history, ChatMessage("user", words(rng, length))] if length == 60 else history[:0]
             prompt = engine.render(history or [ChatMessage("user", words(rng, length))])
             params = SamplingParams(temperature=rng.choice([0, 1.5]), max_tokens=rng.randint(1, 96), ignore_eos=True)
-            stream = engine.submit(GenerationRequest(prompt[-HISTORY:], params))
+            stream = engine.submit(GenerationRequest(Prompt(prompt.tokens[-HISTORY:]), params))
             leave_after = rng.choice([None, 0, 5])
             pieces = [""]
             async for delta in stream:

@@ -1,101 +1,78 @@
-"""Pictures made by code: good ones, and such as attack a decoder."""
+"""Pictures whose content is known: one to four equal shapes of one colour, drawn by a seeded generator.
+
+The tiny vision model of `tests/fixtures/` was trained on them (`scripts/train_vision_model.py`), from other seeds than
+tests use.
+"""
 
 from __future__ import annotations
 
-import base64
-import io
-import random
-import struct
-import zlib
-from typing import Any
+from dataclasses import dataclass
 
-from PIL import Image
+import numpy as np
+from numpy.typing import NDArray
 
-RED, GREEN, BLUE = (255, 0, 0), (0, 128, 0), (0, 0, 255)
-
-
-def plain(size: tuple[int, int] = (24, 16), colour: Any = RED, mode: str = "RGB") -> Image.Image:
-    return Image.new(mode, size, colour)
-
-
-def noise(width: int, height: int, seed: int = 0) -> Image.Image:
-    return Image.frombytes("RGB", (width, height), random.Random(seed).randbytes(3 * width * height))
+SHAPES = ("circle", "square", "triangle", "cross")
+COLOURS = {
+    "red": (210, 40, 40),
+    "green": (40, 160, 60),
+    "blue": (50, 80, 210),
+    "yellow": (235, 205, 30),
+    "purple": (140, 60, 170),
+}
+MOST = 4
+SIZE = 64
 
 
-def file(picture: Image.Image | None = None, kind: str = "PNG", **options: Any) -> bytes:
-    target = io.BytesIO()
-    (picture or plain()).save(target, kind, **options)
-    return target.getvalue()
+@dataclass(frozen=True, slots=True)
+class Picture:
+    colour: str
+    shape: str
+    count: int
+    quadrants: tuple[int, ...]
+    """Where the shapes are: 0 is the upper left quarter, 3 the lower right one."""
+    pixels: NDArray[np.uint8]
+    """`[height, width, 3]`"""
+
+    @property
+    def text(self) -> str:
+        several = "es" if self.shape.endswith("s") else "s"
+        return f"{self.count} {self.colour} {self.shape}{several if self.count > 1 else ''}"
 
 
-def uri(data: bytes, media_type: str = "image/png") -> str:
-    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+def draw(
+    rng: np.random.Generator,
+    *,
+    colour: str | None = None,
+    shape: str | None = None,
+    count: int | None = None,
+    size: int = SIZE,
+) -> Picture:
+    """A picture of `size` x `size` pixels; what is not given is drawn by lot."""
+    colour = colour or str(rng.choice(list(COLOURS)))
+    shape = shape or str(rng.choice(SHAPES))
+    count = count or int(rng.integers(1, MOST + 1))
+    quadrants = tuple(sorted(int(quadrant) for quadrant in rng.permutation(4)[:count]))
+    shade = rng.integers(225, 256)
+    pixels = np.full((size, size, 3), shade, np.uint8)
+    paint = np.clip(np.array(COLOURS[colour]) + rng.integers(-15, 16, 3), 0, 255).astype(np.uint8)
+    half = size / 2
+    for quadrant in quadrants:
+        radius = size * rng.uniform(0.14, 0.19)
+        slack = half / 2 - radius - 1
+        row = half * (quadrant // 2 + 0.5) + rng.uniform(-slack, slack)
+        column = half * (quadrant % 2 + 0.5) + rng.uniform(-slack, slack)
+        y, x = (np.mgrid[:size, :size] + 0.5 - np.array([row, column])[:, None, None]) / radius
+        pixels[_inside(shape, y, x)] = paint
+    return Picture(colour, shape, count, quadrants, pixels)
 
 
-def part(data: bytes | None = None, media_type: str = "image/png") -> dict[str, Any]:
-    """A part of a message, as OpenAI spells it."""
-    return {"type": "image_url", "image_url": {"url": uri(file() if data is None else data, media_type)}}
-
-
-def asking(*images: dict[str, Any], text: str = "What is this?", role: str = "user") -> list[dict[str, Any]]:
-    """Messages with a text and then pictures."""
-    return [{"role": role, "content": [{"type": "text", "text": text}, *images]}]
-
-
-def padded(size: int) -> bytes:
-    """A PNG file of just so many bytes."""
-    base = file()
-    return base[:-12] + chunk(b"fiLl", bytes(size - len(base) - 12)) + base[-12:]
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    """Of a PNG file."""
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(width: int, height: int, *, depth: int = 8, colour: int = 0, before: bytes = b"", data: bytes = b"") -> bytes:
-    """A PNG file that says this of itself, whatever its data are."""
-    head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + before + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
-    )
-
-
-def jpeg_head(width: int, height: int) -> bytes:
-    frame = struct.pack(">BHHB", 8, height, width, 3) + b"\x01\x11\x00\x02\x11\x00\x03\x11\x00"
-    return b"\xff\xd8\xff\xc0" + struct.pack(">H", len(frame) + 2) + frame + b"\xff\xd9"
-
-
-def webp_head(width: int, height: int) -> bytes:
-    bits = (width - 1) | (height - 1) << 14
-    data = b"\x2f" + struct.pack("<I", bits) + bytes(7)
-    body = b"WEBPVP8L" + struct.pack("<I", len(data)) + data
-    return b"RIFF" + struct.pack("<I", len(body)) + body
-
-
-def gif(width: int, height: int, frames: int = 1) -> bytes:
-    """Frames of one pixel on a canvas."""
-    head = b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + b"\xff\x00\x00\x00\x00\xff"
-    frame = b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
-    return head + frames * frame + b"\x3b"
-
-
-def animated_webp(frames: int) -> bytes:
-    head = b"\x02\x00\x00\x00" + (15).to_bytes(3, "little") * 2
-    body = b"WEBPVP8X" + struct.pack("<I", len(head)) + head + frames * (b"ANMF" + struct.pack("<I", 16) + bytes(16))
-    return b"RIFF" + struct.pack("<I", len(body)) + body
-
-
-def bombs() -> dict[str, bytes]:
-    """Small files of enormous pictures."""
-    rows = zlib.compress(bytes(9000 * (9000 // 8 + 1)))
-    return {
-        "png 9000": png(9000, 9000, depth=1, data=zlib.decompress(rows)),
-        "png 12000": png(12_000, 12_000, depth=1),
-        "png 65535": png(65_535, 65_535),
-        "png 16 bit": png(30_000, 30_000, depth=16, colour=6),
-        "png 2**31": png(2**31 - 1, 2**31 - 1),
-        "jpeg 65500": jpeg_head(65_500, 65_500),
-        "webp 16383": webp_head(16_383, 16_383),
-        "gif 65535": gif(65_535, 65_535),
-    }
+def _inside(shape: str, y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which points belong to the shape around (0, 0) that reaches to 1 in every direction."""
+    box = np.maximum(abs(x), abs(y)) <= 1
+    if shape == "circle":
+        return x * x + y * y <= 1
+    if shape == "square":
+        return box
+    if shape == "triangle":
+        return box & (abs(x) <= (y + 1) / 2)
+    return box & (np.minimum(abs(x), abs(y)) <= 1 / 3)

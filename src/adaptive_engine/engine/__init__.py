@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from adaptive_engine.engine.logprobs import TokenLogprob
+from adaptive_engine.engine.prompt import PlacedImage, Prompt
 from adaptive_engine.engine.sequence import FirstTokenLimit, GenerationRequest, SamplingParams
 from adaptive_engine.engine.stats import EngineStats
 from adaptive_engine.engine.stream import Delta, Timings, TokenStream
@@ -28,6 +29,8 @@ __all__ = [
     "EngineStats",
     "FirstTokenLimit",
     "GenerationRequest",
+    "PlacedImage",
+    "Prompt",
     "SamplingParams",
     "Timings",
     "TokenLogprob",

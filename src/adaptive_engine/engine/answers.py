@@ -18,6 +18,7 @@ from collections import OrderedDict
 from collections.abc import Sequence as Seq
 
 from adaptive_engine.engine.detokenizer import TextStream
+from adaptive_engine.engine.prompt import PlacedImage
 
 
 class AnswerMemory:
@@ -32,10 +33,13 @@ class AnswerMemory:
         self._size = 0
         self._lock = threading.Lock()
 
-    def remember(self, salt: bytes, prompt: Seq[int], answer: Seq[int], shown: int) -> None:
+    def remember(
+        self, salt: bytes, prompt: Seq[int], answer: Seq[int], shown: int, images: Seq[PlacedImage] = ()
+    ) -> None:
         """Keep the tokens of `answer` that make its first `shown` characters: those that a client can have seen.
 
-        Does nothing where they end inside a token, or a control token is among them that the text does not show.
+        `images` are those of the prompt. Does nothing where those characters end inside a token, or a control token is
+        among the answer's that the text does not show.
         """
         if not self._max_tokens:
             return
@@ -53,12 +57,12 @@ class AnswerMemory:
         start = len(prompt)
         while start and self._token_bytes[prompt[start - 1]]:
             start -= 1
-        before = hashlib.blake2b(array("i", prompt[:start]).tobytes(), key=salt).digest()
-        name = _name(before, self._spelled(prompt[start:]) + "".join(pieces).encode())
+        before = hashlib.blake2b(array("i", prompt[:start]).tobytes(), key=salt)
+        name = _name(_seen(before, images, start), self._spelled(prompt[start:]) + "".join(pieces).encode())
         self._put(name, array("i", [*prompt[start:], *answer[:count]]))
 
-    def restore(self, salt: bytes, prompt: Seq[int]) -> list[int]:
-        """`prompt` with the answers that are remembered as they were generated."""
+    def restore(self, salt: bytes, prompt: Seq[int], images: Seq[PlacedImage] = ()) -> list[int]:
+        """`prompt` with the answers that are remembered as they were generated. `images` are where they stand in it."""
         if not self._segments:
             return list(prompt)
         restored: list[int] = []
@@ -69,7 +73,8 @@ class AnswerMemory:
                 continue
             segment: Seq[int] = prompt[start:end]
             if segment:
-                segment = self._get(_name(digest.digest(), self._spelled(segment))) or segment
+                before = _seen(digest, images, start)
+                segment = self._get(_name(before, self._spelled(segment))) or segment
             whole = array("i", [*segment, token])
             digest.update(whole.tobytes())
             restored += whole
@@ -97,6 +102,15 @@ class AnswerMemory:
                 self._size -= len(oldest)
 
 
+def _seen(tokens: hashlib.blake2b, images: Seq[PlacedImage], stop: int) -> bytes:
+    """The digest of the tokens before `stop`, and of the images among them."""
+    digest = tokens.copy()
+    for placed in images:
+        if placed.start < stop:
+            digest.update(placed.image.digest)
+    return digest.digest()
+
+
 def _name(before: bytes, spelled: bytes) -> bytes:
-    """Of a segment: `before` is the digest of the tokens in front of it, `spelled` its text."""
+    """Of a segment: `before` is the digest of what stands in front of it, `spelled` its text."""
     return hashlib.blake2b(spelled, key=before, digest_size=16).digest()

@@ -48,6 +48,12 @@ class Deadlines:
     def discard(self, sequence: Sequence) -> None:
         self._sequences.discard(sequence)
 
+    def seconds_left(self) -> float | None:
+        """Until the first of them is late; None where there is none."""
+        limits = [sequence.request.first_token_limit for sequence in self._sequences]
+        deadlines = [limit.deadline for limit in limits if limit is not None and not limit.met]
+        return max(min(deadlines) - time.perf_counter(), 0.0) if deadlines else None
+
     def missed(self) -> list[tuple[Sequence, FirstTokenTimeout]]:
         """Those whose first token is late, or clearly will be."""
         if not self._sequences:
@@ -77,6 +83,6 @@ class Deadlines:
 
 def _late(sequence: Sequence, limit: FirstTokenLimit) -> FirstTokenTimeout:
     done, whole = min(sequence.computed, sequence.prompt_length), sequence.prompt_length
-    waiting = "the request was waiting for its turn"
+    waiting = "its images were being encoded" if sequence.unseen else "the request was waiting for its turn"
     reason = waiting if sequence.admitted_at is None else f"{done} of {whole} prompt tokens were computed"
     return FirstTokenTimeout(limit.milliseconds, reason)

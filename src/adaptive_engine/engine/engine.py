@@ -24,12 +24,14 @@ from adaptive_engine.engine.loading import LoadedModel, has_least_graph, load_mo
 from adaptive_engine.engine.loop import EngineLoop
 from adaptive_engine.engine.options import EngineHealth, EngineOptions
 from adaptive_engine.engine.prefix import block_names
+from adaptive_engine.engine.prompt import Prompt
 from adaptive_engine.engine.prompts import Prompts
 from adaptive_engine.engine.runner import SCRATCH_BLOCKS, Graph, read_graph
 from adaptive_engine.engine.scheduler import Scheduler
 from adaptive_engine.engine.sequence import GenerationRequest, Sequence
 from adaptive_engine.engine.stats import EngineStats
 from adaptive_engine.engine.stream import TokenStream
+from adaptive_engine.engine.vision.encoder import Encoder
 from adaptive_engine.errors import AdaptiveError, ContextLengthExceeded, FirstTokenTimeout, InvalidRequest
 from adaptive_engine.types import ChatMessage, ModelMemory
 
@@ -80,6 +82,7 @@ class Engine:
             model.template,
             token_bytes,
             self.max_seq_len,
+            model.sight,
             # Tokens that have left the cache gain nothing from being the same. What is still remembered depends on
             # what else ran, and deterministic text must not.
             remembered_tokens=0 if options.precision == "deterministic" else pool.num_blocks * pool.block_size,
@@ -87,7 +90,10 @@ class Engine:
         generation = Generation(token_bytes, tokenizer.special.end_ids, self.stats)
         self._queue_limits = QueueLimits(options.max_waiting, options.max_waiting_tokens)
         self._pace = Pace()
-        self._loop = EngineLoop(name, runner, self._scheduler, generation, self._prompts, self._pace, self.stats)
+        self._encoder = _encoder(name, model, options, self.stats)
+        self._loop = EngineLoop(
+            name, runner, self._scheduler, generation, self._prompts, self._encoder, self._pace, self.stats
+        )
         self._compiler = ThreadPoolExecutor(1, thread_name_prefix="compile-least")
 
     @classmethod
@@ -123,16 +129,16 @@ class Engine:
         except Exception:
             log.exception("the engine of %s goes on without a graph for its smallest steps", self.name)
 
-    def render(self, messages: list[ChatMessage], salt: bytes = b"") -> tuple[int, ...]:
-        """The prompt of `messages` as token ids; `salt` is whose answers it may contain. See `Prompts.render`."""
+    def render(self, messages: list[ChatMessage], salt: bytes = b"") -> Prompt:
+        """The prompt of `messages`; `salt` is whose answers it may contain. See `Prompts.render`."""
         return self._prompts.render(messages, salt)
 
-    def require_fits(self, prompt: Seq[int]) -> None:
+    def require_fits(self, prompt: Prompt) -> None:
         """Raises ContextLengthExceeded."""
         if len(prompt) > self.max_seq_len:
             raise ContextLengthExceeded(len(prompt), self.max_seq_len, self.name)
 
-    def room(self, prompt: Seq[int]) -> int:
+    def room(self, prompt: Prompt) -> int:
         """Most tokens that can be generated behind `prompt`."""
         # The last of them needs no place in the cache.
         return self.max_seq_len - len(prompt) + 1
@@ -177,9 +183,12 @@ class Engine:
             text=TextStream(request.params.stop, drop_first_space=self.tokenizer.drops_first_space),
             rng=_generator(request.params.seed),
             max_new_tokens=min(request.params.max_tokens or room, room),
-            tokens=list(prompt),
+            tokens=list(prompt.tokens),
             prompt_length=len(prompt),
-            prompt_names=block_names(request.cache_salt, prompt, self._runner.shape.block_size),
+            prompt_names=block_names(
+                request.cache_salt, prompt.tokens, self._runner.shape.block_size, images=prompt.images
+            ),
+            views=self._encoder.known(prompt, request.cache_salt) if prompt.images and self._encoder else None,
         )
         self._loop.add(sequence)
         return stream
@@ -194,8 +203,11 @@ class Engine:
         started = self._loop.step_started
         if not self._loop.alive:
             return EngineHealth(False, "the engine thread has ended")
-        if started is not None and time.perf_counter() - started > self.options.hang_seconds:
-            return EngineHealth(False, f"a step has been running for more than {self.options.hang_seconds:g} s")
+        limit = self.options.hang_seconds
+        if started is not None and time.perf_counter() - started > limit:
+            return EngineHealth(False, f"a step has been running for more than {limit:g} s")
+        if self._encoder is not None and self._encoder.busy_seconds() > limit:
+            return EngineHealth(False, f"images have been encoded for more than {limit:g} s")
         return EngineHealth(True)
 
     @property
@@ -210,7 +222,16 @@ class Engine:
         Blocks for that step, and for seconds where the engine was loaded just before.
         """
         self._loop.stop(error)
+        if self._encoder is not None:
+            self._encoder.close()
         self._compiler.shutdown()
+
+
+def _encoder(name: str, model: LoadedModel, options: EngineOptions, stats: EngineStats) -> Encoder | None:
+    if model.sight is None or model.vision is None:
+        return None
+    together = options.precision != "deterministic"
+    return Encoder(name, model.sight, model.vision, stats, cache_bytes=options.image_cache_bytes, together=together)
 
 
 def _generator(seed: int | None) -> random.Random:

@@ -148,7 +148,7 @@ class BlockPool:
                 del self._idle[block]
                 self._kept.add(block)
 
-    def take_tail(self, session: SessionKey, parent: BlockName, tokens: Seq[int]) -> tuple[list[int], int]:
+    def take_tail(self, session: SessionKey, parent: BlockName, tokens: Seq[object]) -> tuple[list[int], int]:
         """The block that continues `parent` with `tokens`, referenced, and how many of them it holds; or no block."""
         found = self._sessions.take_tail(session, parent, tokens)
         if found is None:

@@ -6,12 +6,16 @@ import json
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from adaptive_engine.engine.options import EngineOptions
-from adaptive_engine.engine.runner import Graph, Runner
+from adaptive_engine.engine.runner import Graph, Runner, language_file
 from adaptive_engine.engine.sequence import SamplingParams
 from adaptive_engine.engine.template import ChatTemplate
 from adaptive_engine.engine.tokenizer import Tokenizer
+from adaptive_engine.engine.vision.family import load_family
+from adaptive_engine.engine.vision.graph import TEXT_FILE, VISION_FILE, VisionGraph
+from adaptive_engine.engine.vision.sight import Sight
 from adaptive_engine.errors import EngineFailed
 from adaptive_engine.grammar.masks import Vocabulary
 from adaptive_engine.types import ChatMessage
@@ -31,6 +35,9 @@ class LoadedModel:
     """How the model's authors would have it sampled."""
     weights_bytes: int
     """What the weights take in memory."""
+    sight: Sight | None = None
+    """How it sees pictures, if it can."""
+    vision: VisionGraph | None = None
 
 
 def load_model(directory: Path, options: EngineOptions, graph: Graph, *, beside_others: bool) -> LoadedModel:
@@ -53,7 +60,9 @@ def load_model(directory: Path, options: EngineOptions, graph: Graph, *, beside_
             tokenizer=tokenizer,
             vocabulary=Vocabulary.load(directory, size=graph.vocab_size, end_ids=tokenizer.special.end_ids),
             template=load_template(directory, tokenizer),
-            max_seq_len=options.max_seq_len or int(config["max_position_embeddings"]),
+            sight=load_sight(directory, tokenizer),
+            vision=load_vision(directory, options.threads),
+            max_seq_len=options.max_seq_len or int(language_config(config)["max_position_embeddings"]),
             recommended=recommended_sampling(directory),
             weights_bytes=weights_bytes(directory),
             runner=compiling.result(),
@@ -69,18 +78,55 @@ def recommended_sampling(directory: Path) -> SamplingParams:
     return SamplingParams(temperature=min(temperature, 2.0), top_p=float(config.get("top_p") or 1.0))
 
 
+def sees(directory: Path) -> bool:
+    """Whether the model takes pictures beside text."""
+    return (directory / VISION_FILE).exists()
+
+
+def language_config(config: dict[str, Any]) -> dict[str, Any]:
+    """The part of a `config.json` that is about the language model; all of it where there is nothing else."""
+    text: dict[str, Any] = config.get("text_config", config)
+    return text
+
+
+def load_sight(directory: Path, tokenizer: Tokenizer) -> Sight | None:
+    """None for a model that cannot see. Raises EngineFailed."""
+    if not sees(directory):
+        return None
+    family = load_family(directory)
+    ids = tokenizer.encode(family.image_token)
+    if len(ids) != 1 or tokenizer.token_bytes[ids[0]]:
+        raise EngineFailed(
+            f"The tokenizer of model '{directory.name}' has no control token {family.image_token}.",
+            code="vision_config",
+        )
+    return Sight(family, ids[0])
+
+
+def load_vision(directory: Path, threads: int) -> VisionGraph | None:
+    """None for a model that cannot see. Raises EngineFailed."""
+    if not sees(directory):
+        return None
+    try:
+        return VisionGraph.load(directory, threads)
+    except RuntimeError as exc:
+        raise EngineFailed(f"OpenVINO cannot load {VISION_FILE}: {str(exc)[-500:]}", code="model_load") from exc
+
+
 def has_least_graph(directory: Path) -> bool:
     """Whether a second graph for the smallest steps is worth its memory: with large weights it gains little."""
-    return _file_bytes(directory) <= _LEAST_GRAPH_BYTES
+    return _language_bytes(directory) <= _LEAST_GRAPH_BYTES
 
 
 def weights_bytes(directory: Path) -> int:
     """What the weights take in memory, in all graphs."""
-    return _file_bytes(directory) * (2 if has_least_graph(directory) else 1)
+    others = (directory / name for name in (TEXT_FILE, VISION_FILE))
+    sizes = [path.with_suffix(".bin").stat().st_size for path in others if path.exists()]
+    return _language_bytes(directory) * (2 if has_least_graph(directory) else 1) + sum(sizes)
 
 
-def _file_bytes(directory: Path) -> int:
-    return (directory / "openvino_model.bin").stat().st_size
+def _language_bytes(directory: Path) -> int:
+    return (directory / language_file(directory)).with_suffix(".bin").stat().st_size
 
 
 def load_template(directory: Path, tokenizer: Tokenizer) -> ChatTemplate:
@@ -90,7 +136,8 @@ def load_template(directory: Path, tokenizer: Tokenizer) -> ChatTemplate:
         raise EngineFailed(
             f"Model '{directory.name}' has no chat_template.jinja, so it cannot chat.", code="no_template"
         )
-    template = ChatTemplate(path.read_text("utf-8"), bos=tokenizer.special.bos, eos=tokenizer.special.eos)
+    special = tokenizer.special
+    template = ChatTemplate(path.read_text("utf-8"), bos=special.bos, eos=special.eos, in_parts=sees(directory))
     # A template that cannot render this would fail at every request.
     template.render([ChatMessage("user", "Hello")])
     return template

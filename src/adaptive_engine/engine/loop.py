@@ -20,10 +20,14 @@ from adaptive_engine.engine.scheduler import Scheduler
 from adaptive_engine.engine.sequence import Sequence, Slice
 from adaptive_engine.engine.stats import EngineStats
 from adaptive_engine.engine.stream import Delta, Outbox, Timings, TokenStream
+from adaptive_engine.engine.vision.encoder import Encoder
 from adaptive_engine.errors import AdaptiveError, EngineFailed
 from adaptive_engine.types import FinishReason, Usage
 
 log = logging.getLogger(__name__)
+
+_Message = Literal["add", "cancel", "seen"] | AdaptiveError
+"""What has become of a sequence. An error is why its pictures cannot be seen."""
 
 # A step that takes longer than this to end may never do so.
 _CLOSING_SECONDS = 10
@@ -42,9 +46,11 @@ class EngineLoop:
         scheduler: Scheduler,
         generation: Generation,
         prompts: Prompts,
+        encoder: Encoder | None,
         pace: Pace,
         stats: EngineStats,
     ) -> None:
+        """`encoder` is there where the model sees."""
         self.sequences: dict[TokenStream, Sequence] = {}
         """All that were added and have not ended."""
         self.closing = False
@@ -59,12 +65,15 @@ class EngineLoop:
         self._scheduler = scheduler
         self._generation = generation
         self._prompts = prompts
+        self._encoder = encoder
         self._pace = pace
         self._stats = stats
         self._deadlines = Deadlines(pace)
         self._outbox = Outbox()
+        # Those whose pictures are being encoded: the scheduler does not know them yet.
+        self._unseen: set[Sequence] = set()
         # deque.append and popleft are atomic; the event only wakes an idle thread.
-        self._inbox: deque[tuple[Literal["add", "cancel"], Sequence]] = deque()
+        self._inbox: deque[tuple[_Message, Sequence]] = deque()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"engine-{name}", daemon=True)
 
@@ -78,6 +87,8 @@ class EngineLoop:
 
     def start(self) -> None:
         self._thread.start()
+        if self._encoder is not None:
+            self._encoder.start(self._seen)
 
     def add(self, sequence: Sequence) -> None:
         """Run the sequence when its turn comes. Raises `stopped`."""
@@ -107,7 +118,10 @@ class EngineLoop:
                 outbox.put(stream, self.stopped())
             outbox.flush()
 
-    def _post(self, message: tuple[Literal["add", "cancel"], Sequence]) -> None:
+    def _seen(self, sequence: Sequence, error: AdaptiveError | None) -> None:
+        self._post((error or "seen", sequence))
+
+    def _post(self, message: tuple[_Message, Sequence]) -> None:
         self._inbox.append(message)
         self._wake.set()
 
@@ -138,21 +152,35 @@ class EngineLoop:
         self._scheduler.check()
         self._count()
         self._outbox.flush()
-        self._wake.wait()
+        # Pictures may be encoded meanwhile, for those who set a limit.
+        self._wake.wait(self._deadlines.seconds_left())
         self._wake.clear()
 
     def _read_inbox(self) -> None:
         while self._inbox:
-            kind, sequence = self._inbox.popleft()
+            message, sequence = self._inbox.popleft()
             if sequence.stream.phase == "done":
                 continue
-            if kind == "add":
+            if message == "add":
                 self._deadlines.add(sequence)
+                self._look(sequence)
+            elif message == "seen":
+                self._unseen.discard(sequence)
                 self._begin(sequence)
-            else:
+            elif message == "cancel":
                 self._remember(sequence)
                 self._drop(sequence)
                 self._stats.cancelled += 1
+            else:
+                self._fail(sequence, message)
+
+    def _look(self, sequence: Sequence) -> None:
+        """Have the pictures of the sequence encoded before anything else, if there are any."""
+        if sequence.unseen and self._encoder is not None:
+            self._unseen.add(sequence)
+            self._encoder.add(sequence)
+        else:
+            self._begin(sequence)
 
     def _begin(self, sequence: Sequence) -> None:
         """Let the sequence wait for its turn, with the tokens that its grammar begins with behind the prompt."""
@@ -270,12 +298,13 @@ class EngineLoop:
         sequence.stream.phase = "done"
         self.sequences.pop(sequence.stream, None)
         self._deadlines.discard(sequence)
+        self._unseen.discard(sequence)
         if sequence.admitted_at is not None:
             self._pace.freed_place()
         self._scheduler.remove(sequence)
 
     def _count(self) -> None:
         self._stats.running = len(self._scheduler.running)
-        self._stats.waiting = len(self._scheduler.waiting)
+        self._stats.waiting = len(self._scheduler.waiting) + len(self._unseen)
         self._stats.kv_blocks_used = self._scheduler.pool.used
         self._stats.preemptions = self._scheduler.preemptions

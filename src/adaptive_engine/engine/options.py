@@ -31,6 +31,8 @@ class EngineOptions:
     distribution in any."""
     session_keep_seconds: float = 600.0
     """How long the cache of a session's last turn is preferred to that of others; 0 never prefers it."""
+    image_cache_bytes: int = 64 * 2**20
+    """Most that encoded images may take in memory, for when they are shown again."""
     threads: int = 0
     """Inference threads; 0 is one for each core."""
     hang_seconds: float = 60.0

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from openvino import opset13
 from openvino._offline_transformations import paged_attention_transformation
 
+from adaptive_engine.engine.batch import INPUTS, LOGITS_INPUT, TOKENS, VECTORS, Batch
 from adaptive_engine.engine.options import Precision
 from adaptive_engine.engine.sequence import Slice
 from adaptive_engine.engine.speculation import RESHAPE_ROWS
+from adaptive_engine.engine.vision.graph import TEXT_FILE, TextEmbeddings
 from adaptive_engine.errors import EngineFailed
 
 # u8 keys quantised per channel crash OpenVINO 2026.4's kernels on CPUs without AVX-512; per token they do not.
@@ -33,17 +35,6 @@ PROPERTIES: dict[Precision, dict[str, Any]] = {
         "KV_CACHE_PRECISION": "f32",
     },
 }
-# The names of the inputs after the transformation, in OpenVINO 2026.4.
-INPUTS = (
-    "input_ids",
-    "position_ids",
-    "past_lens",
-    "subsequence_begins",
-    "block_indices",
-    "block_indices_begins",
-    "max_context_len",
-)
-LOGITS_INPUT = "sampled_tokens_indices"
 # Measured on CPUs with AVX2 only, and from the figures of one with AMX: what a row adds to a step, in shares of a step
 # that has none. Constants, because what depends on a clock cannot be repeated.
 _ROW_COST, _ROW_COST_WIDE = 0.25, 0.06
@@ -69,6 +60,8 @@ class Graph:
 
     name: str
     model: Any
+    embeddings: Any = None
+    """The graph that makes vectors of tokens, for a `model` that does not take tokens themselves."""
 
     @property
     def vocab_size(self) -> int:
@@ -76,62 +69,35 @@ class Graph:
         return int(self.model.output("logits").partial_shape[-1].get_length())
 
 
+def language_file(directory: Path) -> str:
+    """As optimum-intel names the language model, alone or beside the graphs that see."""
+    return "openvino_language_model.xml" if (directory / TEXT_FILE).exists() else "openvino_model.xml"
+
+
 def read_graph(directory: Path) -> Graph:
     """Read the IR of a model directory. Holds the interpreter for half a second, unlike compiling it."""
+    core, embeddings = ov.Core(), None
     try:
-        model = ov.Core().read_model(directory / "openvino_model.xml")
-        _page_attention(model)
+        model = core.read_model(directory / language_file(directory))
+        if (directory / TEXT_FILE).exists():
+            embeddings = core.read_model(directory / TEXT_FILE)
+        _page_attention(model, TOKENS if embeddings is None else VECTORS)
     except RuntimeError as exc:
         raise _cannot_load(directory.name, exc) from exc
-    return Graph(directory.name, model)
-
-
-class _Batch:
-    """The inputs of one call, subsequence by subsequence."""
-
-    def __init__(self, block_size: int) -> None:
-        self.ids: list[int] = []
-        self.wanted: list[int] = []
-        self._block_size = block_size
-        self._positions: list[int] = []
-        self._past: list[int] = []
-        self._begins = [0]
-        self._blocks: list[int] = []
-        self._block_begins = [0]
-        self._longest = 1
-
-    def add(self, tokens: list[int], start: int, blocks: list[int]) -> None:
-        """`tokens` at the positions from `start` on, of a sequence that `blocks` belong to."""
-        stop = start + len(tokens)
-        self.ids += tokens
-        self._positions += range(start, stop)
-        self._past.append(start)
-        self._begins.append(len(self.ids))
-        self._blocks += blocks[: -(-stop // self._block_size)]
-        self._block_begins.append(len(self._blocks))
-        self._longest = max(self._longest, stop)
-
-    def want(self, count: int) -> None:
-        """The logits of the last `count` tokens."""
-        self.wanted += range(len(self.ids) - count, len(self.ids))
-
-    def inputs(self) -> dict[str, NDArray[Any]]:
-        return {
-            "input_ids": np.array(self.ids, np.int64),
-            "position_ids": np.array(self._positions, np.int64),
-            "past_lens": np.array(self._past, np.int32),
-            "subsequence_begins": np.array(self._begins, np.int32),
-            "block_indices": np.array(self._blocks, np.int32),
-            "block_indices_begins": np.array(self._block_begins, np.int32),
-            "max_context_len": np.array(self._longest, np.int32),
-            LOGITS_INPUT: np.array(self.wanted, np.int64),
-        }
+    return Graph(directory.name, model, embeddings)
 
 
 class Runner:
     """A compiled model and its KV cache. Used by one thread at a time."""
 
-    def __init__(self, compiled: Any, request: Any, shape: RunnerShape, num_blocks: int) -> None:
+    def __init__(
+        self,
+        compiled: Any,
+        request: Any,
+        shape: RunnerShape,
+        num_blocks: int,
+        embeddings: TextEmbeddings | None = None,
+    ) -> None:
         self.shape = shape
         self.num_blocks = num_blocks
         self.min_rows = 1
@@ -144,6 +110,7 @@ class Runner:
         self._properties: dict[str, Any] = {}
         self._cache: dict[str, Any] = {}
         self._compiled = compiled
+        self._embeddings = embeddings
         # Takes any number of rows.
         self._request = request
         # The same over the same cache for `min_rows` rows only: nothing has to be prepared between two steps of it.
@@ -165,11 +132,12 @@ class Runner:
             properties["INFERENCE_NUM_THREADS"] = threads
         try:
             compiled = ov.Core().compile_model(graph.model, "CPU", properties)
+            embeddings = None if graph.embeddings is None else TextEmbeddings(graph.embeddings)
         except RuntimeError as exc:
             raise _cannot_load(graph.name, exc) from exc
         shape = _shape_of(compiled)
         num_blocks = -(-kv_tokens // shape.block_size) + SCRATCH_BLOCKS
-        runner = cls(compiled, compiled.create_infer_request(), shape, num_blocks)
+        runner = cls(compiled, compiled.create_infer_request(), shape, num_blocks, embeddings)
         runner._properties = properties
         runner._allocate_cache()
         if precision == "deterministic":
@@ -180,14 +148,14 @@ class Runner:
 
     def start(self, slices: Seq[Slice]) -> None:
         """Begin to compute the slices. Nothing else may be asked of the runner before `finish`."""
-        batch = _Batch(self.shape.block_size)
+        batch = Batch(self.shape.block_size)
         for part in slices:
             tokens = part.sequence.tokens[part.start : part.stop] + part.drafts
             # As if they came one by one; nothing of a prompt may be in the same call for that.
             apart = self._rows_apart and part.start >= part.sequence.prefill_length
             size = 1 if apart else len(tokens)
             for at in range(0, len(tokens), size):
-                batch.add(tokens[at : at + size], part.start + at, part.sequence.blocks)
+                batch.add(tokens[at : at + size], part.start + at, part.sequence.blocks, part.sequence.views)
             batch.want(part.samples)
         self._count = len(batch.wanted)
         rows = max(len(batch.ids), self.min_rows)
@@ -198,7 +166,7 @@ class Runner:
         for _ in range(len(batch.ids), rows):
             batch.add([0], 0, [0])
         self._running = self._least_request if least else self._request
-        self._set_inputs(self._running, **batch.inputs())
+        self._set_inputs(self._running, batch)
         self._running.start_async()
 
     def finish(self) -> NDArray[np.float32]:
@@ -212,22 +180,20 @@ class Runner:
         A stream alone is 10 % faster with it, and what has steps of one row and of several in turns, as structured
         output and speculation do, much more. It takes the memory of the weights again. Raises RuntimeError.
         """
-        names = ("input_ids", "position_ids", LOGITS_INPUT)
-        graph.model.reshape(
-            {
-                port.any_name: ov.PartialShape([self.min_rows]) if port.any_name in names else port.partial_shape
-                for port in graph.model.inputs
-            }
-        )
+        names = (TOKENS, VECTORS, "position_ids", LOGITS_INPUT)
+        shapes = {port.any_name: port.partial_shape for port in graph.model.inputs}
+        for name in shapes.keys() & set(names):
+            shapes[name][0] = self.min_rows
+        graph.model.reshape(shapes)
         request = ov.Core().compile_model(graph.model, "CPU", self._properties).create_infer_request()
         for name, tensor in self._cache.items():
             request.set_tensor(name, tensor)
         # The first step prepares what others find; it only writes into the scratch block.
-        batch = _Batch(self.shape.block_size)
+        batch = Batch(self.shape.block_size)
         for _ in range(self.min_rows):
             batch.add([0], 0, [0])
             batch.want(1)
-        self._set_inputs(request, **batch.inputs())
+        self._set_inputs(request, batch)
         request.infer()
         self._least_request = request
 
@@ -247,7 +213,12 @@ class Runner:
         self._rows, self._added = rows, 0
         return 0
 
-    def _set_inputs(self, request: Any, **inputs: NDArray[Any]) -> None:
+    def _set_inputs(self, request: Any, batch: Batch) -> None:
+        inputs = batch.inputs()
+        if self._embeddings is not None:
+            vectors = self._embeddings(inputs.pop(TOKENS))
+            batch.overlay(vectors)
+            inputs[VECTORS] = vectors
         for name, array in inputs.items():
             request.set_tensor(name, ov.Tensor(array))
 
@@ -286,11 +257,11 @@ class Runner:
 
     def _probe(self, rows: int) -> NDArray[np.float32]:
         """Logits of `rows` one-token sequences, the first of them always the same. Overwrites their blocks."""
-        batch = _Batch(self.shape.block_size)
+        batch = Batch(self.shape.block_size)
         for row in range(rows):
-            batch.add([7 + 13 * row % 1000], 0, [row])
+            batch.add([(7 + 13 * row % 1000) % self.shape.vocab_size], 0, [row])
             batch.want(1)
-        self._set_inputs(self._request, **batch.inputs())
+        self._set_inputs(self._request, batch)
         self._request.infer()
         return self._logits(self._request)
 
@@ -304,11 +275,14 @@ def _cannot_load(name: str, error: RuntimeError) -> EngineFailed:
     return EngineFailed(f"OpenVINO cannot load {name}: {str(error)[-500:]}", code="model_load")
 
 
-def _page_attention(model: Any) -> None:
-    """Transform the stateful decoder in place and gather the hidden states before its LM head."""
+def _page_attention(model: Any, tokens: str = TOKENS) -> None:
+    """Transform the stateful decoder in place and gather the hidden states before its LM head.
+
+    `tokens` is the input that has them.
+    """
     paged_attention_transformation(model)
     names = {port.any_name for port in model.inputs}
-    if missing := [name for name in INPUTS if name not in names]:
+    if missing := [name for name in (tokens, *INPUTS) if name not in names]:
         raise EngineFailed(
             f"The paged model has no input {', '.join(missing)}. This build is made for OpenVINO 2026.4, "
             f"{ov.get_version()} is installed.",

@@ -90,8 +90,9 @@ class Scheduler:
         if sequence.computed // size == known:
             return
         # Names of a resumed sequence's generated tokens are not among the prompt's.
+        request = sequence.request
         sequence.names = block_names(
-            sequence.request.cache_salt, sequence.tokens[: sequence.computed], size, sequence.names
+            request.cache_salt, sequence.tokens[: sequence.computed], size, sequence.names, request.prompt.images
         )
         for index in range(known, len(sequence.names)):
             name = sequence.names[index]
@@ -278,7 +279,7 @@ class Scheduler:
         if session is None:
             return 0
         parent = sequence.names[-1] if sequence.names else sequence.request.cache_salt
-        tokens = sequence.tokens[sequence.computed : _reusable(sequence)]
+        tokens = sequence.content(sequence.computed, _reusable(sequence))
         blocks, found = self.pool.take_tail(session, parent, tokens)
         sequence.blocks += blocks
         sequence.computed += found
@@ -291,7 +292,7 @@ class Scheduler:
             return
         full = len(sequence.names)
         tail = None
-        if part := sequence.tokens[full * self.pool.block_size : sequence.computed]:
+        if part := sequence.content(full * self.pool.block_size, sequence.computed):
             parent = sequence.names[-1] if sequence.names else sequence.request.cache_salt
             tail = Tail(sequence.blocks[full], parent, tuple(part))
         self.pool.keep(session, sequence.names, tail)

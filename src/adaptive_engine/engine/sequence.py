@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.logprobs import TokenLogprob
 from adaptive_engine.engine.prefix import BlockName
+from adaptive_engine.engine.prompt import Prompt, content
 from adaptive_engine.engine.speculation import Drafter
 from adaptive_engine.engine.stream import TokenStream
 
 if TYPE_CHECKING:
+    from adaptive_engine.engine.vision.views import Views
     from adaptive_engine.grammar.constraint import Constraint
 
 
@@ -53,7 +55,7 @@ class FirstTokenLimit:
 class GenerationRequest:
     """All that the engine hears about a completion."""
 
-    prompt: tuple[int, ...]
+    prompt: Prompt
     params: SamplingParams = SamplingParams()
     cache_salt: bytes = b""
     """Requests share cached prefixes only when their salts are equal; at most 64 bytes."""
@@ -93,6 +95,8 @@ class Sequence:
     blocks: list[int] = field(default_factory=list)
     names: list[BlockName] = field(default_factory=list)
     """Names of the computed full blocks."""
+    views: Views | None = None
+    """What the model sees in the place of the tokens of pictures; there before the sequence waits for its turn."""
     cached_tokens: int = 0
     """Prompt tokens found in the cache at first admission."""
     unsent: str = ""
@@ -111,6 +115,15 @@ class Sequence:
 
     def __post_init__(self) -> None:
         self.prefill_length = len(self.tokens)
+
+    @property
+    def unseen(self) -> bool:
+        """Its pictures are not encoded yet."""
+        return self.views is None and bool(self.request.prompt.images)
+
+    def content(self, start: int, stop: int) -> list[object]:
+        """The tokens `[start, stop)`, and what those of pictures show."""
+        return content(self.tokens, self.request.prompt.images, start, stop)
 
     @property
     def generated(self) -> int:

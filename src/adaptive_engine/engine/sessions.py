@@ -27,8 +27,8 @@ class Tail:
     block: int
     parent: bytes
     """The name of the block before it; the owner's salt when it is the first."""
-    tokens: tuple[int, ...]
-    """Whose keys and values it holds."""
+    tokens: tuple[object, ...]
+    """Whose keys and values it holds, as `prompt.content` has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Sessions:
             dropped += self.drop_one()
         return dropped
 
-    def take_tail(self, key: SessionKey, parent: bytes, tokens: Seq[int]) -> tuple[int, int] | None:
+    def take_tail(self, key: SessionKey, parent: bytes, tokens: Seq[object]) -> tuple[int, int] | None:
         """The tail block of the session's last turn, no longer held, and how many of `tokens` it begins with."""
         turn = self._turns.get(key)
         if turn is None or turn.tail is None or turn.tail.parent != parent:

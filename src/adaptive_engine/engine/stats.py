@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class EngineStats:
-    """Written by the engine thread only. Counters since the start, except the first four."""
+    """Written by the engine thread, those of images by the thread that encodes them. Counters since the start, except
+    the first four."""
 
     running: int = 0
     waiting: int = 0
@@ -31,3 +32,7 @@ class EngineStats:
     """Time inside the model, to compare with the time around it."""
     mask_seconds: float = 0.0
     """Time for token masks, part of it while the model computes."""
+    encoded_images: int = 0
+    """Images that the vision encoder computed. One that was found again is not among them."""
+    encode_seconds: float = 0.0
+    """Time for it, while the language model computes too."""

@@ -23,7 +23,7 @@ from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from adaptive_engine.errors import EngineFailed, InvalidRequest
-from adaptive_engine.types import ChatMessage
+from adaptive_engine.types import ChatMessage, Image
 
 RENDER_SECONDS = 2.0
 # Template output beyond the messages: a default system prompt, dates; and for each message its role markers.
@@ -89,7 +89,8 @@ def _check_size(*values: Any) -> None:
 class ChatTemplate:
     """Renders messages into the text the model was trained on."""
 
-    def __init__(self, source: str, *, bos: str = "", eos: str = "") -> None:
+    def __init__(self, source: str, *, bos: str = "", eos: str = "", in_parts: bool = False) -> None:
+        """`in_parts`: it expects the content of a message as a list of texts and pictures, as models that see do."""
         environment = _Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols], optimized=False)
         for name in ("center", "indent", "wordwrap", "format", "xmlattr", "urlize", "batch", "slice"):
             # Widths and counts given by the template multiply text.
@@ -103,12 +104,13 @@ class ChatTemplate:
         except jinja2.TemplateError as exc:
             raise EngineFailed(f"The model's chat template is not valid Jinja: {exc}", code="invalid_template") from exc
         self._tokens = {"bos_token": bos, "eos_token": eos}
+        self._in_parts = in_parts
         # Per thread, so that threads may render at the same time.
         self._clock = threading.local()
 
     def render(self, messages: Seq[ChatMessage], *, add_generation_prompt: bool = True) -> str:
         """The prompt text. Raises InvalidRequest when the template refuses the messages, e.g. their order."""
-        turns = _Turns(self._check_time, [_turn(message) for message in messages])
+        turns = _Turns(self._check_time, [self._turn(message) for message in messages])
         limit = 4 * sum(len(message.text) + _OWN_CHARACTERS_PER_MESSAGE for message in messages) + _OWN_CHARACTERS
         self._clock.deadline = time.monotonic() + RENDER_SECONDS
         pieces: list[str] = []
@@ -134,6 +136,14 @@ class ChatTemplate:
                 param="messages",
             ) from exc
         return "".join(pieces)
+
+    def _turn(self, message: ChatMessage) -> dict[str, Any]:
+        turn: dict[str, Any] = {"role": message.role, "content": message.text}
+        if self._in_parts:
+            turn["content"] = [_part(part) for part in message.parts]
+        if message.name is not None:
+            turn["name"] = message.name
+        return turn
 
     def _check_time(self) -> None:
         if time.monotonic() > self._clock.deadline:
@@ -171,11 +181,8 @@ def _replace(text: Any, old: str, new: str, count: int | None = None) -> str:
     return whole.replace(old, new, -1 if count is None else count)
 
 
-def _turn(message: ChatMessage) -> dict[str, Any]:
-    turn = {"role": message.role, "content": message.content}
-    if message.name is not None:
-        turn["name"] = message.name
-    return turn
+def _part(part: str | Image) -> dict[str, str]:
+    return {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
 
 
 def _tojson(value: Any, indent: int | None = None) -> str:

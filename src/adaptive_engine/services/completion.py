@@ -14,6 +14,7 @@ import structlog
 from adaptive_engine.engine import (
     Delta,
     FirstTokenLimit,
+    Prompt,
     SamplingParams,
     TokenLogprob,
     TokenStream,
@@ -46,7 +47,7 @@ class Prepared:
     session_id: UUID
     session_given: bool
     """The client named the session; otherwise the id is new, and nobody may ever come back with it."""
-    prompt: tuple[int, ...]
+    prompt: Prompt
     params: SamplingParams
     choices: int
     fingerprint: str

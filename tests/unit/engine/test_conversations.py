@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adaptive_engine.engine import Engine, EngineOptions, GenerationRequest, SamplingParams
+from adaptive_engine.engine import Engine, EngineOptions, GenerationRequest, Prompt, SamplingParams
 from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.types import ChatMessage
 
@@ -74,7 +74,7 @@ async def ask(
             while engine.stats.cancelled == cancelled:  # noqa: ASYNC110 - another thread's state has no event
                 await asyncio.sleep(0.005)
         text += stream.take_waiting()
-    return Answer(list(prompt), sequence.tokens[len(prompt) :], text, stream.cached_tokens)
+    return Answer(list(prompt.tokens), sequence.tokens[len(prompt) :], text, stream.cached_tokens)
 
 
 def then(history: list[ChatMessage], answer: str, question: str) -> list[ChatMessage]:
@@ -90,7 +90,7 @@ async def test_the_next_turn_begins_with_the_tokens_of_the_last_one(engine: Engi
         history = then(history, last.text, question)
         known = [*last.prompt, *last.tokens]
         plain = engine.render(history, b"")
-        if list(plain[: len(known)]) != known:
+        if list(plain.tokens[: len(known)]) != known:
             others += 1
             again = GenerationRequest(plain, SamplingParams(max_tokens=1), b"hot")
             *_, delta = [delta async for delta in engine.submit(again)]
@@ -117,7 +117,7 @@ async def test_a_partial_answer_is_continued_as_far_as_it_was_seen(engine: Engin
     first = await ask(engine, history, salt, SESSION, **{"temperature": 1.5, "seed": 11, "max_tokens": 48, **how})
     following = then(history, first.text, QUESTIONS[1])
     second = await ask(engine, following, salt, SESSION)
-    assert engine.tokenizer.decode(second.prompt) == engine.tokenizer.decode(engine.render(following))
+    assert engine.tokenizer.decode(second.prompt) == engine.tokenizer.decode(engine.render(following).tokens)
     pairs = zip(first.tokens, second.prompt[len(first.prompt) :], strict=False)
     seen = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
     assert first.text.startswith(engine.tokenizer.decode(first.tokens[:seen]))
@@ -196,7 +196,7 @@ async def test_interleaved_sessions_survive_what_does_not_fit_beside_them(defaul
                 assert answer.text == (await ask(small, history, b"cold %d" % len(history), max_tokens=8)).text
                 histories[at] = then(history, answer.text, question)
             for number in range(3):
-                noise = GenerationRequest((number + 20,) * 400, SamplingParams(max_tokens=1), b"crowd")
+                noise = GenerationRequest(Prompt((number + 20,) * 400), SamplingParams(max_tokens=1), b"crowd")
                 assert [delta async for delta in small.submit(noise)]
     finally:
         small.close()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adaptive_engine.engine import Engine, EngineOptions, GenerationRequest, SamplingParams
+from adaptive_engine.engine import Engine, EngineOptions, GenerationRequest, Prompt, SamplingParams
 from adaptive_engine.engine.runner import PROPERTIES
 from adaptive_engine.errors import ContextLengthExceeded, EngineFailed, InvalidRequest, Overloaded
 from adaptive_engine.registry import ModelDirectory
@@ -84,7 +84,7 @@ async def test_texts_equal_openvino_genai_under_the_same_settings(
     config.do_sample = False
     config.stop_token_ids = set(engine.tokenizer.special.end_ids)
     prompts = [engine.render([ChatMessage("user", question)]) for question in QUESTIONS]
-    inputs = [ov.Tensor(np.array([prompt], np.int64)) for prompt in prompts]
+    inputs = [ov.Tensor(np.array([prompt.tokens], np.int64)) for prompt in prompts]
     reference = pipeline.generate(inputs, [config] * len(prompts))
     theirs = [engine.tokenizer.decode(result.m_generation_ids[0]) for result in reference]
     del pipeline
@@ -131,11 +131,11 @@ async def test_ignore_eos_generates_all_tokens(engine: Engine) -> None:
 async def test_prompts_at_the_limit(engine: Engine) -> None:
     limit = engine.max_seq_len
     with pytest.raises(ContextLengthExceeded, match=f"{limit + 1} tokens.*holds {limit}"):
-        engine.submit(GenerationRequest((5,) * (limit + 1)))
+        engine.submit(GenerationRequest(Prompt((5,) * (limit + 1))))
     with pytest.raises(InvalidRequest):
-        engine.submit(GenerationRequest(()))
+        engine.submit(GenerationRequest(Prompt(())))
     for length, expected in ((limit, 1), (limit - 1, 2)):
-        asked = GenerationRequest((5,) * length, SamplingParams(temperature=0, ignore_eos=True))
+        asked = GenerationRequest(Prompt((5,) * length), SamplingParams(temperature=0, ignore_eos=True))
         *_, last = [delta async for delta in engine.submit(asked)]
         assert last.finish_reason == "length"
         assert last.usage is not None
@@ -183,11 +183,11 @@ async def test_cancelling_in_a_queue_of_many_lets_the_others_finish(engine: Engi
 
 async def test_more_than_the_queue_holds_is_refused(engine: Engine) -> None:
     capacity = engine.options.max_running + engine.options.max_waiting // 2
-    streams = [engine.submit(GenerationRequest((5,))) for _ in range(capacity)]
+    streams = [engine.submit(GenerationRequest(Prompt((5,)))) for _ in range(capacity)]
     with pytest.raises(Overloaded, match="half") as caught:
-        engine.submit(GenerationRequest((5,)))
+        engine.submit(GenerationRequest(Prompt((5,))))
     assert 1 <= int(caught.value.headers["Retry-After"]) <= 120
-    other = GenerationRequest((5,), owner=b"other")
+    other = GenerationRequest(Prompt((5,)), owner=b"other")
     streams += engine.submit_all([other] * (engine.options.max_waiting // 2))
     with pytest.raises(Overloaded, match="full"):
         engine.submit(other)
@@ -199,10 +199,10 @@ async def test_more_than_the_queue_holds_is_refused(engine: Engine) -> None:
 async def test_the_choices_of_a_completion_are_queued_together_or_not_at_all(engine: Engine) -> None:
     most = engine.options.max_running + engine.options.max_waiting // 2
     with pytest.raises(InvalidRequest, match=f"{most} choices"):
-        engine.submit_all([GenerationRequest((5,))] * (most + 1))
-    streams = engine.submit_all([GenerationRequest((5,))] * (most - 1))
+        engine.submit_all([GenerationRequest(Prompt((5,)))] * (most + 1))
+    streams = engine.submit_all([GenerationRequest(Prompt((5,)))] * (most - 1))
     with pytest.raises(Overloaded):
-        engine.submit_all([GenerationRequest((5,))] * 2)
+        engine.submit_all([GenerationRequest(Prompt((5,)))] * 2)
     assert len(engine._loop.sequences) == most - 1
     for stream in streams:
         stream.cancel()

@@ -15,6 +15,7 @@ from adaptive_engine.engine import (
     EngineOptions,
     FirstTokenLimit,
     GenerationRequest,
+    Prompt,
     SamplingParams,
     TokenStream,
 )
@@ -37,7 +38,7 @@ def request(prompt: tuple[int, ...] = (5, 6, 7), limit: int | FirstTokenLimit | 
     if isinstance(limit, int):
         limit = FirstTokenLimit(limit, time.perf_counter())
     sampling = SamplingParams(**{"temperature": 0, "max_tokens": 4, "ignore_eos": True, **params})
-    return GenerationRequest(prompt, sampling, first_token_limit=limit)
+    return GenerationRequest(Prompt(prompt), sampling, first_token_limit=limit)
 
 
 async def tokens(stream: TokenStream) -> int:

@@ -10,11 +10,11 @@ import numpy as np
 import openvino as ov
 import pytest
 
+from adaptive_engine.engine.batch import INPUTS, LOGITS_INPUT, TOKENS
 from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.options import Precision
+from adaptive_engine.engine.prompt import Prompt
 from adaptive_engine.engine.runner import (
-    INPUTS,
-    LOGITS_INPUT,
     Runner,
     RunnerShape,
     _page_attention,
@@ -29,7 +29,7 @@ def test_the_paged_model_has_exactly_the_inputs_that_are_fed(default_model_dir: 
     _page_attention(model)
     names = [port.any_name for port in model.inputs]
     caches = [name for name in names if name.startswith(("key_cache.", "value_cache."))]
-    assert sorted(set(names) - set(caches)) == sorted([*INPUTS, LOGITS_INPUT])
+    assert sorted(set(names) - set(caches)) == sorted([TOKENS, *INPUTS, LOGITS_INPUT])
     assert len(caches) == 60
 
 
@@ -38,7 +38,7 @@ def steps(runner: Runner, sizes: list[int]) -> list[Any]:
     tokens = list(range(100, 100 + sum(sizes)))
     stream: Any = None
     sequence = Sequence(
-        request=GenerationRequest(tuple(tokens[: sizes[0]])),
+        request=GenerationRequest(Prompt(tuple(tokens[: sizes[0]]))),
         stream=stream,
         text=TextStream(),
         rng=random.Random(0),

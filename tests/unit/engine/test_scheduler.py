@@ -8,6 +8,7 @@ from typing import Any
 from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.kv_cache import BlockPool
 from adaptive_engine.engine.prefix import block_names
+from adaptive_engine.engine.prompt import Prompt
 from adaptive_engine.engine.scheduler import Scheduler
 from adaptive_engine.engine.sequence import GenerationRequest, Sequence, Slice
 
@@ -24,7 +25,9 @@ def sequence(
 ) -> Sequence:
     stream: Any = None
     return Sequence(
-        request=GenerationRequest(tuple(prompt), cache_salt=salt, session=session, owner=owner, background=background),
+        request=GenerationRequest(
+            Prompt(tuple(prompt)), cache_salt=salt, session=session, owner=owner, background=background
+        ),
         stream=stream,
         text=TextStream(),
         rng=random.Random(0),

@@ -11,7 +11,15 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from adaptive_engine.engine import Delta, Engine, EngineOptions, FirstTokenLimit, GenerationRequest, SamplingParams
+from adaptive_engine.engine import (
+    Delta,
+    Engine,
+    EngineOptions,
+    FirstTokenLimit,
+    GenerationRequest,
+    Prompt,
+    SamplingParams,
+)
 from adaptive_engine.errors import FirstTokenTimeout, GrammarLimit
 from adaptive_engine.grammar.constraint import Constraint
 from adaptive_engine.grammar.masks import Grammar, GrammarError
@@ -109,7 +117,7 @@ async def test_an_answer_without_a_choice_needs_no_step(engine: Engine) -> None:
 async def test_what_a_grammar_begins_with_is_no_token_of_an_answer_that_never_began(
     engine: Engine, person: Grammar
 ) -> None:
-    prompt = tuple(range(5000, 5900))
+    prompt = Prompt(tuple(range(5000, 5900)))
     late = GenerationRequest(
         prompt, constraint=Constraint(person), first_token_limit=FirstTokenLimit(30, time.perf_counter())
     )

@@ -21,7 +21,7 @@ from adaptive_engine.images.decoder import MAX_FRAMES, DecodeLimits
 from adaptive_engine.sandbox import SandboxBusy
 from adaptive_engine.types import Image
 from adaptive_engine.wire.images import ImageRefused, parse_data_uri, sniff
-from pictures import (
+from image_files import (
     BLUE,
     GREEN,
     RED,

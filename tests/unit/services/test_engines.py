@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adaptive_engine.engine import Engine, GenerationRequest, SamplingParams, TokenStream
+from adaptive_engine.engine import Engine, GenerationRequest, Prompt, SamplingParams, TokenStream
 from adaptive_engine.errors import Conflict, EngineFailed, ModelLoading, ModelOffline
 from adaptive_engine.services import memory
 from adaptive_engine.services.engines import Engines
@@ -55,7 +55,7 @@ def deployment(model: Model, *, online: bool = True) -> Deployment:
 
 def endless(engine: Engine) -> TokenStream:
     params = SamplingParams(temperature=0, ignore_eos=True)
-    return engine.submit(GenerationRequest(tuple(engine.tokenizer.encode("hello")), params))
+    return engine.submit(GenerationRequest(Prompt(tuple(engine.tokenizer.encode("hello"))), params))
 
 
 def test_a_model_from_offline_to_online_and_back(make_engines: MakeEngines, make_model: MakeModel) -> None:

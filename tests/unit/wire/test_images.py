@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaptive_engine.wire.images import MEDIA_TYPES, ImageRefused, data_uri, parse_data_uri, sniff
-from pictures import file, uri
+from image_files import file, uri
 
 CASES = st.sampled_from([str.lower, str.upper, str.title])
 

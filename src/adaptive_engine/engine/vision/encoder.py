@@ -1,0 +1,219 @@
+"""Encodes pictures in a thread of its own, so that no step of the engine waits for one.
+
+add     asyncio loop      ->  jobs, for what is not in the cache
+step    encoder's thread: tiles of several pictures, one call of the vision graph
+done    encoder's thread  ->  the engine's inbox: the sequence has its views and may wait for its turn
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptive_engine.engine.prompt import Prompt
+from adaptive_engine.engine.sequence import Sequence
+from adaptive_engine.engine.stats import EngineStats
+from adaptive_engine.engine.vision.sight import Sight
+from adaptive_engine.engine.vision.views import ImageCache, ImageKey, Vectors, Views
+from adaptive_engine.errors import AdaptiveError, EngineFailed
+from adaptive_engine.types import Image
+
+log = logging.getLogger(__name__)
+
+# More in a call gain little, and hold up longer whoever comes next.
+_MAX_TILES = 8
+# A call that takes longer than this to end may never do so.
+_CLOSING_SECONDS = 10
+
+
+class VisionGraph(Protocol):
+    """The compiled vision encoder, see `graph.py`."""
+
+    def encode(self, inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """`[tiles, tokens, hidden]`"""
+        ...
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    """A sequence, and what is known of its pictures."""
+
+    sequence: Sequence
+    vectors: dict[ImageKey, Vectors] = field(default_factory=dict)
+
+    def missing(self) -> Iterator[tuple[ImageKey, Image]]:
+        request = self.sequence.request
+        for placed in request.prompt.images:
+            key = (request.cache_salt, placed.image.digest)
+            if key not in self.vectors:
+                yield key, placed.image
+
+
+class Encoder:
+    """The vision half of an engine. Owners have their turns one after the other, the background comes last."""
+
+    def __init__(
+        self,
+        name: str,
+        sight: Sight,
+        graph: VisionGraph,
+        stats: EngineStats,
+        *,
+        cache_bytes: int,
+        together: bool,
+    ) -> None:
+        """`together` encodes pictures in batches, where each depends on the others in its last bits."""
+        self._sight = sight
+        self._family = sight.family
+        self._graph = graph
+        self._stats = stats
+        self._cache = ImageCache(cache_bytes)
+        self._together = together
+        self._done: Callable[[Sequence, AdaptiveError | None], None] = _nobody
+        # deque.append and popleft are atomic; the event only wakes an idle thread.
+        self._inbox: deque[Sequence] = deque()
+        self._wake = threading.Event()
+        self._jobs: list[_Job] = []
+        # When each owner had its last turn.
+        self._turns: dict[bytes, int] = {}
+        self._clock = count(1)
+        self._closing = False
+        self._call_started: float | None = None
+        self._thread = threading.Thread(target=self._run, name=f"vision-{name}", daemon=True)
+
+    def start(self, done: Callable[[Sequence, AdaptiveError | None], None]) -> None:
+        """`done` is called in the encoder's thread: the sequence has its views, or why it has none."""
+        self._done = done
+        self._thread.start()
+
+    def close(self) -> None:
+        """End after the current call of the graph; a call that hangs is not waited for."""
+        self._closing = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(_CLOSING_SECONDS)
+
+    def busy_seconds(self) -> float:
+        """For how long the current call of the graph has been running."""
+        started = self._call_started
+        return 0.0 if started is None else time.perf_counter() - started
+
+    def known(self, prompt: Prompt, salt: bytes) -> Views | None:
+        """The views of `prompt`, if all its pictures are in the cache."""
+        found = {}
+        for placed in prompt.images:
+            vectors = self._cache.get((salt, placed.image.digest))
+            if vectors is None:
+                return None
+            found[salt, placed.image.digest] = vectors
+        return self._sight.views(prompt, salt, found)
+
+    def add(self, sequence: Sequence) -> None:
+        """Encode the pictures of `sequence`, in its turn."""
+        self._inbox.append(sequence)
+        self._wake.set()
+
+    # --- the encoder's thread ------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._closing:
+            while self._inbox:
+                job = _Job(self._inbox.popleft())
+                for key, _ in list(job.missing()):
+                    if (vectors := self._cache.get(key)) is not None:
+                        job.vectors[key] = vectors
+                self._jobs.append(job)
+            self._jobs = [job for job in self._jobs if job.sequence.stream.phase != "done"]
+            self._deliver()
+            if self._jobs:
+                self._step()
+            else:
+                self._turns.clear()
+                self._wake.wait()
+                self._wake.clear()
+
+    def _deliver(self) -> None:
+        """Those of whose pictures all are known."""
+        waiting = []
+        for job in self._jobs:
+            if next(job.missing(), None) is not None:
+                waiting.append(job)
+                continue
+            request = job.sequence.request
+            job.sequence.views = self._sight.views(request.prompt, request.cache_salt, job.vectors)
+            self._done(job.sequence, None)
+        self._jobs = waiting
+
+    def _step(self) -> None:
+        """Encode what fills a call of the graph."""
+        batch = dict(self._next_images())
+        self._call_started = start = time.perf_counter()
+        try:
+            encoded = self._encode(list(batch.values()))
+        except Exception as exc:
+            log.exception("pictures could not be encoded")
+            self._fail(batch, exc)
+            return
+        finally:
+            self._call_started = None
+        self._stats.encode_seconds += time.perf_counter() - start
+        self._stats.encoded_images += len(batch)
+        for key, vectors in zip(batch, encoded, strict=True):
+            self._cache.put(key, vectors)
+            for job in self._jobs:
+                if key in dict(job.missing()):
+                    job.vectors[key] = vectors
+
+    def _next_images(self) -> Iterator[tuple[ImageKey, Image]]:
+        """Those for the next call, and at least one. Whoever had a turn last is next after all others."""
+        tiles = 0
+        for job in sorted(self._jobs, key=self._turn):
+            for key, image in job.missing():
+                self._turns[job.sequence.request.owner] = next(self._clock)
+                yield key, image
+                tiles += self._family.tokens(image.width, image.height) // self._family.tokens_per_tile
+                if not self._together or tiles >= _MAX_TILES:
+                    return
+
+    def _turn(self, job: _Job) -> tuple[bool, int]:
+        request = job.sequence.request
+        return request.background, self._turns.get(request.owner, 0)
+
+    def _encode(self, images: list[Image]) -> list[Vectors]:
+        parts = [self._family.tiles(image) for image in images]
+        tiles = np.concatenate(parts)
+        calls = [tiles[at : at + _MAX_TILES] for at in range(0, len(tiles), _MAX_TILES)]
+        vectors = np.concatenate([self._graph.encode(self._family.inputs(call)) for call in calls])
+        if vectors.shape[:2] != (len(tiles), self._family.tokens_per_tile):
+            raise EngineFailed(
+                f"The vision encoder made {vectors.shape[1]} vectors of a tile, "
+                f"{self._family.tokens_per_tile} were expected.",
+                code="vision_config",
+            )
+        ends = np.cumsum([len(part) for part in parts])[:-1]
+        # Copies, so that none keeps the others in memory.
+        return [part.reshape(-1, vectors.shape[2]).copy() for part in np.split(vectors, ends)]
+
+    def _fail(self, keys: Collection[ImageKey], cause: Exception) -> None:
+        """End those who wait for one of these pictures."""
+        waiting = []
+        for job in self._jobs:
+            if any(key in keys for key, _ in job.missing()):
+                reason = f"A picture of this request could not be encoded: {type(cause).__name__}."
+                self._done(job.sequence, cause if isinstance(cause, AdaptiveError) else EngineFailed(reason))
+            else:
+                waiting.append(job)
+        self._jobs = waiting
+
+
+def _nobody(sequence: Sequence, error: AdaptiveError | None) -> None:
+    raise AssertionError("the encoder was not started")
