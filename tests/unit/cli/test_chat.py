@@ -15,6 +15,8 @@ from uuid import UUID
 
 import pytest
 
+from adaptive_engine import image
+from image_files import file
 from unit.sdk.scripted import DONE, Reply, ScriptedServer, chunk, endless, error_body, event, stream
 
 # A shell starts background jobs, perhaps these tests, with Ctrl-C ignored, and children inherit that.
@@ -60,6 +62,26 @@ def test_one_question(server: ScriptedServer, environment: dict[str, str]) -> No
     assert body["messages"] == [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]
     assert (body["temperature"], body["max_tokens"]) == (0, 9)
     assert UUID(body["session_id"])
+
+
+def test_pictures_of_a_question(server: ScriptedServer, environment: dict[str, str], tmp_path: Path) -> None:
+    server.replies(Reply(frames=stream("A cat.\n")))
+    first, second = tmp_path / "a.png", tmp_path / "b.jpg"
+    first.write_bytes(file())
+    second.write_bytes(file(kind="JPEG"))
+    done = run(environment, "What is this?", "--image", str(first), "--image", str(second))
+    assert (done.returncode, done.stdout) == (0, "A cat.\n")
+    (message,) = server.last.body["messages"]
+    assert message["content"] == [{"type": "text", "text": "What is this?"}, image(first), image(second)]
+
+
+@pytest.mark.parametrize("name", ["nowhere.png", "text.png"])
+def test_no_picture_is_one_line(environment: dict[str, str], tmp_path: Path, name: str) -> None:
+    (tmp_path / "text.png").write_text("text")
+    done = run(environment, "What is this?", "--image", str(tmp_path / name))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert name in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_piped_question(server: ScriptedServer, environment: dict[str, str]) -> None:
@@ -215,6 +237,28 @@ def test_conversation(server: ScriptedServer, environment: dict[str, str]) -> No
     assert server.last.body["messages"] == [{"role": "user", "content": "Hi"}]
     assert server.last.body["session_id"] != first["session_id"]
     terminal.read_until("> ")
+    terminal.type("\x04")
+    assert terminal.exit_status() == 0
+
+
+def test_a_picture_in_a_conversation(server: ScriptedServer, environment: dict[str, str], tmp_path: Path) -> None:
+    server.replies(Reply(frames=stream("A cat.")))
+    path = tmp_path / "a cat.png"
+    path.write_bytes(file())
+    terminal = Terminal(environment)
+    terminal.read_until("> ")
+    terminal.type(f"/image {path}\n")
+    terminal.read_until("1 in the next question")
+    terminal.type("/image nowhere.png\n")
+    terminal.read_until("nowhere.png")
+    terminal.type("What is this?\n")
+    terminal.read_until("A cat.")
+    terminal.read_until("> ")
+    terminal.type("Really?\n")
+    terminal.read_until("A cat.")
+    asked, _, again = server.last.body["messages"]
+    assert asked["content"] == [{"type": "text", "text": "What is this?"}, image(path)]
+    assert again["content"] == "Really?"
     terminal.type("\x04")
     assert terminal.exit_status() == 0
 

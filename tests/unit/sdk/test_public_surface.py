@@ -56,7 +56,7 @@ def test_both_clients_offer_the_same() -> None:
         "chat": {"create", "parse"},
         "interactions": {
             *("create", "get", "list", "groups", "labels", "update_labels"),
-            *("delete", "delete_all", "export"),
+            *("delete", "delete_all", "export", "image"),
         },
         "feedback": {
             *("register_key", "get_key", "list_keys", "update_key", "delete_key", "statistics"),
