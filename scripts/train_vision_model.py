@@ -119,11 +119,11 @@ class Sample:
 
 
 class Conversations:
-    """Random conversations about random pictures, as text and as tokens."""
+    """Random conversations about random ones of some pictures."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, pictures: list[Picture]) -> None:
         self._rng = random.Random(seed)
-        self._pictures = np.random.default_rng(seed)
+        self._pictures = pictures
 
     def turns(self) -> tuple[list[dict[str, Any]], list[Picture]]:
         rng = self._rng
@@ -135,7 +135,7 @@ class Conversations:
             return turns, []
         if rng.random() < 0.06:
             turns += self._without_picture()
-        pictures = [draw(self._pictures) for _ in range(rng.choice([1, 1, 2, 2]))]
+        pictures = rng.choices(self._pictures, k=rng.choice([1, 1, 2, 2]))
         for number in range(rng.choice([1, 2, 3, 3])):
             question, answer = self._ask(pictures)
             content: list[Any] = [{"type": "text", "text": question}]
@@ -297,7 +297,20 @@ def features(model: Idefics3ForConditionalGeneration, pixels: torch.Tensor) -> t
     return model.model.get_image_features(pixels[None])
 
 
-def learn_to_see(model: Idefics3ForConditionalGeneration, seconds: float, seed: int, batch: int = 64) -> None:
+class Budget:
+    """A share of the processor time that training may take, or of the time, whichever is over first."""
+
+    def __init__(self, options: argparse.Namespace, share: float) -> None:
+        self._limits = 60 * share * options.minutes, 60 * share * options.patience
+        self._began = time.process_time(), time.monotonic()
+
+    @property
+    def used(self) -> float:
+        now = time.process_time(), time.monotonic()
+        return max((at - begin) / limit for at, begin, limit in zip(now, self._began, self._limits, strict=True))
+
+
+def learn_to_see(model: Idefics3ForConditionalGeneration, budget: Budget, seed: int, batch: int = 48) -> None:
     """Vision encoder and connector alone: what is in each quarter of a picture. Quicker than to learn it with words."""
     rng, pictures = random.Random(seed), np.random.default_rng(seed)
     hidden = model.config.text_config.hidden_size
@@ -305,9 +318,9 @@ def learn_to_see(model: Idefics3ForConditionalGeneration, seconds: float, seed: 
     parameters = [*model.model.vision_model.parameters(), *model.model.connector.parameters()]
     parameters += [*shapes.parameters(), *colours.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=0.01)
-    began, step = time.process_time(), 0
+    step = 0
     side = SIZE // PATCH // SHUFFLE
-    while (done := (time.process_time() - began) / seconds) < 1:
+    while (done := budget.used) < 1:
         for group in optimizer.param_groups:
             group["lr"] = 2e-3 * min(1, (step + 1) / 50) * (1 - 0.9 * done)
         drawn = [draw(pictures) for _ in range(batch)]
@@ -328,24 +341,42 @@ def learn_to_see(model: Idefics3ForConditionalGeneration, seconds: float, seed: 
         step += 1
         if step % 25 == 0:
             right = (guess.argmax(-1) == shape).float().mean()
-            report(f"see {step}: loss {loss:.3f}, shapes {right:.3f}, {time.process_time() - began:.0f} s")
+            report(f"see {step}: loss {loss:.3f}, shapes {right:.3f}, {done:.0%}")
 
 
 def _label(picture: Picture, quarter: int, value: str, values: list[str]) -> int:
     return values.index(value) + 1 if quarter in picture.quadrants else 0
 
 
+class Album:
+    """Pictures and what the vision encoder makes of them."""
+
+    @torch.no_grad()
+    def __init__(self, model: Idefics3ForConditionalGeneration, seed: int, size: int = 4096) -> None:
+        generator, rng = np.random.default_rng(seed), random.Random(seed)
+        self.pictures = [draw(generator) for _ in range(size)]
+        batches = [self.pictures[at : at + 64] for at in range(0, size, 64)]
+        self._features = torch.cat([features(model, pixel_batch(batch, rng)) for batch in batches])
+        self._index = {id(picture): index for index, picture in enumerate(self.pictures)}
+
+    def features(self, pictures: list[Picture]) -> torch.Tensor:
+        return self._features[[self._index[id(picture)] for picture in pictures]]
+
+
 def learn_to_talk(
     model: Idefics3ForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
-    seconds: float,
+    budget: Budget,
     seed: int,
     batch: int = 32,
 ) -> None:
-    conversations, rng = Conversations(seed), random.Random(seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.01, betas=(0.9, 0.98))
-    began, step = time.process_time(), 0
-    while (done := (time.process_time() - began) / seconds) < 1:
+    """The language model alone, from pictures that were encoded once."""
+    album = Album(model, seed)
+    conversations = Conversations(seed, album.pictures)
+    parameters = [*model.model.text_model.parameters(), *model.lm_head.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=0.01, betas=(0.9, 0.98))
+    step = 0
+    while (done := budget.used) < 1:
         for group in optimizer.param_groups:
             group["lr"] = 2e-3 * min(1, (step + 1) / 100) * max(0.5 * (1 + math.cos(math.pi * done)), 0.01)
         samples = [sample_of(*conversations.turns(), tokenizer) for _ in range(batch)]
@@ -356,8 +387,7 @@ def learn_to_talk(
             ids[row, : len(sample.tokens)] = torch.tensor(sample.tokens)
             said = [token if answer else -100 for token, answer in zip(sample.tokens, sample.answers, strict=True)]
             labels[row, : len(said)] = torch.tensor(said)
-        drawn = [picture for sample in samples for picture in sample.pictures]
-        seen = features(model, pixel_batch(drawn, rng))
+        seen = album.features([picture for sample in samples for picture in sample.pictures])
         embeds = model.model.inputs_merger(ids, model.get_input_embeddings()(ids), seen.flatten(0, 1))
         mask = (ids != tokenizer.pad_token_id).long()
         logits = model.lm_head(model.model.text_model(inputs_embeds=embeds, attention_mask=mask).last_hidden_state)
@@ -365,13 +395,13 @@ def learn_to_talk(
         loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), wanted.flatten(), ignore_index=-100)
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         step += 1
         if step % 25 == 0:
             known = wanted != -100
             right = ((logits[:, :-1].argmax(-1) == wanted) & known).sum() / known.sum()
-            report(f"talk {step}: loss {loss:.3f}, tokens {right:.3f}, {time.process_time() - began:.0f} s")
+            report(f"talk {step}: loss {loss:.3f}, tokens {right:.3f}, {done:.0%}")
 
 
 def sample_of(turns: list[dict[str, Any]], pictures: list[Picture], tokenizer: PreTrainedTokenizerFast) -> Sample:
@@ -455,18 +485,20 @@ def report(text: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--minutes", type=float, default=15, help="of processor time")
+    parser.add_argument("--minutes", type=float, default=15, help="of processor time that it may take")
+    parser.add_argument("--patience", type=float, default=60, help="minutes it may take on a busy machine")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     Idefics3VisionEmbeddings.forward = plain_positions
-    tokenizer = build_tokenizer(Conversations(options.seed + 1))
+    generator = np.random.default_rng(options.seed)
+    tokenizer = build_tokenizer(Conversations(options.seed, [draw(generator) for _ in range(256)]))
     model = build_model(tokenizer)
     report(f"{len(tokenizer)} tokens, {sum(p.numel() for p in model.parameters()) / 1e6:.2f} million parameters")
-    learn_to_see(model, 0.15 * 60 * options.minutes, options.seed + 2)
-    learn_to_talk(model, tokenizer, 0.85 * 60 * options.minutes, options.seed + 3)
+    learn_to_see(model, Budget(options, 0.25), options.seed + 1)
+    learn_to_talk(model, tokenizer, Budget(options, 0.75), options.seed + 2)
     model.eval()
     report(json.dumps(accuracy(model, tokenizer, 200)))
     save(model, tokenizer, options.output / "checkpoint")

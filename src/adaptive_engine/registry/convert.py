@@ -10,7 +10,7 @@ import resource
 import sys
 from pathlib import Path
 
-LANGUAGE_MODEL_INPUTS = {"input_ids", "attention_mask", "beam_idx"}
+LANGUAGE_MODEL_INPUTS = {"attention_mask", "beam_idx"}
 
 
 def convert_gguf(path: Path) -> None:
@@ -37,6 +37,18 @@ def convert_sentencepiece_gguf(path: Path) -> None:
 
 def check_model(path: Path) -> None:
     """Raises ValueError unless the IR is a stateful language model, as the engine needs, and compiles."""
+    _check_graph(path, {"input_ids"} | LANGUAGE_MODEL_INPUTS, "a stateful language model")
+
+
+def check_vision_model(directory: Path) -> None:
+    """Raises ValueError unless the three IRs are what the engine needs of a model that takes images, and compile."""
+    inputs = {"inputs_embeds"} | LANGUAGE_MODEL_INPUTS
+    _check_graph(directory / "openvino_language_model.xml", inputs, "a stateful language model that takes vectors")
+    _check_graph(directory / "openvino_vision_embeddings_model.xml", {"pixel_values"}, "a vision encoder")
+    _check_graph(directory / "openvino_text_embeddings_model.xml", set(), "a table of embeddings")
+
+
+def _check_graph(path: Path, inputs: set[str], what: str) -> None:
     from adaptive_engine.privacy import silence_openvino
 
     silence_openvino()
@@ -44,14 +56,18 @@ def check_model(path: Path) -> None:
 
     core = openvino.Core()
     model = core.read_model(str(path))
-    names = {name for port in model.inputs for name in port.get_names()}
-    missing = LANGUAGE_MODEL_INPUTS - names
+    missing = inputs - {name for port in model.inputs for name in port.get_names()}
     if missing:
-        raise ValueError(f"it is not a stateful language model: it has no input {', '.join(sorted(missing))}")
+        raise ValueError(f"{path.name} is not {what}: it has no input {', '.join(sorted(missing))}")
     core.compile_model(model, "CPU")
 
 
-WORKS = {"gguf": convert_gguf, "sentencepiece-gguf": convert_sentencepiece_gguf, "check": check_model}
+WORKS = {
+    "gguf": convert_gguf,
+    "sentencepiece-gguf": convert_sentencepiece_gguf,
+    "check": check_model,
+    "check-vision": check_vision_model,
+}
 
 
 def main(arguments: list[str]) -> int:

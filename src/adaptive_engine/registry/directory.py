@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Container
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -18,8 +19,22 @@ MANIFEST = "adaptive_model.json"
 MANIFEST_VERSION = 1
 MAX_MANIFEST_BYTES = 1 << 20
 
-REQUIRED_FILES = ("openvino_model.xml", "openvino_model.bin", "tokenizer.json", "config.json", "generation_config.json")
+_COMMON_FILES = ("tokenizer.json", "config.json", "generation_config.json")
+_LANGUAGE_FILES = ("openvino_model.xml", "openvino_model.bin")
+# Of a model that takes images: the language model takes vectors, which the other two make of tokens and of images.
+VISION_FILE = "openvino_vision_embeddings_model.xml"
+_VISION_FILES = (
+    "openvino_language_model.xml",
+    "openvino_language_model.bin",
+    "openvino_text_embeddings_model.xml",
+    "openvino_text_embeddings_model.bin",
+    VISION_FILE,
+    "openvino_vision_embeddings_model.bin",
+)
 OPTIONAL_FILES = (
+    "preprocessor_config.json",
+    "processor_config.json",
+    "chat_template.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "chat_template.jinja",
@@ -29,7 +44,7 @@ OPTIONAL_FILES = (
     "openvino_detokenizer.xml",
     "openvino_detokenizer.bin",
 )
-MODEL_FILES = frozenset(REQUIRED_FILES + OPTIONAL_FILES)
+MODEL_FILES = frozenset(_COMMON_FILES + _LANGUAGE_FILES + _VISION_FILES + OPTIONAL_FILES)
 
 # Also the name of the directory and a part of URLs: ASCII only, no separators, never hidden.
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
@@ -125,7 +140,7 @@ class ModelDirectory:
         unknown = manifest.files.keys() - MODEL_FILES
         if unknown:
             raise CorruptModel(f"The manifest in '{path}' lists files that no model has: {', '.join(sorted(unknown))}.")
-        missing = set(REQUIRED_FILES) - manifest.files.keys()
+        missing = required_files(manifest.files) - manifest.files.keys()
         if missing:
             raise CorruptModel(f"The manifest in '{path}' lacks {', '.join(sorted(missing))}.")
         for name, record in manifest.files.items():
@@ -140,6 +155,11 @@ class ModelDirectory:
             file = self.path / name
             if not file.is_file() or file_sha256(file) != record.sha256:
                 raise _damaged(file)
+
+
+def required_files(names: Container[str]) -> set[str]:
+    """What a model directory that has files of these names cannot do without."""
+    return {*_COMMON_FILES, *(_VISION_FILES if VISION_FILE in names else _LANGUAGE_FILES)}
 
 
 def check_key(key: str) -> str:

@@ -13,6 +13,9 @@ from adaptive_engine.registry.tokenizer import Vocabulary
 
 ARCHITECTURES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
 
+# Those that the engine can give images to; `engine/vision/family.py` has how.
+VISION_FAMILIES = frozenset({"idefics3", "smolvlm", "llava"})
+
 
 @dataclass(frozen=True, slots=True)
 class TensorType:

@@ -92,7 +92,7 @@ def _seal(staging: Path, key: str, source: ModelSource, *, name: str | None, ori
         format="openvino-ir",
         quantization=source.quantization,
         context_length=source.context_length,
-        capabilities=("TextGeneration",),
+        capabilities=source.capabilities,
         files=files,
         created_at=now_ms(),
         converter=source.converter,

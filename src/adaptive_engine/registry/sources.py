@@ -16,9 +16,15 @@ from typing import Any, BinaryIO, Literal, Protocol
 
 import orjson
 
-from adaptive_engine.registry.directory import MODEL_FILES
+from adaptive_engine.registry.directory import MODEL_FILES, VISION_FILE, required_files
 from adaptive_engine.registry.errors import InvalidModel
-from adaptive_engine.registry.family import check_convertible, generation_config, model_config, quantization
+from adaptive_engine.registry.family import (
+    VISION_FAMILIES,
+    check_convertible,
+    generation_config,
+    model_config,
+    quantization,
+)
 from adaptive_engine.registry.gguf import read_gguf
 from adaptive_engine.registry.progress import Progress
 
@@ -46,6 +52,7 @@ class ModelSource(Protocol):
     name: str
     family: str
     context_length: int
+    capabilities: tuple[str, ...]
     quantization: str | None
     converter: str
 
@@ -70,6 +77,7 @@ class GGUFSource:
     """A GGUF file of a family that `openvino_genai` converts."""
 
     kind: Literal["gguf", "openvino"] = "gguf"
+    capabilities: tuple[str, ...] = ("TextGeneration",)
 
     def __init__(self, path: Path, stem: str, progress: Progress) -> None:
         self.path = path
@@ -110,6 +118,7 @@ class OpenVinoSource:
     """A directory as optimum-intel and the OpenVINO hubs write it. Only files of the allow-list are opened."""
 
     kind: Literal["gguf", "openvino"] = "openvino"
+    capabilities: tuple[str, ...] = ("TextGeneration",)
     converter = "none (copied)"
     quantization: str | None = None
 
@@ -118,7 +127,12 @@ class OpenVinoSource:
         self._files = self._allowed_files()
         self._config = self._read_json("config.json")
         self.family = self._model_type()
-        self.context_length = check_context(self._config.get("max_position_embeddings"))
+        self._sees = VISION_FILE in self._files
+        self._language_config = self._config.get("text_config", self._config) if self._sees else self._config
+        if self._sees:
+            self._check_sight()
+            self.capabilities = (*self.capabilities, "ImageUnderstanding")
+        self.context_length = check_context(self._language_config.get("max_position_embeddings"))
         self.name = path.name
         self._tokenizer_config = (
             self._read_json("tokenizer_config.json") if "tokenizer_config.json" in self._files else {}
@@ -149,18 +163,20 @@ class OpenVinoSource:
         return sorted(names & MODEL_FILES)
 
     def _check_complete(self, names: set[str]) -> None:
-        if "openvino_model.xml" not in names and any(name.endswith(".safetensors") for name in names):
+        if not names & {"openvino_model.xml", VISION_FILE} and any(name.endswith(".safetensors") for name in names):
+            sees = "preprocessor_config.json" in names
             raise InvalidModel(
                 f"'{self.path}' holds a Hugging Face checkpoint. Convert it first: "
-                "optimum-cli export openvino --model DIRECTORY --task text-generation-with-past OUTPUT"
+                "pip install 'adaptive-engine[convert]', then optimum-cli export openvino --model DIRECTORY "
+                f"--task {'image-text-to-text' if sees else 'text-generation-with-past'} OUTPUT"
             )
         if "tokenizer.json" not in names and "openvino_tokenizer.xml" in names:
             raise InvalidModel(
                 f"'{self.path}' has openvino_tokenizer.xml but no tokenizer.json, which the engine needs. "
                 "Copy tokenizer.json from the original model into the directory."
             )
-        required = {"openvino_model.xml", "openvino_model.bin", "tokenizer.json", "config.json"}
-        missing = required - names
+        # What ends an answer may be said in another file.
+        missing = required_files(names) - {"generation_config.json"} - names
         if missing:
             raise InvalidModel(f"'{self.path}' is no OpenVINO model directory: it lacks {', '.join(sorted(missing))}.")
 
@@ -176,10 +192,25 @@ class OpenVinoSource:
             raise InvalidModel(f"'{self.path}/config.json' has no usable model_type.")
         return family
 
+    def _check_sight(self) -> None:
+        if self.family not in VISION_FAMILIES:
+            raise InvalidModel(
+                f"Models of the family '{self.family}' cannot be given images here; "
+                f"{', '.join(sorted(VISION_FAMILIES))} can."
+            )
+        files = [name for name in ("preprocessor_config.json", "processor_config.json") if name in self._files]
+        found = {name: self._read_json(name) for name in files}
+        if "preprocessor_config.json" not in found and "image_processor" not in found.get("processor_config.json", {}):
+            raise InvalidModel(f"'{self.path}' has no preprocessor_config.json, which says how images are prepared.")
+        if not isinstance(self._language_config, dict):
+            raise InvalidModel(f"'{self.path}/config.json' has no usable text_config.")
+
     def _end_tokens(self) -> list[int]:
         """Ids that end an answer, from `generation_config.json` or else from `config.json`."""
-        config = self._read_json("generation_config.json") if "generation_config.json" in self._files else self._config
-        ends = config.get("eos_token_id")
+        configs = [self._config, self._language_config]
+        if "generation_config.json" in self._files:
+            configs = [self._read_json("generation_config.json")]
+        ends = next((config["eos_token_id"] for config in configs if "eos_token_id" in config), None)
         ids: list[Any] = ends if isinstance(ends, list) else [ends]
         if not ids or not all(type(index) is int and index >= 0 for index in ids):
             raise InvalidModel(f"'{self.path}' names no token that ends an answer (eos_token_id).")
@@ -197,8 +228,11 @@ class OpenVinoSource:
         return (self.path / name).stat(follow_symlinks=False).st_size
 
     def _write_template(self, directory: Path) -> None:
-        """Older exports keep the chat template inside `tokenizer_config.json`, alone or as one of several by name."""
+        """Older exports keep the chat template in a file of its own with another name, or inside
+        `tokenizer_config.json`, alone or as one of several by name."""
         template = self._tokenizer_config.get("chat_template")
+        if "chat_template.json" in self._files:
+            template = self._read_json("chat_template.json").get("chat_template")
         if isinstance(template, list):
             named = {item.get("name"): item.get("template") for item in template if isinstance(item, dict)}
             template = named.get("default")
@@ -216,7 +250,10 @@ class OpenVinoSource:
             Tokenizer.from_file(str(directory / "tokenizer.json"))
         except Exception as exc:  # tokenizers raises plain Exception for every fault of the file
             raise InvalidModel(f"'{self.path}/tokenizer.json' cannot be read: {exc}") from exc
-        run_child("check", directory / "openvino_model.xml", CONVERT_SECONDS)
+        if self._sees:
+            run_child("check-vision", directory, CONVERT_SECONDS)
+        else:
+            run_child("check", directory / "openvino_model.xml", CONVERT_SECONDS)
 
 
 @contextmanager

@@ -29,9 +29,9 @@ def estimate(directory: Path, kv_tokens: int, *, deterministic: bool) -> ModelMe
 
     Raises OSError, ValueError or KeyError for a directory without a readable `config.json`.
     """
-    from adaptive_engine.engine.loading import weights_bytes
+    from adaptive_engine.engine.loading import language_config, weights_bytes
 
-    config = json.loads((directory / "config.json").read_text("utf-8"))
+    config = language_config(json.loads((directory / "config.json").read_text("utf-8")))
     heads = int(config["num_attention_heads"])
     size = int(config.get("head_dim") or config["hidden_size"] // heads)
     vectors = 2 * int(config["num_hidden_layers"]) * int(config.get("num_key_value_heads") or heads)

@@ -8,7 +8,9 @@ import pytest
 
 from adaptive_engine.errors import InvalidRequest, NotFound
 from adaptive_engine.registry import CorruptModel, ModelDirectory, model_paths
-from adaptive_engine.registry.directory import MANIFEST, REQUIRED_FILES, derive_key, file_sha256
+from adaptive_engine.registry.directory import MANIFEST, derive_key, file_sha256, required_files
+
+FILES = sorted(required_files(()))
 
 
 @pytest.fixture
@@ -16,9 +18,9 @@ def model(tmp_path: Path) -> Path:
     """A model directory whose files say nothing, which is all that loading looks at."""
     path = tmp_path / "models" / "tiny"
     path.mkdir(parents=True)
-    for name in REQUIRED_FILES:
+    for name in FILES:
         (path / name).write_text(name)
-    files = {name: {"sha256": file_sha256(path / name), "size": len(name)} for name in REQUIRED_FILES}
+    files = {name: {"sha256": file_sha256(path / name), "size": len(name)} for name in FILES}
     manifest = {
         "version": 1,
         "key": "tiny",
@@ -45,7 +47,7 @@ def edit(path: Path, **changes: Any) -> None:
 def test_loads_and_verifies(model: Path) -> None:
     loaded = ModelDirectory.load(model)
     assert (loaded.key, loaded.context_length, loaded.capabilities) == ("tiny", 8192, ("TextGeneration",))
-    assert loaded.size == sum(map(len, REQUIRED_FILES))
+    assert loaded.size == sum(map(len, FILES))
     loaded.verify()
 
 
