@@ -18,6 +18,7 @@ import orjson
 
 from adaptive_engine.errors import InvalidRequest
 from adaptive_engine.services import interactions as service
+from adaptive_engine.services.metrics import find_scorable
 from adaptive_engine.services.parquet import parquet_file
 from adaptive_engine.store import Connection, Database, interactions, preferences
 from adaptive_engine.store.filters import And, Equals, InteractionFilter
@@ -74,7 +75,7 @@ def prepare(connection: Connection, project: Project, asked: InteractionExport) 
         raise InvalidRequest("Only preferences are exported by metric; use `filter.scores` for others.", param="metric")
     metric_id = None
     if asked.metric is not None:
-        metric_id = service.find_metric(connection, project, asked.metric, "metric").id
+        metric_id = find_scorable(connection, project.id, asked.metric).id
     if asked.format == "parquet":
         # Whether its library is there must be known before the answer begins.
         parquet_file(COLUMNS[asked.kind])
