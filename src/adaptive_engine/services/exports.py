@@ -24,7 +24,7 @@ from adaptive_engine.store import Connection, Database, interactions, preference
 from adaptive_engine.store.filters import And, Equals, InteractionFilter
 from adaptive_engine.store.interactions import StoredInteraction
 from adaptive_engine.store.scans import Position, positions
-from adaptive_engine.types import Interaction, Project, made_at, now_ms
+from adaptive_engine.types import Interaction, Project, made_at, now_ms, uuid_or_none
 from adaptive_engine.wire.interactions import ExportFormat, ExportKind, InteractionExport
 
 PAGE_ROWS = 500
@@ -237,10 +237,9 @@ def _place(connection: Connection, project: Project, asked: InteractionExport) -
         f"There is no record '{asked.after}' in this project (any more). Pass the id of another one, or export anew.",
         param="after",
     )
-    try:
-        id_ = UUID(asked.after)
-    except ValueError:
-        raise gone from None
+    id_ = uuid_or_none(asked.after)
+    if id_ is None:
+        raise gone
     if asked.kind == "preferences":
         place = preferences.position(connection, project.id, id_)
     else:

@@ -15,7 +15,7 @@ from adaptive_engine.experiments import assign
 from adaptive_engine.services import access
 from adaptive_engine.store import ab_tests, deployments, projects
 from adaptive_engine.store.database import Database
-from adaptive_engine.types import AbTest, Deployment, Principal, Project
+from adaptive_engine.types import AbTest, Deployment, Principal, Project, uuid_or_none
 
 # Changes made by another process, such as `adaptive models deploy`, are seen after at most this many seconds.
 _FRESH_SECONDS = 5.0
@@ -73,8 +73,8 @@ class Routing:
         """
         snapshot = self._current()
         project = snapshot.projects.get(id_or_key)
-        if project is None:
-            project = snapshot.by_id.get(_uuid_or_none(id_or_key))  # type: ignore[arg-type]
+        if project is None and (project_id := uuid_or_none(id_or_key)):
+            project = snapshot.by_id.get(project_id)
         if project is None or not principal.may("project:read", project.id):
             raise NotFound(
                 f"Project '{id_or_key}' does not exist, or this key may not use it.{self._hint(principal, id_or_key)}",
@@ -269,10 +269,3 @@ class Routing:
                 deployments.list_all(connection),
                 ab_tests.list_for_projects(connection, active=True),
             )
-
-
-def _uuid_or_none(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
