@@ -36,7 +36,8 @@ def ids(database: Database, make: Callable[..., Interaction]) -> list[UUID]:
 def test_a_grader_is_read_as_it_was_written(database: Database, project: Project, grader: Grader) -> None:
     with database.read() as connection:
         assert graders.get_by_key(connection, project.id, "polite") == grader
-        assert graders.list_enabled(connection) == [grader]
+        assert graders.list_for_project(connection, project.id) == [grader]
+        assert graders.list_sampling(connection, [project.id]) == [(grader.id, project.id, 0.5)]
 
 
 def test_each_interaction_is_queued_once(database: Database, grader: Grader, ids: list[UUID]) -> None:
