@@ -173,15 +173,6 @@ def count_comparisons(connection: Connection, test: AbTest) -> list[ComparisonRo
     return [ComparisonRow(*row) for row in connection.execute(query)]
 
 
-def count_scores(connection: Connection, test: AbTest) -> int:
-    """Scores, or comparisons, that the test is judged by."""
-    if test.score_type == "DIRECT":
-        query = _scored(sa.select(sa.func.count()), test)
-    else:
-        query = _compared(sa.select(sa.func.count()), test)
-    return int(connection.execute(query).scalar_one())
-
-
 def count_requests(connection: Connection, test: AbTest) -> dict[UUID, int]:
     """Completions that the test sent to each model."""
     query = (
