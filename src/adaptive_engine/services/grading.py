@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 
-from adaptive_engine.errors import AdaptiveError, Conflict, InternalError, InvalidRequest
+from adaptive_engine.errors import AdaptiveError, Conflict, InternalError, InvalidRequest, StorageUnavailable
 from adaptive_engine.services import judging
 from adaptive_engine.services.completions import Completions
 from adaptive_engine.services.graders import enqueue
@@ -122,9 +122,11 @@ class Grading:
                     continue
             except asyncio.CancelledError:
                 return
+            except StorageUnavailable as error:
+                # It is looked at again after the pause.
+                log.warning("graders cannot work now", reason=error.message)
             except Exception:
-                # The store is down, or worse; it is looked at again after the pause.
-                log.warning("graders cannot work now", exc_info=True)
+                log.exception("graders cannot work now")
             if self._stopping:
                 return
             try:
