@@ -47,6 +47,15 @@ def test_each_interaction_is_queued_once(database: Database, grader: Grader, ids
         assert judgements.progress(connection, [grader.id]) == {grader.id: Progress(3, 0, 0, 0, None)}
 
 
+def test_a_grader_that_is_gone_costs_no_other_its_work(database: Database, grader: Grader, ids: list[UUID]) -> None:
+    with database.write() as connection:
+        assert judgements.add(connection, grader.id, ids[:1]) == 1
+        assert judgements.add(connection, uuid7(), ids) == 0
+        assert judgements.add(connection, grader.id, ids) == 2
+    with database.read() as connection:
+        assert judgements.progress(connection, [grader.id])[grader.id].pending == 3
+
+
 def test_what_is_taken_is_nobody_elses_until_its_lease_ends(
     database: Database, grader: Grader, ids: list[UUID]
 ) -> None:
