@@ -11,7 +11,7 @@ from adaptive_engine.server.api.interactions import from_ms
 from adaptive_engine.server.context import PrincipalDep, Services, ServicesDep
 from adaptive_engine.server.errors import parse
 from adaptive_engine.server.openai.chat import require_json
-from adaptive_engine.services import feedback
+from adaptive_engine.services import feedback, interactions
 from adaptive_engine.services.feedback import Answer, Comparing, Scoring
 from adaptive_engine.store import metrics, outcomes
 from adaptive_engine.types import Principal
@@ -37,7 +37,7 @@ async def create_feedback(request: Request, services: ServicesDep, principal: Pr
 
     def write() -> wire.FeedbackCreated:
         with services.database.read() as connection:
-            interaction = feedback.find_interaction(connection, readable, body.completion_id)
+            interaction = interactions.find(connection, readable, body.completion_id).interaction
         services.routing.project(principal, str(interaction.project_id), needs="score:create")
         with services.database.write() as connection:
             (row,) = feedback.score(connection, interaction, [given])

@@ -10,7 +10,7 @@ from ariadne import MutationType, ObjectType, QueryType
 
 from adaptive_engine.errors import InvalidRequest, NotFound
 from adaptive_engine.server.graphql.context import Context, Info
-from adaptive_engine.services import feedback, metrics
+from adaptive_engine.services import feedback, interactions, metrics
 from adaptive_engine.services.feedback import Scoring
 from adaptive_engine.services.metrics import MetricUse
 from adaptive_engine.store import Connection, outcomes
@@ -189,7 +189,7 @@ async def add_direct_score(
     given = Scoring(metricId, value, input.get("reason"), input.get("details"))
 
     def write(connection: Connection) -> tuple[Score, UUID | None]:
-        interaction = feedback.find_interaction(connection, projects, completionId)
+        interaction = interactions.find(connection, projects, completionId).interaction
         (row,) = feedback.score(connection, interaction, [given])
         return row, interaction.ab_test_id
 
