@@ -14,6 +14,7 @@ from adaptive_engine.server.api import (
     exports,
     feedback,
     graders,
+    interaction_search,
     interactions,
     keys,
     labels,
@@ -57,8 +58,9 @@ def create_app(services: Services) -> ASGIApp:
         (projects.router, "projects"),
         (deployments.router, "models"),
         (deployments.admin_router, "models"),
-        # Before the others of this noun: its path would be taken for an id.
+        # Before the others of this noun: their paths would be taken for ids.
         (exports.router, "interactions"),
+        (interaction_search.router, "interactions"),
         (interactions.router, "interactions"),
         (labels.router, "interactions"),
         (metrics.router, "metrics"),

@@ -12,9 +12,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from adaptive_engine.engine import Delta, TokenLogprob
-from adaptive_engine.errors import AdaptiveError, UnsupportedMediaType
+from adaptive_engine.errors import AdaptiveError
+from adaptive_engine.server.bodies import body_of, read_body
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
-from adaptive_engine.server.errors import error_response, parse
+from adaptive_engine.server.errors import error_response
 from adaptive_engine.server.sse import DONE, STOPPING_ERROR, ClientLeft, EventStream, event, until_disconnect
 from adaptive_engine.services.completions import Choice, Completion
 from adaptive_engine.types import Notice, Usage, uuid7
@@ -25,7 +26,6 @@ router = APIRouter()
 
 Deltas = AsyncIterator[tuple[Choice, Delta]]
 
-_BODY = {"required": True, "content": {"application/json": {"schema": ChatRequest.model_json_schema()}}}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"model": ChatResponse, "content": {"text/event-stream": {}}},
     "4XX": {"model": ErrorBody},
@@ -33,11 +33,10 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/chat/completions", openapi_extra={"requestBody": _BODY}, responses=_RESPONSES)
+@router.post("/chat/completions", openapi_extra=body_of(ChatRequest), responses=_RESPONSES)
 async def create_chat_completion(request: Request, services: ServicesDep, principal: PrincipalDep) -> Response:
     """Answer a conversation: one JSON object, or server-sent events with `stream`."""
-    require_json(request)
-    body = parse(ChatRequest, await request.body())
+    body = await read_body(request, ChatRequest)
     try:
         completion = await services.completions.start(principal, body, f"chatcmpl-{uuid7().hex}")
     except asyncio.CancelledError:
@@ -70,16 +69,6 @@ async def create_chat_completion(request: Request, services: ServicesDep, princi
             send_timeout=services.settings.server.send_timeout_seconds,
         )
     return Response(orjson.dumps(_body(completion)), 200, headers, "application/json")
-
-
-def require_json(request: Request) -> None:
-    """A form-encoded body is what curl sends when the header is forgotten."""
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if kind != "application/json" and not kind.endswith("+json"):
-        raise UnsupportedMediaType(f"Send JSON with 'Content-Type: application/json', not '{kind[:100]}'.")
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding != "identity":
-        raise UnsupportedMediaType(f"Send the body as it is, without 'Content-Encoding: {encoding[:100]}'.")
 
 
 async def _drain(deltas: Deltas) -> None:

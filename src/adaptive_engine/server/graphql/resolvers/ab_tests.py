@@ -104,9 +104,7 @@ async def create_campaign(_: Any, info: Info, input: dict[str, Any]) -> AbTestOv
     def write(connection: Connection) -> AbTestOverview:
         return _described(context, connection, project, ab_tests.create(connection, project, wanted))
 
-    made = await context.write(write)
-    await context.refresh_routing()
-    return made
+    return await context.change_routing(write)
 
 
 @mutation.field("cancelAbCampaign")
@@ -119,8 +117,7 @@ async def cancel_campaign(_: Any, info: Info, input: str) -> str:  # noqa: A002
         context.project(str(test.project_id), needs="ab_test:manage")
         return ab_tests.cancel(connection, test).key
 
-    key = await context.write(write)
-    await context.refresh_routing()
+    key = await context.change_routing(write)
     return f"A/B test '{key}' is cancelled."
 
 
@@ -176,7 +173,7 @@ async def campaign_report(found: AbTestOverview, info: Info) -> dict[str, Any]:
 
 async def _services(context: Context, found: AbTestOverview) -> dict[UUID, Any]:
     """The arms as model services. One that was detached since has what the test remembers of it."""
-    attached = await context.read(lambda connection: deployments.list_for_project(connection, found.project.id))
+    attached = await context.read(deployments.list_for_project, found.project.id)
     by_model: dict[UUID, Any] = {each.model.id: each for each in attached}
     return {arm.model_id: by_model.get(arm.model_id) or await _detached(context, arm) for arm in found.test.arms}
 

@@ -110,7 +110,7 @@ async def get_completion(
 ) -> StoredInteraction | None:
     context = info.context
     found = context.project(_project({"project": project, "useCase": useCase}), needs="interaction:read")
-    return await context.read(lambda connection: store.get(connection, [found.id], id))
+    return await context.read(store.get, [found.id], id)
 
 
 @group.field("key")
@@ -135,7 +135,7 @@ async def group_completions(
 ) -> dict[str, Any]:
     # The clients send the page of the groups here too: of it, only the size means anything inside one.
     size = {"first": min(_size(page, GROUPS, MAX_GROUPS), MAX_GROUPS)}
-    return await info.context.read(lambda connection: _connection(connection, found.within, size, order))
+    return await info.context.read(_connection, found.within, size, order)
 
 
 for each in (statistics, older_statistics):
@@ -198,7 +198,7 @@ async def completion_model_service(found: StoredInteraction, info: Info) -> Depl
     key = row.model_key
     if key is None:
         return None
-    return await info.context.read(lambda connection: deployments.get(connection, row.project_id, key))
+    return await info.context.read(deployments.get, row.project_id, key)
 
 
 @completion.field("directScores")

@@ -75,7 +75,7 @@ async def load(context: Context, metric_id: UUID) -> MetricSource | None:
 @query.field("metrics")
 async def list_metrics(_: Any, info: Info, filter: dict[str, Any] | None = None) -> list[MetricSource]:  # noqa: A002
     wanted = (filter or {}).get("categories") or ("USER", "GRADER")
-    found = await info.context.read(lambda connection: _uses(connection, info.context))
+    found = await info.context.read(_uses, info.context)
     return [source(use) for use in found if use.metric.category in wanted]
 
 
@@ -92,7 +92,7 @@ async def get_metric(
     if wanted is None:
         raise InvalidRequest("Name the metric by metricIdOrKey.", param="metricIdOrKey")
     if projectIdOrKey is None:
-        found = await context.read(lambda connection: _uses(connection, context))
+        found = await context.read(_uses, context)
         return next((source(use) for use in found if wanted in (use.metric.key, str(use.metric.id))), None)
     project = context.project(projectIdOrKey)
 
@@ -110,7 +110,7 @@ async def get_metric(
 @metric.field("useCases")
 async def metric_projects(found: MetricSource, info: Info, **_: Any) -> list[Project]:
     context = info.context
-    mine = await context.read(lambda connection: _uses(connection, context))
+    mine = await context.read(_uses, context)
     owners = {use.metric.project_id for use in mine if use.metric.id == found.id}
     return [project for project in context.services.routing.projects(context.principal) if project.id in owners]
 

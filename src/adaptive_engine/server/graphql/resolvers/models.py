@@ -90,7 +90,7 @@ async def model_never(_: Model, info: Info) -> bool:
 @model.field("useCases")
 async def model_projects(found: Model, info: Info, filter: dict[str, Any]) -> list[Project]:  # noqa: A002
     context = info.context
-    attached = await context.read(lambda connection: deployments.list_for_model(connection, found.key))
+    attached = await context.read(deployments.list_for_model, found.key)
     return [each.project for each in attached if context.principal.may("project:read", each.project.id)]
 
 
@@ -159,7 +159,7 @@ async def deploy_model_everywhere(
     """Bring a model online in every project that has it and that the caller may deploy in."""
     context = info.context
     key = await _key(context, idOrKey)
-    attached = await context.read(lambda connection: deployments.list_for_model(connection, key))
+    attached = await context.read(deployments.list_for_model, key)
     allowed = {each.id for each in context.services.routing.projects(context.principal, needs="model:deploy")}
     mine = [each for each in attached if each.project.id in allowed]
     if not mine:
@@ -279,11 +279,11 @@ async def _key(context: Context, id_or_key: str) -> str:
         if id_or_key in (found.key, str(found.id)):
             return found.key
     # In the words of the service, whoever asks.
-    return (await context.read(lambda connection: models.find(connection, id_or_key))).key
+    return (await context.read(models.find, id_or_key)).key
 
 
 async def _attached(context: Context, project: Project, id_or_key: str) -> Deployment:
-    return await context.read(lambda connection: models.find_attached(connection, project.id, id_or_key, param="model"))
+    return await context.read(models.find_attached, project.id, id_or_key, param="model")
 
 
 def _project_name(given: dict[str, Any]) -> str:

@@ -46,19 +46,19 @@ user.set_alias("teams", "memberships")
 @query.field("me")
 async def get_me(_: Any, info: Info) -> UserInTeams | None:
     context = info.context
-    return await context.read(lambda connection: users.own(connection, context.principal))
+    return await context.read(users.own, context.principal)
 
 
 @query.field("users")
 async def list_users(_: Any, info: Info) -> list[UserInTeams]:
     context = info.context
-    return await context.read(lambda connection: users.list_all(connection, context.principal))
+    return await context.read(users.list_all, context.principal)
 
 
 @query.field("teams")
 async def list_teams(_: Any, info: Info) -> list[Team]:
     context = info.context
-    return await context.read(lambda connection: teams.visible(connection, context.principal))
+    return await context.read(teams.visible, context.principal)
 
 
 @query.field("roles")
@@ -73,7 +73,7 @@ async def list_permissions(_: Any, info: Info) -> list[str]:
 
 @query.field("integrations")
 async def list_integrations(_: Any, info: Info, team: str) -> list[Any]:
-    await info.context.read(lambda connection: teams.find(connection, team))
+    await info.context.read(teams.find, team)
     return []
 
 
@@ -81,7 +81,7 @@ async def list_integrations(_: Any, info: Info, team: str) -> list[Any]:
 async def user_api_keys(found: UserInTeams, info: Info) -> list[dict[str, Any]]:
     """Whose they are and since when; the text of a key is shown once, when it is made."""
     context = info.context
-    visible = await context.read(lambda connection: api_keys.visible(connection, context.principal))
+    visible = await context.read(api_keys.visible, context.principal)
     return [
         {"key": f"ad_{key.id}_...", "createdAt": key.created_at}
         for key in visible
@@ -128,7 +128,7 @@ async def create_user_alone(_: Any, info: Info, input: dict[str, Any]) -> UserIn
 @mutation.field("deleteUser")
 async def delete_user(_: Any, info: Info, user: str) -> UserInTeams:
     context = info.context
-    return await context.change_access(lambda connection: users.delete(connection, context.principal, user))
+    return await context.change_access(users.delete, context.principal, user)
 
 
 @mutation.field("setTeamMember")
@@ -146,18 +146,14 @@ async def set_team_member(_: Any, info: Info, input: dict[str, Any]) -> dict[str
 @mutation.field("removeTeamMember")
 async def remove_team_member(_: Any, info: Info, input: dict[str, Any]) -> UserInTeams:  # noqa: A002
     context = info.context
-    return await context.change_access(
-        lambda connection: users.remove_team_member(connection, context.principal, input["user"], input["team"])
-    )
+    return await context.change_access(users.remove_team_member, context.principal, input["user"], input["team"])
 
 
 @mutation.field("createTeam")
 async def create_team(_: Any, info: Info, input: dict[str, Any]) -> Team:  # noqa: A002
     context = info.context
     given = TeamCreate.model_validate({"key": input.get("key") or input["name"], "name": input["name"]})
-    return await context.change_access(
-        lambda connection: teams.create(connection, context.principal, given.key, given.name)
-    )
+    return await context.change_access(teams.create, context.principal, given.key, given.name)
 
 
 @mutation.field("createRole")
@@ -165,9 +161,7 @@ async def create_role(_: Any, info: Info, input: dict[str, Any]) -> AccessRole: 
     context = info.context
     key = input.get("key") or input["name"]
     given = RoleCreate.model_validate({"key": key, "name": input["name"], "permissions": input["permissions"]})
-    return await context.change_access(
-        lambda connection: roles.create(connection, context.principal, given.key, given.name, given.permissions)
-    )
+    return await context.change_access(roles.create, context.principal, given.key, given.name, given.permissions)
 
 
 def _place(found: UserInTeams, in_team: Team) -> Membership:
