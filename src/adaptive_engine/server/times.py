@@ -18,6 +18,14 @@ def from_ms(ms: int | None) -> datetime | None:
     return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
 
 
+@overload
+def to_ms(moment: datetime) -> int: ...
+
+
+@overload
+def to_ms(moment: None) -> None: ...
+
+
 def to_ms(moment: datetime | None) -> int | None:
     """A time without a zone is UTC."""
     if moment is None:

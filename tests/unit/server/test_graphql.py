@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import pytest
+from graphql import GraphQLScalarType
 
-from adaptive_engine.server.graphql import route
+from adaptive_engine.server.graphql import route, schema
 from adaptive_engine.server.graphql.limits import Budget
 from adaptive_engine.server.lifespan import Services
 from adaptive_engine.services import models
@@ -65,3 +67,14 @@ async def test_a_metric_with_outcomes_is_not_unlinked(services: Services, client
     query = 'mutation { unlinkMetric(input: {useCase: "default", metric: "solved"}) }'
     (error,) = (await send("graphql", query=query))["errors"]
     assert "they may be lost" in error["message"]
+
+
+def test_a_time_without_a_zone_is_the_same_on_every_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        read = cast(GraphQLScalarType, schema.current().type_map["DateTimeInput"]).parse_value
+        assert read("2026-01-01T00:00:00") == read("2026-01-01T00:00:00Z")
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -10,6 +10,8 @@ from ariadne import ScalarType
 from graphql import GraphQLError
 from pydantic import TypeAdapter, ValidationError
 
+from adaptive_engine.server.times import to_ms
+
 _DATETIME = TypeAdapter(datetime)
 
 uuid = ScalarType("UUID", serializer=str)
@@ -30,11 +32,11 @@ def _parse_uuid(value: Any) -> UUID:
 
 @date_time_input.value_parser
 def _parse_date_time(value: Any) -> int:
-    """Epoch ms from epoch ms or RFC 3339."""
+    """Epoch ms from epoch ms or RFC 3339, in which a time without a zone is UTC."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     try:
-        return int(_DATETIME.validate_python(value, strict=False).timestamp() * 1000)
+        return to_ms(_DATETIME.validate_python(value, strict=False))
     except (ValidationError, OverflowError) as error:
         raise GraphQLError(f"{value!r:.80} is neither a time as in RFC 3339 nor epoch milliseconds.") from error
 
