@@ -42,6 +42,10 @@ class Context:
         """Raises NotFound, PermissionDenied."""
         return self.services.routing.project(self.principal, id_or_key, needs=needs)
 
+    def projects(self, only: str | None = None, needs: str = "project:read") -> list[Project]:
+        """All that the caller has the permission in, or the `only` one that is named. Raises as `project` does."""
+        return self.services.routing.projects(self.principal, only, needs=needs)
+
     def _read_metrics(self, ids: Collection[UUID]) -> Mapping[UUID, MetricUse]:
         with self.services.database.read() as connection:
             found = [metric for id_ in ids if (metric := store_metrics.get_by_id(connection, id_))]
@@ -56,7 +60,7 @@ class Context:
             return comparisons.list_for_preferred(connection, ids)
 
     def _read_completions(self, ids: Collection[UUID]) -> Mapping[UUID, StoredInteraction]:
-        projects = [each.id for each in self.services.routing.projects(self.principal, needs="interaction:read")]
+        projects = [each.id for each in self.projects(needs="interaction:read")]
         with self.services.database.read() as connection:
             return {id_: found for id_ in ids if (found := interactions.get(connection, projects, id_))}
 

@@ -33,7 +33,7 @@ share.set_alias("isOwner", "is_owner")
 async def list_projects(_: Any, info: Info, filter: dict[str, Any]) -> list[Project]:  # noqa: A002
     context = info.context
     archived = bool(filter.get("isArchived"))
-    return [found for found in context.services.routing.projects(context.principal) if found.archived == archived]
+    return [found for found in context.projects() if found.archived == archived]
 
 
 @query.field("project")

@@ -8,6 +8,7 @@ from ariadne import MutationType, ObjectType, QueryType
 
 from adaptive_engine.permissions import PERMISSIONS
 from adaptive_engine.server.graphql.context import Info
+from adaptive_engine.server.graphql.fields import read_from
 from adaptive_engine.services import api_keys, roles, teams, users
 from adaptive_engine.services.api_keys import NewKey
 from adaptive_engine.services.users import NewUser, UserInTeams
@@ -30,16 +31,9 @@ for each in (team, role):
     each.set_alias("createdAt", "created_at")
 
 
-def _read_from_user(attribute: str) -> Any:
-    def resolve(found: UserInTeams, _: Info) -> Any:
-        return getattr(found.user, attribute)
-
-    return resolve
-
-
 _OF_USER = {"id": "id", "email": "email", "name": "name", "userType": "user_type", "createdAt": "created_at"}
 for field, attribute in _OF_USER.items():
-    user.set_field(field, _read_from_user(attribute))
+    user.set_field(field, read_from(f"user.{attribute}"))
 user.set_alias("teams", "memberships")
 
 
