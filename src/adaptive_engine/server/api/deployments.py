@@ -10,9 +10,9 @@ from starlette.responses import Response
 from adaptive_engine.errors import InvalidRequest, NotFound
 from adaptive_engine.server.api.models import to_wire
 from adaptive_engine.server.bodies import body_of, read_body
+from adaptive_engine.server.connections import STOPPING_ERROR, ClientLeft, until_disconnect
 from adaptive_engine.server.context import PrincipalDep, Services, ServicesDep
 from adaptive_engine.server.errors import error_response
-from adaptive_engine.server.sse import STOPPING_ERROR, ClientLeft, until_disconnect
 from adaptive_engine.types import Notice, Principal, Project
 from adaptive_engine.wire import models as wire
 from adaptive_engine.wire.chat import Warning as WireWarning

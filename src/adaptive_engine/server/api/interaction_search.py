@@ -32,8 +32,6 @@ from adaptive_engine.wire import interactions as wire
 
 router = APIRouter()
 
-DEFAULT_PAGE = 50
-
 
 @router.get("/interactions", dependencies=[Depends(known_query)])
 async def list_interactions(
@@ -50,7 +48,7 @@ async def list_interactions(
     source: InteractionSource | None = None,
     prompt_hash: str | None = None,
     user: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=wire.MAX_PAGE)] = DEFAULT_PAGE,
+    limit: Annotated[int, Query(ge=1, le=wire.MAX_PAGE)] = wire.DEFAULT_PAGE,
     after: str | None = None,
     before: str | None = None,
     count: bool = False,
@@ -113,7 +111,7 @@ async def _search(services: Services, principal: Principal, body: wire.Interacti
     if body.limit is not None and body.last is not None:
         raise InvalidRequest("Give `limit` or `last`, not both.", param="last")
     backward = body.last is not None
-    size = (body.last if backward else body.limit) or DEFAULT_PAGE
+    size = (body.last if backward else body.limit) or wire.DEFAULT_PAGE
     order = tuple((each.field, each.order) for each in body.order or ()) or pages.NEWEST
     if len({field for field, _ in order}) < len(order):
         raise InvalidRequest("Each field can be ordered by once.", param="order")

@@ -10,9 +10,8 @@ from adaptive_engine.store import Connection
 from adaptive_engine.store.filters import InteractionFilter
 from adaptive_engine.store.groups import Direction, GroupOrder
 from adaptive_engine.store.pages import Order, PageRequest, SortField, count, cursor_of, list_page
+from adaptive_engine.wire.interactions import DEFAULT_PAGE, MAX_PAGE
 
-PAGE = 50
-MAX_PAGE = 1000
 GROUPS = 20
 """Groups, and completions of each, on a page that names no size."""
 MAX_GROUPS = 100
@@ -67,7 +66,7 @@ def _page(page: dict[str, Any], order: list[dict[str, str]]) -> PageRequest:
     if page.get("first") is not None and page.get("last") is not None:
         raise InvalidRequest("Ask for the first or for the last ones, not both.", param="page.last")
     backward = page.get("last") is not None
-    size = _size({"first": page.get("last") if backward else page.get("first")}, PAGE, MAX_PAGE)
+    size = _size({"first": page.get("last") if backward else page.get("first")}, DEFAULT_PAGE, MAX_PAGE)
     return PageRequest(size, _order(order), page.get("after"), page.get("before"), backward)
 
 

@@ -14,9 +14,10 @@ from starlette.responses import Response
 from adaptive_engine.engine import Delta, TokenLogprob
 from adaptive_engine.errors import AdaptiveError
 from adaptive_engine.server.bodies import body_of, read_body
+from adaptive_engine.server.connections import STOPPING_ERROR, ClientLeft, until_disconnect
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
 from adaptive_engine.server.errors import error_response
-from adaptive_engine.server.sse import DONE, STOPPING_ERROR, ClientLeft, EventStream, event, until_disconnect
+from adaptive_engine.server.sse import DONE, EventStream, event
 from adaptive_engine.services.completions import Choice, Completion
 from adaptive_engine.types import Notice, Usage, uuid7
 from adaptive_engine.wire.chat import ChatRequest, ChatResponse
