@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptive_engine.cli.options import DataDir, open_database, resolve_data_dir
+from adaptive_engine.cli.options import DataDir, Json, open_database, resolve_data_dir
+from adaptive_engine.cli.output import show_json
 from adaptive_engine.cli.running import ApiKey, Url, ask_server
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Create, show, change and archive projects.", rich_markup_mode=None, no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Key = Annotated[str, typer.Argument(help="The project's key or id.")]
 Description = Annotated[str | None, typer.Option("--description", help="What it is for.")]
 
@@ -49,7 +49,7 @@ def list_(
         with _writing(directory) as connection:
             found = [p for p in projects.list_all(connection, archived=True) if p.archived == archived]
     if json:
-        _print_json([_summary(project) for project in found])
+        show_json([_summary(project) for project in found])
         return
     width = max((len(project.key) for project in found), default=0)
     for project in found:
@@ -111,7 +111,7 @@ def show(key: Key, data_dir: DataDir = None, url: Url = None, api_key: ApiKey = 
         models = [(card.id.partition("/")[2], card.is_default, card.online) for card in cards]
     if json:
         shown = [{"model": model, "is_default": default, "online": online} for model, default, online in models]
-        _print_json({**_summary(found), "models": shown})
+        show_json({**_summary(found), "models": shown})
         return
     typer.echo(f"{found.key}: {found.name}{' (archived)' if found.archived_at else ''}")
     rows = [("id", found.id), ("description", found.description), *_settings(found).items()]
@@ -282,14 +282,10 @@ def _find(connection: Connection, key: str) -> Project:
 
 def _valid(make: Callable[[], Any]) -> Any:
     """What `make` makes of the options. Raises InvalidRequest in the words that a server has for it."""
-    from pydantic import ValidationError
+    from adaptive_engine.server.errors import as_invalid_request
 
-    from adaptive_engine.server.errors import invalid_request
-
-    try:
+    with as_invalid_request():
         return make()
-    except ValidationError as exc:
-        raise invalid_request(exc.errors(include_url=False, include_context=False)) from exc
 
 
 def _settings(project: Any) -> dict[str, Any]:
@@ -306,9 +302,3 @@ def _summary(project: Any) -> dict[str, Any]:
         "settings": {name: value for name, value in _settings(project).items() if value is not None},
         "archived": project.archived_at is not None,
     }
-
-
-def _print_json(value: Any) -> None:
-    import orjson
-
-    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
