@@ -34,7 +34,6 @@ async def create_grader(request: Request, services: ServicesDep, principal: Prin
         template=body.template,
         examples=_examples(body.examples),
     )
-
     created = await services.write(
         graders.create,
         project.id,

@@ -27,7 +27,6 @@ async def list_labels(
 ) -> wire.LabelUsageList:
     """The keys of labels, each with its first values, in order; how many interactions have them, and since when."""
     found = services.routing.project(principal, project, needs="interaction:read")
-
     usage, more = await services.read(labels.usage, found.id, keys=_MAX_KEYS, values=values, key=key)
     return wire.LabelUsageList(data=[_to_wire(each) for each in usage], has_more=more)
 

@@ -57,7 +57,6 @@ async def list_metrics(
 ) -> wire.MetricList:
     """The metrics of a project: those that were registered, by key, then the server's own."""
     found = services.routing.project(principal, project)
-
     uses = await services.read(metrics.list_for_project, found)
     return wire.MetricList(data=[_to_wire(use, found) for use in uses if category in (None, use.metric.category)])
 
@@ -78,7 +77,6 @@ async def get_metric_statistics(
     needs = "interaction:read" if grouping.by == "label" else "project:read"
     found = services.routing.project(principal, project, needs=needs)
     first, last = moment(created_from, "from"), moment(created_to, "to")
-
     metric, groups = await services.read(metrics.summarise, found, key, grouping, first, last)
     return wire.MetricStatistics(
         project=found.key,
@@ -120,7 +118,6 @@ async def update_metric(
 async def delete_metric(services: ServicesDep, principal: PrincipalDep, key: str, project: str) -> Response:
     """Delete a metric with its scores, comparisons and outcomes."""
     found = services.routing.project(principal, project, needs="metric:manage")
-
     await services.write(metrics.delete, found, key)
     return Response(status_code=204)
 

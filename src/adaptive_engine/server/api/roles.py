@@ -34,7 +34,6 @@ async def list_roles(services: ServicesDep, _: PrincipalDep) -> wire.RoleList:
 async def create_role(request: Request, services: ServicesDep, principal: PrincipalDep) -> wire.Role:
     """Name a set of permissions, all of which the caller has."""
     body = await read_body(request, wire.RoleCreate)
-
     return _to_wire(await services.change_access(roles.create, principal, body.key, body.name, body.permissions))
 
 
@@ -42,7 +41,6 @@ async def create_role(request: Request, services: ServicesDep, principal: Princi
 async def update_role(request: Request, services: ServicesDep, principal: PrincipalDep, role: str) -> wire.Role:
     """Change what everybody may do who has the role."""
     body = await read_body(request, wire.RoleUpdate)
-
     return _to_wire(await services.change_access(roles.update, principal, role, body.permissions))
 
 

@@ -19,7 +19,6 @@ router = APIRouter(prefix="/projects/{project}/shares")
 async def list_shares(services: ServicesDep, principal: PrincipalDep, project: str) -> wire.ShareList:
     """The teams of a project, by key."""
     found = services.routing.project(principal, project)
-
     return _to_wire(await services.read(store.list_for_project, found.id))
 
 
@@ -31,7 +30,6 @@ async def replace_shares(
     found = services.routing.project(principal, project, needs="project:share")
     body = await read_body(request, wire.SharesReplace)
     wanted = [Sharing(share.team, share.role, share.is_owner) for share in body.shares]
-
     return _to_wire(await services.change_access(shares.replace, principal, found, wanted))
 
 

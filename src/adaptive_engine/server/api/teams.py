@@ -24,7 +24,6 @@ async def list_teams(services: ServicesDep, principal: PrincipalDep) -> wire.Tea
 async def create_team(request: Request, services: ServicesDep, principal: PrincipalDep) -> wire.Team:
     """Create a team without members."""
     body = await read_body(request, wire.TeamCreate)
-
     return _to_wire(await services.change_access(teams.create, principal, body.key, body.name))
 
 

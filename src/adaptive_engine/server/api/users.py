@@ -8,7 +8,6 @@ from adaptive_engine.server.bodies import body_of, read_body
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
 from adaptive_engine.server.times import from_ms
 from adaptive_engine.services import access, api_keys, users
-from adaptive_engine.services.api_keys import NewKey
 from adaptive_engine.services.users import NewUser, UserInTeams
 from adaptive_engine.store import Connection
 from adaptive_engine.wire import users as wire
@@ -49,10 +48,8 @@ async def create_user(request: Request, services: ServicesDep, principal: Princi
 
     def create(connection: Connection) -> wire.UserCreated:
         created = users.create(connection, principal, wanted)
-        text = None
-        if body.generate_api_key:
-            key = NewKey(name=created.user.name, user=created.user.email)
-            _, text = api_keys.create(connection, services.keys, principal, key)
+        wants_key = body.generate_api_key
+        text = api_keys.create_first(connection, services.keys, principal, created.user) if wants_key else None
         return wire.UserCreated(**_to_wire(created).model_dump(), api_key=text)
 
     return await services.change_access(create)
@@ -70,7 +67,6 @@ async def set_team_member(
 ) -> wire.User:
     """Add a user to a team, or change their role there."""
     body = await read_body(request, wire.TeamMemberSet)
-
     return _to_wire(await services.change_access(users.set_team_member, principal, user, team, body.role))
 
 

@@ -10,7 +10,6 @@ from adaptive_engine.permissions import PERMISSIONS
 from adaptive_engine.server.graphql.context import Info
 from adaptive_engine.server.graphql.fields import read_from
 from adaptive_engine.services import api_keys, roles, teams, users
-from adaptive_engine.services.api_keys import NewKey
 from adaptive_engine.services.users import NewUser, UserInTeams
 from adaptive_engine.store import Connection
 from adaptive_engine.store import roles as stored_roles
@@ -104,10 +103,8 @@ async def create_user(_: Any, info: Info, input: dict[str, Any]) -> dict[str, An
 
     def change(connection: Connection) -> dict[str, Any]:
         created = users.create(connection, context.principal, wanted)
-        text = None
-        if given.generate_api_key:
-            key = NewKey(name=created.user.name, user=created.user.email)
-            _, text = api_keys.create(connection, context.services.keys, context.principal, key)
+        keys, wants_key = context.services.keys, given.generate_api_key
+        text = api_keys.create_first(connection, keys, context.principal, created.user) if wants_key else None
         return {"user": created, "generatedApiKey": text}
 
     return await context.change_access(change)
