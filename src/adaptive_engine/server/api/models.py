@@ -31,7 +31,7 @@ async def get_registered_model(services: ServicesDep, admin: AdminDep, key: str)
 @router.patch("/{key}", openapi_extra=body_of(wire.ModelUpdate))
 async def update_model(request: Request, services: ServicesDep, admin: AdminDep, key: str) -> wire.Model:
     """Change a model's own settings. They take effect when it is loaded the next time."""
-    given = await read_body(request, wire.ModelUpdate).compute_config
+    given = (await read_body(request, wire.ModelUpdate)).compute_config
 
     def change(config: ComputeConfig) -> ComputeConfig:
         return dataclasses.replace(config, **given.model_dump(exclude_unset=True))
