@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -13,6 +12,7 @@ from adaptive_engine.errors import InvalidRequest
 from adaptive_engine.server.bodies import body_of, read_body
 from adaptive_engine.server.context import PrincipalDep, Services, ServicesDep
 from adaptive_engine.server.times import from_ms
+from adaptive_engine.server.usage import usage_body
 from adaptive_engine.services import interactions as service
 from adaptive_engine.services.ab_tests import unit_number
 from adaptive_engine.services.feedback import Scoring, score
@@ -168,12 +168,6 @@ def _created_at(moment: datetime) -> int:
 
 def to_wire(stored: StoredInteraction, project_key: str) -> wire.Interaction:
     row = stored.interaction
-    usage: dict[str, Any] = {
-        "prompt_tokens": row.usage.prompt_tokens,
-        "completion_tokens": row.usage.completion_tokens,
-        "total_tokens": row.usage.total_tokens,
-        "prompt_tokens_details": {"cached_tokens": row.usage.cached_tokens},
-    }
     return wire.Interaction(
         id=row.id,
         completion_id=row.id,
@@ -201,7 +195,7 @@ def to_wire(stored: StoredInteraction, project_key: str) -> wire.Interaction:
             for s in stored.scores
         ],
         parameters=row.parameters,
-        usage=wire.Usage.model_validate(usage),
+        usage=wire.Usage.model_validate(usage_body(row.usage)),
         timings=row.timings,
         warnings=row.warnings,
         prompt_hash=row.prompt_hash,

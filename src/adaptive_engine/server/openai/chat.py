@@ -18,8 +18,9 @@ from adaptive_engine.server.connections import STOPPING_ERROR, ClientLeft, until
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
 from adaptive_engine.server.errors import error_response
 from adaptive_engine.server.sse import DONE, EventStream, event
+from adaptive_engine.server.usage import usage_body
 from adaptive_engine.services.completions import Choice, Completion
-from adaptive_engine.types import Notice, Usage, uuid7
+from adaptive_engine.types import Notice, uuid7
 from adaptive_engine.wire.chat import ChatRequest, ChatResponse
 from adaptive_engine.wire.errors import ErrorBody
 
@@ -103,15 +104,6 @@ def _headers(completion: Completion) -> dict[str, str]:
     return headers
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.total_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-    }
-
-
 def _body(completion: Completion) -> dict[str, Any]:
     model = completion.prepared.deployment.model.key
     body = {
@@ -133,7 +125,7 @@ def _body(completion: Completion) -> dict[str, Any]:
             }
             for choice in completion.choices
         ],
-        "usage": _usage(completion.usage),
+        "usage": usage_body(completion.usage),
     }
     warnings = [*completion.prepared.warnings, *(notice for choice in completion.choices for notice in choice.notices)]
     if warnings:
@@ -210,7 +202,7 @@ class _Framer:
         return b'%b""},"finish_reason":null}],"usage":null%b}\n\n' % (self._choices[choice.index], tail)
 
     def usage(self) -> bytes:
-        return b'%b,"choices":[],"usage":%b}\n\n' % (self._head, orjson.dumps(_usage(self._completion.usage)))
+        return b'%b,"choices":[],"usage":%b}\n\n' % (self._head, orjson.dumps(usage_body(self._completion.usage)))
 
 
 def _warnings(notices: Iterable[Notice]) -> bytes:
