@@ -19,14 +19,7 @@ from adaptive_engine.services.feedback import Scoring, score
 from adaptive_engine.services.graders import enqueue
 from adaptive_engine.store import Connection, interactions
 from adaptive_engine.store.interactions import StoredInteraction
-from adaptive_engine.types import (
-    Interaction,
-    Principal,
-    Project,
-    now_ms,
-    prompt_hash,
-    uuid7,
-)
+from adaptive_engine.types import Interaction, Principal, Project, now_ms, prompt_hash, uuid7
 from adaptive_engine.wire import interactions as wire
 from adaptive_engine.wire.chat import ImagePart
 from adaptive_engine.wire.filters import epoch_ms
