@@ -1,4 +1,4 @@
-"""What commands print: rows in columns, and JSON."""
+"""What listing commands print: rows in columns, or JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-def show_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     import orjson
 
     typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())

@@ -19,7 +19,7 @@ from adaptive_engine.server.context import PrincipalDep, ServicesDep
 from adaptive_engine.server.errors import error_response
 from adaptive_engine.server.sse import DONE, EventStream, event
 from adaptive_engine.server.usage import usage_body
-from adaptive_engine.services.completions import Choice, Completion
+from adaptive_engine.services.completion import Choice, Completion
 from adaptive_engine.types import Notice, uuid7
 from adaptive_engine.wire.chat import ChatRequest, ChatResponse
 from adaptive_engine.wire.errors import ErrorBody
