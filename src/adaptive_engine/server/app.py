@@ -58,7 +58,7 @@ def create_app(services: Services) -> ASGIApp:
         (projects.router, "projects"),
         (deployments.router, "models"),
         (deployments.admin_router, "models"),
-        # Before the others of this noun: their paths would be taken for ids.
+        # Before the others of this noun: its path would be taken for an id.
         (exports.router, "interactions"),
         (interaction_search.router, "interactions"),
         (interactions.router, "interactions"),

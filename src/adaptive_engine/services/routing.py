@@ -94,7 +94,7 @@ class Routing:
     def projects(self, principal: Principal, only: str | None = None, *, needs: str = "project:read") -> list[Project]:
         """Those that the caller may see and has the permission in; archived ones as far as they are there for it.
 
-        `only` names one of them; where it is none, this raises as `project` does.
+        `only` names a project: the list is that one, or this raises as `project` does.
         """
         if only is not None:
             return [self.project(principal, only, needs=needs)]

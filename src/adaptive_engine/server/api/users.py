@@ -48,8 +48,9 @@ async def create_user(request: Request, services: ServicesDep, principal: Princi
 
     def create(connection: Connection) -> wire.UserCreated:
         created = users.create(connection, principal, wanted)
-        wants_key = body.generate_api_key
-        text = api_keys.create_first(connection, services.keys, principal, created.user) if wants_key else None
+        text = None
+        if body.generate_api_key:
+            text = api_keys.create_first(connection, services.keys, principal, created.user)
         return wire.UserCreated(**_to_wire(created).model_dump(), api_key=text)
 
     return await services.change_access(create)

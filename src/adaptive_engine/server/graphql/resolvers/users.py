@@ -103,8 +103,9 @@ async def create_user(_: Any, info: Info, input: dict[str, Any]) -> dict[str, An
 
     def change(connection: Connection) -> dict[str, Any]:
         created = users.create(connection, context.principal, wanted)
-        keys, wants_key = context.services.keys, given.generate_api_key
-        text = api_keys.create_first(connection, keys, context.principal, created.user) if wants_key else None
+        text = None
+        if given.generate_api_key:
+            text = api_keys.create_first(connection, context.services.keys, context.principal, created.user)
         return {"user": created, "generatedApiKey": text}
 
     return await context.change_access(change)
