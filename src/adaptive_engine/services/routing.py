@@ -91,8 +91,13 @@ class Routing:
             )
         return project
 
-    def projects(self, principal: Principal, *, needs: str = "project:read") -> list[Project]:
-        """Those that the caller may see and has the permission in; archived ones as far as they are there for it."""
+    def projects(self, principal: Principal, only: str | None = None, *, needs: str = "project:read") -> list[Project]:
+        """Those that the caller may see and has the permission in; archived ones as far as they are there for it.
+
+        `only` names a project: the list is that one, or this raises as `project` does.
+        """
+        if only is not None:
+            return [self.project(principal, only, needs=needs)]
         return [
             project
             for project in self._current().projects.values()
@@ -215,9 +220,10 @@ class Routing:
             )
         return Route(arms[assign.choose(lot, online)], test, assign.unit_number(lot))
 
-    def deployments(self, principal: Principal) -> list[Deployment]:
+    def deployments(self, principal: Principal, only: str | None = None) -> list[Deployment]:
+        """Those in the caller's projects, or in the `only` one that is named. Raises as `project` does."""
         snapshot = self._current()
-        return [d for p in self.projects(principal) for d in snapshot.deployments.get(p.id, {}).values()]
+        return [d for p in self.projects(principal, only) for d in snapshot.deployments.get(p.id, {}).values()]
 
     def wanted(self) -> set[str]:
         """Keys of the models that some project wants to answer, as of the last look at the store."""
