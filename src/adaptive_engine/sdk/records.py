@@ -45,11 +45,6 @@ class Records:
         return b"".join(whole)
 
     @property
-    def complete(self) -> bool:
-        """Whether nothing is held back."""
-        return not self._held
-
-    @property
     def last_id(self) -> str | None:
         """Of the newest whole record."""
         if self._last is None:

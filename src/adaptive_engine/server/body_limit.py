@@ -45,6 +45,7 @@ class BodyLimit:
             return
         if body is None:
             return
+        scope.setdefault("state", {})["body_bytes"] = len(body)
         # Kept no longer than until the application takes it.
         waiting = [body]
         del body
@@ -102,15 +103,10 @@ class BodyLimit:
         return PayloadTooLarge(f"The request body is larger than {most} bytes. The server's setting is {setting}.")
 
 
-async def read_body(request: Request) -> bytes:
-    """The body, kept by nobody else: `Request.body` would keep it until the answer has ended."""
-    return b"".join([chunk async for chunk in request.stream()])
-
-
-def require_small_text(size: int, messages: Iterable[ChatMessage], settings: Settings) -> None:
-    """Raises PayloadTooLarge when a body of that size is too large without the pictures of its messages."""
+def require_small_text(request: Request, messages: Iterable[ChatMessage], settings: Settings) -> None:
+    """Raises PayloadTooLarge when the body is too large without the pictures of its messages."""
     pictures = sum(len(part.uri) for message in messages for part in message.images)
-    if size - pictures > settings.server.max_body_bytes:
+    if request.state.body_bytes - pictures > settings.server.max_body_bytes:
         raise _text_too_large(settings.server.max_body_bytes)
 
 
