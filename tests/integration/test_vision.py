@@ -111,7 +111,7 @@ def test_s54_s55_both_spellings_are_the_same(server: Server) -> None:
     assert len({text(answer) for answer in answers}) == 1
     assert len({interaction(server, answer)["prompt_hash"] for answer in answers}) == 1
     low = look(server, asking({"type": "image_url", "image_url": {"url": url, "detail": "low"}}))
-    assert [warning["param"] for warning in low["warnings"]] == ["messages[].content[].detail"]
+    assert [warning["param"] for warning in low["warnings"]] == ["messages[].content[].image_url.detail"]
 
 
 def test_s53_s54_s55_every_client_has_its_form(

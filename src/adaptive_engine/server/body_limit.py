@@ -63,19 +63,19 @@ class BodyLimit:
         declared = Headers(scope=scope).get("content-length", "0")
         if declared.isdigit() and int(declared) > most:
             raise self._too_large(most)
-        chunks: list[bytes] = []
-        size, is_large = 0, False
+        # Not a list of pieces: thousands of them would leave holes that the process keeps.
+        arrived = bytearray()
+        is_large = False
         try:
             async with asyncio.timeout(self._timeout):
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         return None
-                    chunks.append(message.get("body", b""))
-                    size += len(chunks[-1])
-                    if size > most:
+                    arrived += message.get("body", b"")
+                    if len(arrived) > most:
                         raise self._too_large(most)
-                    if size > self._most_text and not is_large:
+                    if len(arrived) > self._most_text and not is_large:
                         self._admit_large()
                         is_large = True
                     if not message.get("more_body", False):
@@ -86,10 +86,9 @@ class BodyLimit:
             ) from exc
         finally:
             self._large -= is_large
-        body = b"".join(chunks)
-        if is_large and size - _bytes_of_uris(body, self._most_images) > self._most_text:
+        if is_large and len(arrived) - _bytes_of_uris(arrived, self._most_images) > self._most_text:
             raise _text_too_large(self._most_text)
-        return body
+        return bytes(arrived)
 
     def _admit_large(self) -> None:
         if self._large >= _MOST_LARGE:
@@ -110,7 +109,7 @@ def require_small_text(request: Request, messages: Iterable[ChatMessage], settin
         raise _text_too_large(settings.server.max_body_bytes)
 
 
-def _bytes_of_uris(body: bytes, most: int) -> int:
+def _bytes_of_uris(body: bytearray, most: int) -> int:
     """Of the first so many JSON strings that look like data URIs. Costs nothing beside parsing them, and so keeps
     large bodies of anything else from being parsed.
     """

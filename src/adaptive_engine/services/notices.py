@@ -32,7 +32,9 @@ def request_notices(request: ChatRequest) -> list[Notice]:
         more = f"{len(unknown) - _MAX_UNKNOWN} more fields are not supported and had no effect."
         found.append(Notice("unknown_parameter", more, ""))
     if any(part.detail == "low" for message in request.messages for part in message.images):
-        found.append(Notice("not_enforced", "Pictures are seen in one level of detail.", "messages[].content[].detail"))
+        found.append(
+            Notice("not_enforced", "Pictures are seen in one level of detail.", "messages[].content[].image_url.detail")
+        )
     both = (request.metadata or {}).keys() & (request.labels or {}).keys()
     for key in sorted(both):
         if request.metadata and request.labels and request.metadata[key] != request.labels[key]:
@@ -44,6 +46,10 @@ def _unknown_fields(request: ChatRequest) -> set[str]:
     """Paths of fields that nobody reads; those of messages once for all messages, as `messages[].name`."""
     places: list[tuple[str, dict[str, Any] | None]] = [("", request.model_extra)]
     places += [("messages[].", message.model_extra) for message in request.messages]
+    for part in (part for message in request.messages for part in message.images):
+        places.append(("messages[].content[].", part.model_extra))
+        if not isinstance(part.image_url, str):
+            places.append(("messages[].content[].image_url.", part.image_url.model_extra))
     if request.stream_options is not None:
         places.append(("stream_options.", request.stream_options.model_extra))
     if request.response_format is not None:

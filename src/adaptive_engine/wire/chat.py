@@ -46,12 +46,16 @@ class TextPart(BaseModel):
 
 
 class ImageUrl(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
     url: str
     detail: Literal["auto", "low", "high"] | None = None
 
 
 class ImagePart(BaseModel):
     """`image_url` is a data URI (see `wire/images.py`), flat or in OpenAI's object."""
+
+    model_config = ConfigDict(extra="allow")
 
     type: Literal["image_url"]
     image_url: str | ImageUrl

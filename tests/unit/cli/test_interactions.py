@@ -57,6 +57,12 @@ def test_show(server: ScriptedServer) -> None:
     assert shown["labels"] == {"lang": "de"}
 
 
+def test_show_names_pictures(server: ScriptedServer) -> None:
+    parts = [{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {"url": "/images/p/a.png"}}]
+    server.replies(Reply({**interaction(1), "messages": [{"role": "user", "content": parts}]}))
+    assert "user: What?[/images/p/a.png]\n" in run(server, "show", COMPLETION).stdout
+
+
 def test_label(server: ScriptedServer) -> None:
     server.replies(Reply(interaction(1)))
     assert run(server, "label", COMPLETION, "a=b=c", "--remove", "old").stdout == "lang=de\n"

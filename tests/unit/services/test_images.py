@@ -14,9 +14,10 @@ import pytest
 from adaptive_engine.errors import InvalidRequest, Overloaded
 from adaptive_engine.services import images as service
 from adaptive_engine.services.images import Images, Pictures, require_sight
+from adaptive_engine.services.notices import request_notices
 from adaptive_engine.settings import ImageSettings
 from adaptive_engine.types import Image, Model, now_ms, prompt_hash, uuid7
-from adaptive_engine.wire.chat import Message
+from adaptive_engine.wire.chat import ChatRequest, Message
 from image_files import BLUE, asking, file, noise, padded, part, plain, uri
 
 PROJECT = uuid7()
@@ -85,6 +86,20 @@ async def test_both_spellings_and_all_details_are_one_prompt(images: Images) -> 
     assert len(hashes) == 1
     other = messages(asking(part(file(plain(colour=BLUE)))))
     assert prompt_hash((await images.read(other)).stored_messages(other, PROJECT)) not in hashes
+
+
+def test_what_has_no_effect_is_said() -> None:
+    image = {
+        "type": "image_url",
+        "image_url": {"url": uri(file()), "detail": "low", "crop": 1},
+        "cache_control": {"a": 1},
+    }
+    request = ChatRequest.model_validate({"model": "m", "messages": asking(image)})
+    assert [notice.param for notice in request_notices(request)] == [
+        "messages[].content[].cache_control",
+        "messages[].content[].image_url.crop",
+        "messages[].content[].image_url.detail",
+    ]
 
 
 async def test_the_part_that_is_wrong_is_named(images: Images) -> None:

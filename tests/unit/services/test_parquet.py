@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from typing import Any
 from uuid import UUID
@@ -25,6 +26,13 @@ def test_pages_become_row_groups_as_they_come(monkeypatch: pytest.MonkeyPatch) -
     file = pq.ParquetFile(io.BytesIO(b"".join(chunks)))
     assert [file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)] == [6, 3]
     assert file.read().to_pylist() == [{**record(n), "id": str(UUID(int=n))} for n in range(9)]
+
+
+def test_turns_with_pictures_are_json_text() -> None:
+    parts = [{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {"url": "/images/p/a.png"}}]
+    pages = [[{"prompt": [{"role": "user", "content": parts}, {"role": "user", "content": "Hi"}], "id": UUID(int=1)}]]
+    (row,) = pq.read_table(io.BytesIO(b"".join(parquet_file(("prompt", "id"))(pages)))).to_pylist()
+    assert [json.loads(row["prompt"][0]["content"]), row["prompt"][1]["content"]] == [parts, "Hi"]
 
 
 def test_a_file_without_rows_has_its_columns() -> None:
