@@ -148,7 +148,10 @@ def test_imports_point_down() -> None:
 
 
 def test_each_outside_library_stays_in_its_corner() -> None:
-    corners = {"openvino": ("engine/runner.py", "registry/", "cli/doctor.py"), "sqlalchemy": ("store/",)}
+    corners = {
+        "openvino": ("engine/runner.py", "engine/vision/graph.py", "registry/", "cli/doctor.py"),
+        "sqlalchemy": ("store/",),
+    }
     for library, places in corners.items():
         for file in PACKAGE.rglob("*.py"):
             where = str(file.relative_to(PACKAGE))
