@@ -11,7 +11,7 @@ INSTRUCTOR := .venvs/instructor
 PEERS := .venvs/peers
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help install serve test check format bench bench-serving bench-structured bench-request-path bench-corpus soak clean
+.PHONY: help install serve test check format bench bench-serving bench-structured bench-request-path bench-vision bench-corpus soak clean
 # One benchmark at a time.
 .NOTPARALLEL:
 help:
@@ -19,10 +19,11 @@ help:
 	@echo "make test     run all tests"
 	@echo "make check    lint and type-check"
 	@echo "make format   format the code"
-	@echo "make bench    measure everything on this machine: the next four, the last one with CORPUS=DIR only"
+	@echo "make bench    measure everything on this machine: the next five, the last one with CORPUS=DIR only"
 	@echo "  make bench-serving              speed beside llama-server and OpenVINO GenAI; ARGS='--quick' for one small round"
 	@echo "  make bench-structured           JSON within a schema, beside llama-server"
 	@echo "  make bench-request-path         keys, routing and settings of one request"
+	@echo "  make bench-vision               requests with images, and what others notice of them"
 	@echo "  make bench-corpus CORPUS=DIR    whether a corpus of schemas is enforced"
 	@echo "make soak     look for leaks for MINUTES=20"
 	@echo "make install  create $(VENV) with everything"
@@ -66,7 +67,7 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-serving bench-structured bench-request-path $(if $(CORPUS),bench-corpus)
+bench: bench-serving bench-structured bench-request-path bench-vision $(if $(CORPUS),bench-corpus)
 
 bench-serving: install $(PEERS)/.installed
 	$(BIN)/python benchmarks/serving.py $(ARGS)
@@ -76,6 +77,9 @@ bench-structured: install $(PEERS)/.installed
 
 bench-request-path: install
 	$(BIN)/python benchmarks/request_path.py
+
+bench-vision: install
+	$(BIN)/python benchmarks/vision.py
 
 bench-corpus: install
 	$(if $(CORPUS),,$(error make bench-corpus CORPUS=DIR: a directory as benchmarks/schema_corpus.py describes it))

@@ -476,6 +476,9 @@ def export(checkpoint: Path, directory: Path) -> None:
     from optimum.exporters.openvino import main_export
 
     main_export(str(checkpoint), str(directory), task="image-text-to-text", convert_tokenizer=False)
+    # transformers leaves out what is its default; here it says that the model is to be asked greedily.
+    path = directory / "generation_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "do_sample": False}, indent=2) + "\n")
 
 
 def report(text: str) -> None:
@@ -488,16 +491,21 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=15, help="of processor time that it may take")
     parser.add_argument("--patience", type=float, default=60, help="minutes it may take on a busy machine")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--resume", type=Path, help="a checkpoint whose language model is to be trained further")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     Idefics3VisionEmbeddings.forward = plain_positions
-    generator = np.random.default_rng(options.seed)
-    tokenizer = build_tokenizer(Conversations(options.seed, [draw(generator) for _ in range(256)]))
-    model = build_model(tokenizer)
+    if options.resume:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(options.resume)
+        model = Idefics3ForConditionalGeneration.from_pretrained(options.resume)
+    else:
+        generator = np.random.default_rng(options.seed)
+        tokenizer = build_tokenizer(Conversations(options.seed, [draw(generator) for _ in range(256)]))
+        model = build_model(tokenizer)
+        learn_to_see(model, Budget(options, 0.25), options.seed + 1)
     report(f"{len(tokenizer)} tokens, {sum(p.numel() for p in model.parameters()) / 1e6:.2f} million parameters")
-    learn_to_see(model, Budget(options, 0.25), options.seed + 1)
     learn_to_talk(model, tokenizer, Budget(options, 0.75), options.seed + 2)
     model.eval()
     report(json.dumps(accuracy(model, tokenizer, 200)))

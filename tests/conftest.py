@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from adaptive_engine.registry import ModelDirectory, ensure_default_model
+from adaptive_engine.registry import ModelDirectory, ensure_default_model, import_model
 from adaptive_engine.store import Database
 from postgres import TEMPLATE, PostgresServer
 
@@ -18,6 +19,12 @@ settings.load_profile("patient")
 def default_model_dir(tmp_path_factory: pytest.TempPathFactory) -> ModelDirectory:
     """The default model, imported once. The download cache keeps its file, so only a new machine needs the network."""
     return ensure_default_model(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def vision_model_dir(tmp_path_factory: pytest.TempPathFactory) -> ModelDirectory:
+    """The tiny model that sees, imported once. `pictures.py` draws what it knows."""
+    return import_model(Path(__file__).parent / "fixtures/vision_model", tmp_path_factory.mktemp("models"), "vision")
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ from integration.server import MODEL, Server, place_model, start
 from integration.wire import ask, chat, chunks, interaction, post, stored, stream, streamed_text, text
 from pictures import draw
 
-FIXTURE = Path(__file__).parents[1] / "fixtures" / "vision"
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "vision_model"
 SEES = "tiny-vision"
 GREEDY: dict[str, Any] = {"max_tokens": 12, "temperature": 0}
 PARAM = "messages[0].content[1]"

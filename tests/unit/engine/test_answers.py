@@ -8,8 +8,10 @@ import pytest
 
 from adaptive_engine.engine.answers import AnswerMemory
 from adaptive_engine.engine.detokenizer import TextStream
+from adaptive_engine.engine.prompt import PlacedImage
 from adaptive_engine.engine.tokenizer import Tokenizer
 from adaptive_engine.registry import ModelDirectory
+from adaptive_engine.types import Image
 
 END = 2
 BEFORE = [1, 20, 21]
@@ -55,6 +57,22 @@ def test_the_tokens_that_were_generated_are_restored() -> None:
 )
 def test_only_the_same_text_at_the_same_place_is(prompt: list[int]) -> None:
     assert remembered([A, BC, END]).restore(b"s", prompt) == prompt
+
+
+def test_what_was_said_about_another_picture_is_not() -> None:
+    """Control token 3 stands for a picture."""
+    history = [1, 3, END, *BEFORE]
+    red, blue = ([PlacedImage(Image.of(1, 1, colour), 1, 2)] for colour in (b"\xff\0\0", b"\0\0\xff"))
+    of = memory()
+    of.remember(b"s", history, [A, BC], 3, red)
+    prompt = [*history, AB, C, END]
+    assert of.restore(b"s", prompt, red) == [*history, A, BC, END]
+    assert of.restore(b"s", prompt, blue) == prompt
+    assert of.restore(b"s", prompt) == prompt
+    before = [PlacedImage(red[0].image, 5, 6)]
+    later = [*BEFORE, AB, C, END, 3]
+    of.remember(b"s", BEFORE, [A, BC], 3)
+    assert of.restore(b"s", later, before) == [*BEFORE, A, BC, END, 3]
 
 
 def test_nobody_else_gets_them() -> None:

@@ -8,9 +8,10 @@ from typing import Any
 from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.kv_cache import BlockPool
 from adaptive_engine.engine.prefix import block_names
-from adaptive_engine.engine.prompt import Prompt
+from adaptive_engine.engine.prompt import PlacedImage, Prompt
 from adaptive_engine.engine.scheduler import Scheduler
 from adaptive_engine.engine.sequence import GenerationRequest, Sequence, Slice
+from adaptive_engine.types import Image
 
 SIZE = 4
 
@@ -21,12 +22,17 @@ def scheduler(blocks: int = 100, max_running: int = 8, prefill: int = 32, busy: 
 
 
 def sequence(
-    prompt: list[int], salt: bytes = b"", session: bytes | None = None, owner: bytes = b"", background: bool = False
+    prompt: list[int],
+    salt: bytes = b"",
+    session: bytes | None = None,
+    owner: bytes = b"",
+    background: bool = False,
+    images: tuple[PlacedImage, ...] = (),
 ) -> Sequence:
     stream: Any = None
     return Sequence(
         request=GenerationRequest(
-            Prompt(tuple(prompt)), cache_salt=salt, session=session, owner=owner, background=background
+            Prompt(tuple(prompt), images), cache_salt=salt, session=session, owner=owner, background=background
         ),
         stream=stream,
         text=TextStream(),
@@ -34,7 +40,7 @@ def sequence(
         max_new_tokens=1000,
         tokens=list(prompt),
         prompt_length=len(prompt),
-        prompt_names=block_names(salt, prompt, SIZE),
+        prompt_names=block_names(salt, prompt, SIZE, images=images),
     )
 
 
@@ -85,6 +91,42 @@ def test_a_second_request_reuses_the_prefix_and_computes_at_least_one_token() ->
     of.add(again)
     assert spans(step(of)) == [(12, 16)]
     assert again.cached_tokens == 12
+
+
+def showing(colour: int, start: int, stop: int) -> tuple[PlacedImage, ...]:
+    """A picture of one colour, whose tokens are from `start` to `stop`."""
+    return (PlacedImage(Image.of(1, 1, bytes([colour] * 3)), start, stop),)
+
+
+def cached(of: Scheduler, prompt: list[int], **options: Any) -> int:
+    """How many tokens of a prompt are found, before it is computed."""
+    one = sequence(prompt, **options)
+    of.add(one)
+    while not one.generated:
+        step(of)
+    of.remove(one)
+    return one.cached_tokens
+
+
+def test_equal_tokens_are_reused_up_to_a_picture_that_differs() -> None:
+    of = scheduler()
+    prompt = [*range(6), *[9] * 6, *range(20, 28)]
+    assert cached(of, prompt, images=showing(1, 6, 12)) == 0
+    assert cached(of, prompt, images=showing(1, 6, 12)) == 16
+    assert cached(of, prompt, images=showing(2, 6, 12)) == 4
+    assert cached(of, prompt, images=showing(2, 6, 12)) == 16
+    assert cached(of, prompt, images=showing(1, 7, 12)) == 4
+    assert cached(of, prompt) == 4
+
+
+def test_a_session_does_not_write_on_behind_another_picture() -> None:
+    of = scheduler()
+    prompt = [1, 2, *[9] * 5]
+    assert cached(of, prompt, session=b"s", images=showing(1, 2, 7)) == 0
+    longer = [*prompt, 7, 30, 31, 32]
+    assert cached(of, longer, session=b"s", images=showing(2, 2, 7)) == 0
+    assert cached(of, prompt, session=b"t", images=showing(1, 2, 7)) == 4
+    assert cached(of, longer, session=b"t", images=showing(1, 2, 7)) == 7
 
 
 def test_generated_tokens_are_reused_by_the_next_turn() -> None:

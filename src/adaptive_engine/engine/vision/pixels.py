@@ -51,7 +51,8 @@ def _values(config: Mapping[str, Any]) -> NDArray[np.float32]:
     values = np.tile(levels.astype(np.float32), (3, 1))
     if config.get("do_normalize", True):
         mean, std = (np.array(config[name], np.float32).reshape(3, 1) for name in ("image_mean", "image_std"))
-        values = (values - mean) / std
+        with np.errstate(all="ignore"):
+            values = (values - mean) / std
     if not np.isfinite(values).all():
         raise ValueError("image_mean and image_std give numbers that are not finite")
     return values
