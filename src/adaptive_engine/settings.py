@@ -83,14 +83,14 @@ class DatabaseSettings(BaseModel):
 
 
 class ImageSettings(BaseModel):
-    """Pictures in requests."""
+    """Images in requests."""
 
     max_bytes: int = Field(10 * 2**20, ge=1024, description="A larger file is refused.")
-    max_images: int = Field(8, ge=1, le=256, description="Pictures of one request.")
+    max_images: int = Field(8, ge=1, le=256, description="Images of one request.")
     max_request_bytes: int = Field(40 * 2**20, ge=1024, description="The files of one request together.")
-    max_pixels: int = Field(25_000_000, ge=1024, le=100_000_000, description="A picture with more is refused.")
-    max_edge: int = Field(2048, ge=64, le=16_384, description="Wider and higher pictures are scaled down.")
-    memory_bytes: int = Field(512 * 2**20, ge=2**20, description="Pictures of all requests that run or wait; else 503.")
+    max_pixels: int = Field(25_000_000, ge=1024, le=100_000_000, description="An image with more is refused.")
+    max_edge: int = Field(2048, ge=64, le=16_384, description="Wider and higher images are scaled down.")
+    memory_bytes: int = Field(512 * 2**20, ge=2**20, description="Images of all requests that run or wait; else 503.")
 
 
 class StoreSettings(BaseModel):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from adaptive_engine.wire.chat import ChatChunk
 
 HELP = """\
-/image PATH   put a picture into the next question
+/image PATH   put an image into the next question
 /new          start over: forget the conversation, begin a new session
 /help         show this
 /quit         leave, like Ctrl-D
@@ -44,9 +44,7 @@ def chat(
     system: Annotated[str | None, typer.Option(help="A system prompt.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0, max=2, help="0 is the most likely answer.")] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="The longest answer, in tokens.")] = 1024,
-    image: Annotated[
-        list[Path] | None, typer.Option(help="A picture to ask about; can be given several times.")
-    ] = None,
+    image: Annotated[list[Path] | None, typer.Option(help="An image to ask about; can be given several times.")] = None,
     session: Annotated[
         UUID | None, typer.Option(help="Store the turns under this session. Default: a new one.")
     ] = None,
@@ -95,7 +93,7 @@ class Conversation:
     """Parts of the next question."""
 
     def attach(self, path: Path) -> None:
-        """Raises ValueError or OSError for a file that is no picture."""
+        """Raises ValueError or OSError for a file that is no image."""
         from adaptive_engine.sdk import image
 
         self.images.append(image(path))

@@ -197,7 +197,7 @@ def export(
     ] = None,
     metric: Annotated[str | None, typer.Option("--metric", help="Preferences by this metric only.")] = None,
     images: Annotated[
-        str, typer.Option("--images", help="url, or data: pictures within the file, which is then jsonl.")
+        str, typer.Option("--images", help="url, or data: images within the file, which is then jsonl.")
     ] = "url",
     model: Models = None,
     label: Labels = None,

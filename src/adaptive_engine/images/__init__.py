@@ -1,4 +1,4 @@
-"""Pictures of any origin to pixels: `decoder.py` asks a child process, which `worker.py` is, to look and to decode.
+"""Images of any origin to pixels: `decoder.py` asks a child process, which `worker.py` is, to look and to decode.
 
 `header.py` reads sizes and numbers of frames from a file's first bytes, before anything is decoded.
 """

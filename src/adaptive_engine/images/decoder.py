@@ -1,4 +1,4 @@
-"""The side of the server: hands pictures to the child processes that decode them."""
+"""The side of the server: hands images to the child processes that decode them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_FRAMES = 1000
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """Of one picture."""
+    """Of one image."""
 
     max_bytes: int = 10 * 2**20
     """Of its file."""
@@ -27,7 +27,7 @@ class ImageLimits:
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits(Limits):
-    """What the decoding of one picture may cost."""
+    """What the decoding of one image may cost."""
 
     cpu_seconds: float = 5.0
     wall_seconds: float = 15.0
@@ -38,7 +38,7 @@ class DecodeLimits(Limits):
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A picture, and the file that it is stored as."""
+    """An image, and the file that it is stored as."""
 
     image: Image
     media_type: str

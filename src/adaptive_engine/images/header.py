@@ -1,4 +1,4 @@
-"""What the bytes of a picture file say about it before anything is decoded.
+"""What the bytes of an image file say about it before anything is decoded.
 
 Formats: PNG https://www.w3.org/TR/png-3/, GIF https://www.w3.org/Graphics/GIF/spec-gif89a.txt, WebP RFC 9649, JPEG
 ITU-T T.81. What is cut off or wrong further on is left for the decoder to say.
@@ -34,7 +34,7 @@ def read_header(data: bytes, media_type: str, most_frames: int) -> Header:
     except (struct.error, IndexError):
         raise ImageRefused("invalid_image", "The file is cut off within its header.") from None
     if header.width < 1 or header.height < 1:
-        raise ImageRefused("invalid_image", f"The picture has {header.width} x {header.height} pixels.")
+        raise ImageRefused("invalid_image", f"The image has {header.width} x {header.height} pixels.")
     return header
 
 

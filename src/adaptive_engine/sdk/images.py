@@ -1,4 +1,4 @@
-"""Pictures as parts of messages."""
+"""Images as parts of messages."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class PilImage(Protocol):
 def image(
     source: str | Path | bytes | PilImage, *, detail: Literal["auto", "low", "high"] | None = None
 ) -> dict[str, Any]:
-    """A picture as a part of a message, from a path, the bytes of a file, a PIL image or a data URI.
+    """An image as a part of a message, from a path, the bytes of a file, a PIL image or a data URI.
 
         messages = [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, image("photo.jpg")]}]
 
     JPEG, PNG, WebP and GIF are taken as they are. The OpenAI library takes the same part.
 
-    Raises ValueError for other data and for the address of a picture elsewhere, and OSError for a file that cannot be
+    Raises ValueError for other data and for the address of an image elsewhere, and OSError for a file that cannot be
     read.
     """
     url = {"url": _data_uri(source)}
@@ -42,7 +42,7 @@ def _data_uri(source: str | Path | bytes | PilImage) -> str:
             return source
         if source[:8].lower().startswith(("http://", "https://")):
             raise ValueError(
-                f"{source[:200]!r} is an address, and the server fetches nothing; download the picture first"
+                f"{source[:200]!r} is an address, and the server fetches nothing; download the image first"
             )
     if isinstance(source, str | Path):
         try:
@@ -52,12 +52,12 @@ def _data_uri(source: str | Path | bytes | PilImage) -> str:
     return data_uri(source if isinstance(source, bytes | bytearray | memoryview) else _file(source))
 
 
-def _file(picture: PilImage) -> bytes:
+def _file(made: PilImage) -> bytes:
     """Photographs stay JPEG, which takes a tenth of the bytes; everything else is kept without loss."""
     target = io.BytesIO()
-    if picture.format == "JPEG" and picture.mode in ("RGB", "L"):
-        picture.save(target, "JPEG", quality=95)
+    if made.format == "JPEG" and made.mode in ("RGB", "L"):
+        made.save(target, "JPEG", quality=95)
     else:
-        known = picture.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
-        (picture if known else picture.convert("RGB")).save(target, "PNG")
+        known = made.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+        (made if known else made.convert("RGB")).save(target, "PNG")
     return target.getvalue()

@@ -24,7 +24,7 @@ class Records:
         """The records that are whole now."""
         end = b"\r\n" if self._is_csv else b"\n"
         if b"\n" not in data:
-            # A record with pictures comes in many pieces, which are not to be looked at again with each.
+            # A record with images comes in many pieces, which are not to be looked at again with each.
             self._held += data
             return b""
         whole: list[bytes] = []

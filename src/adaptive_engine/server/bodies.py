@@ -26,7 +26,7 @@ async def read_body(request: Request, model: type[Body], *, required: bool = Tru
     Raises UnsupportedMediaType, and InvalidRequest naming the field.
     """
     _require_json(request)
-    # `Request.body` would keep it until the answer has ended, and pictures take tens of megabytes.
+    # `Request.body` would keep it until the answer has ended, and images take tens of megabytes.
     raw = b"".join([chunk async for chunk in request.stream()])
     return parse(model, raw if raw or required else b"{}")
 

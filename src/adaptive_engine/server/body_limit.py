@@ -1,4 +1,4 @@
-"""Limits of request bodies, as plain ASGI. What carries pictures may be larger, by no more than its pictures."""
+"""Limits of request bodies, as plain ASGI. What carries images may be larger, by no more than its images."""
 
 from __future__ import annotations
 
@@ -92,20 +92,20 @@ class BodyLimit:
 
     def _admit_large(self) -> None:
         if self._large >= _MOST_LARGE:
-            raise Overloaded("Too many requests with large pictures arrive at once. Try again.")
+            raise Overloaded("Too many requests with large images arrive at once. Try again.")
         self._large += 1
 
     def _too_large(self, most: int) -> PayloadTooLarge:
         setting = "ADAPTIVE_SERVER__MAX_BODY_BYTES"
         if most > self._most_text:
-            setting = f"ADAPTIVE_IMAGES__MAX_REQUEST_BYTES for pictures, {setting} for the rest"
+            setting = f"ADAPTIVE_IMAGES__MAX_REQUEST_BYTES for images, {setting} for the rest"
         return PayloadTooLarge(f"The request body is larger than {most} bytes. The server's setting is {setting}.")
 
 
 def require_small_text(request: Request, messages: Iterable[ChatMessage], settings: Settings) -> None:
-    """Raises PayloadTooLarge when the body is too large without the pictures of its messages."""
-    pictures = sum(len(part.uri) for message in messages for part in message.images)
-    if request.state.body_bytes - pictures > settings.server.max_body_bytes:
+    """Raises PayloadTooLarge when the body is too large without the images of its messages."""
+    in_images = sum(len(part.uri) for message in messages for part in message.images)
+    if request.state.body_bytes - in_images > settings.server.max_body_bytes:
         raise _text_too_large(settings.server.max_body_bytes)
 
 
@@ -125,6 +125,6 @@ def _bytes_of_uris(body: bytearray, most: int) -> int:
 
 def _text_too_large(most: int) -> PayloadTooLarge:
     return PayloadTooLarge(
-        f"The request body has more than {most} bytes beside its pictures. "
+        f"The request body has more than {most} bytes beside its images. "
         "The server's setting is ADAPTIVE_SERVER__MAX_BODY_BYTES."
     )

@@ -20,7 +20,7 @@ from adaptive_engine.engine import (
     TokenStream,
 )
 from adaptive_engine.errors import AdaptiveError, InternalError
-from adaptive_engine.services.images import Pictures
+from adaptive_engine.services.images import DecodedImages
 from adaptive_engine.services.structured import AnswerFormat, StructuredOutput
 from adaptive_engine.store.recorder import Recorder
 from adaptive_engine.types import (
@@ -54,7 +54,7 @@ class Prepared:
     """Of the engine that answers."""
     store: bool
     messages: list[dict[str, Any]]
-    pictures: Pictures
+    images: DecodedImages
     """Of the messages."""
     labels: dict[str, str]
     user: str | None

@@ -94,10 +94,10 @@ class Completions:
     ) -> Prepared:
         deployment, request = route.deployment, applied.request
         require_sight(request.messages, deployment.model)
-        pictures = await self._images.read(request.messages)
-        turns = model_settings.with_system_prompt(pictures.chat_messages(request.messages), applied.system_prompt)
+        images = await self._images.read(request.messages)
+        turns = model_settings.with_system_prompt(images.chat_messages(request.messages), applied.system_prompt)
         salt = deployment.project.id.bytes
-        if not pictures and sum(len(turn.text) for turn in turns) + len(turns) < _INLINE_CHARACTERS:
+        if not images and sum(len(turn.text) for turn in turns) + len(turns) < _INLINE_CHARACTERS:
             prompt = engine.render(turns, salt)
         else:
             prompt = await asyncio.to_thread(engine.render, turns, salt)
@@ -122,8 +122,8 @@ class Completions:
             choices=request.n or 1,
             fingerprint=engine.fingerprint,
             store=request.store is not False,
-            messages=pictures.stored_messages(request.messages, deployment.project.id),
-            pictures=pictures,
+            messages=images.stored_messages(request.messages, deployment.project.id),
+            images=images,
             labels={**(request.metadata or {}), **(request.labels or {})},
             user=request.user,
             created_by=created_by,
@@ -166,7 +166,7 @@ def _pending_row(prepared: Prepared, params: SamplingParams, index: int, request
         project_id=deployment.project.id,
         session_id=prepared.session_id,
         messages=prepared.messages,
-        images=prepared.pictures.files(),
+        images=prepared.images.files(),
         state="pending",
         source="LIVE",
         created_at=now_ms(),

@@ -63,7 +63,7 @@ class Export:
     kind: ExportKind
     format: ExportFormat
     with_images: bool
-    """Pictures are in the file, not only named."""
+    """Images are in the file, not only named."""
     metric_id: UUID | None
     after: Position | None
 
@@ -77,7 +77,7 @@ def prepare(connection: Connection, project: Project, asked: InteractionExport) 
     if asked.metric is not None and asked.kind != "preferences":
         raise InvalidRequest("Only preferences are exported by metric; use `filter.scores` for others.", param="metric")
     if asked.images == "data" and asked.format != "jsonl":
-        raise InvalidRequest(f"Pictures fit into jsonl, not into {asked.format}.", param="images")
+        raise InvalidRequest(f"Images fit into jsonl, not into {asked.format}.", param="images")
     metric_id = None
     if asked.metric is not None:
         metric_id = find_scorable(connection, project.id, asked.metric).id
@@ -131,7 +131,7 @@ def _records(database: Database, export: Export) -> Iterator[list[Record]]:
 
 
 def _with_images(database: Database, project: Project, pages: Iterator[list[Record]]) -> Iterator[list[Record]]:
-    """One by one: a page of pictures could fill the memory."""
+    """One by one: a page of images could fill the memory."""
     for records in pages:
         for record in records:
             column = "messages" if "messages" in record else "prompt"
@@ -224,7 +224,7 @@ def _answer(row: Interaction) -> dict[str, str]:
 
 
 def _content(content: Any) -> str | list[dict[str, Any]]:
-    """Text, but parts where there are pictures among them."""
+    """Text, but parts where there are images among them."""
     if isinstance(content, str):
         return content
     parts = list(content or ())

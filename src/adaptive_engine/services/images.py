@@ -1,4 +1,4 @@
-"""Pictures in messages: found, checked, decoded, and as they are kept."""
+"""Images in messages: found, checked, decoded, and as they are kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from adaptive_engine.types import ChatMessage, Image, Model, StoredImage
 from adaptive_engine.wire.chat import ImagePart, Message
 from adaptive_engine.wire.images import DataUri, ImageRefused, data_uri, parse_data_uri
 
-# How long (s) a picture may wait for its turn to be decoded.
+# How long (s) an image may wait for its turn to be decoded.
 _LONGEST_WAIT = 15.0
 _EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png"}
 
@@ -42,7 +42,7 @@ def image_parts(messages: Sequence[Message]) -> Iterator[tuple[Place, ImagePart]
 
 
 def require_sight(messages: Sequence[Message], model: Model) -> None:
-    """Raises InvalidRequest for pictures that the model cannot see."""
+    """Raises InvalidRequest for images that the model cannot see."""
     if "ImageUnderstanding" in model.capabilities:
         return
     for place, _ in image_parts(messages):
@@ -53,8 +53,8 @@ def require_sight(messages: Sequence[Message], model: Model) -> None:
         )
 
 
-class Pictures:
-    """The decoded pictures of a request. As long as this is alive, they count as memory in use."""
+class DecodedImages:
+    """The decoded images of a request. As long as this is alive, they count as memory in use."""
 
     def __init__(self) -> None:
         self._decoded: dict[Place, Decoded] = {}
@@ -78,11 +78,11 @@ class Pictures:
         ]
 
     def stored_messages(self, messages: Sequence[Message], project_id: UUID) -> list[dict[str, Any]]:
-        """The same as they are stored and shown: with the path of each picture instead of its bytes."""
+        """The same as they are stored and shown: with the path of each image instead of its bytes."""
         return [self._stored(at, message, project_id) for at, message in enumerate(messages)]
 
     def files(self) -> tuple[StoredImage, ...]:
-        """What is stored, each picture once."""
+        """What is stored, each image once."""
         return tuple({_name(each): _stored_image(each) for each in self._decoded.values()}.values())
 
     def _content(self, at: int, message: Message) -> str | tuple[str | Image, ...]:
@@ -112,32 +112,32 @@ class Pictures:
 
 
 class Images:
-    """Decodes the pictures of requests. One per server; its coroutines belong to one event loop."""
+    """Decodes the images of requests. One per server; its coroutines belong to one event loop."""
 
     def __init__(self, settings: ImageSettings) -> None:
         self._settings = settings
         self._decoder = Decoder(ImageLimits(settings.max_bytes, settings.max_pixels, settings.max_edge))
         self._threads = ThreadPoolExecutor(self._decoder.processes, thread_name_prefix="decode-image")
         self._turns = asyncio.Semaphore(self._decoder.processes)
-        self._live: WeakSet[Pictures] = WeakSet()
+        self._live: WeakSet[DecodedImages] = WeakSet()
 
-    async def read(self, messages: Sequence[Message]) -> Pictures:
+    async def read(self, messages: Sequence[Message]) -> DecodedImages:
         """One after the other, so that those of other requests come between.
 
         Raises InvalidRequest with the path of a part that is not taken, Overloaded when there is no time or memory.
         """
-        pictures = Pictures()
+        decoded = DecodedImages()
         uris = self._uris(messages)
         if not uris:
-            return pictures
-        pictures.waiting_bytes = sum(len(uri.uri) for uri in uris.values())
-        if sum(each.bytes for each in self._live) + pictures.waiting_bytes > self._settings.memory_bytes:
-            raise Overloaded("Too many pictures are in work. Try again.")
-        self._live.add(pictures)
+            return decoded
+        decoded.waiting_bytes = sum(len(uri.uri) for uri in uris.values())
+        if sum(each.bytes for each in self._live) + decoded.waiting_bytes > self._settings.memory_bytes:
+            raise Overloaded("Too many images are in work. Try again.")
+        self._live.add(decoded)
         for place, uri in uris.items():
-            pictures.add(place, await self._decode(place, uri))
-            pictures.waiting_bytes -= len(uri.uri)
-        return pictures
+            decoded.add(place, await self._decode(place, uri))
+            decoded.waiting_bytes -= len(uri.uri)
+        return decoded
 
     def close(self) -> None:
         """Whoever still waits is refused."""
@@ -150,9 +150,9 @@ class Images:
         size = 0
         for place, part in image_parts(messages):
             if messages[place.message].role == "system":
-                raise _refused(place, "image_in_system_message", "System messages have no pictures; the user's may.")
+                raise _refused(place, "image_in_system_message", "System messages have no images; the user's may.")
             if len(uris) == self._settings.max_images:
-                raise _refused(place, "too_many_images", f"A request has at most {self._settings.max_images} pictures.")
+                raise _refused(place, "too_many_images", f"A request has at most {self._settings.max_images} images.")
             try:
                 uris[place] = parse_data_uri(part.uri)
             except ImageRefused as exc:
@@ -160,9 +160,7 @@ class Images:
             size += uris[place].size
             if size > self._settings.max_request_bytes:
                 most = self._settings.max_request_bytes
-                raise _refused(
-                    place, "image_too_large", f"The pictures of a request have at most {most} bytes together."
-                )
+                raise _refused(place, "image_too_large", f"The images of a request have at most {most} bytes together.")
         return uris
 
     async def _decode(self, place: Place, uri: DataUri) -> Decoded:
@@ -190,7 +188,7 @@ def find(connection: Connection, project_id: UUID, name: str) -> StoredImage:
 
 
 def embedded(connection: Connection, project_id: UUID, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Stored messages with data URIs in place of the URLs of their pictures. A picture that is gone keeps its URL."""
+    """Stored messages with data URIs in place of the URLs of their images. An image that is gone keeps its URL."""
 
     def part(given: dict[str, Any]) -> dict[str, Any]:
         if given["type"] != "image_url":
@@ -209,7 +207,7 @@ def _refused(place: Place, code: str, reason: str) -> InvalidRequest:
 
 
 def _busy() -> Overloaded:
-    return Overloaded("There was no time to decode the pictures. Try again.")
+    return Overloaded("There was no time to decode the images. Try again.")
 
 
 def _name(decoded: Decoded) -> str:

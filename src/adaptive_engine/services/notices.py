@@ -33,7 +33,7 @@ def request_notices(request: ChatRequest) -> list[Notice]:
         found.append(Notice("unknown_parameter", more, ""))
     if any(part.detail == "low" for message in request.messages for part in message.images):
         found.append(
-            Notice("not_enforced", "Pictures are seen in one level of detail.", "messages[].content[].image_url.detail")
+            Notice("not_enforced", "Images are seen in one level of detail.", "messages[].content[].image_url.detail")
         )
     both = (request.metadata or {}).keys() & (request.labels or {}).keys()
     for key in sorted(both):

@@ -1,9 +1,9 @@
-"""Pictures in the messages of interactions: each once for a project, named by its content, and gone with the last
+"""Images in the messages of interactions: each once for a project, named by its content, and gone with the last
 interaction that has it.
 
-In the database, so that all servers of one have them, an interaction is stored with its pictures or not at all, and
+In the database, so that all servers of one have them, an interaction is stored with its images or not at all, and
 one backup has both. Writing and deleting need the turn of `Database.write`: only then nothing comes between the look
-whether somebody has a picture and what follows from it.
+whether somebody has an image and what follows from it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _COLUMNS = (images.c.name, images.c.media_type, images.c.width, images.c.height,
 
 
 def insert(connection: Connection, rows: Sequence[Interaction]) -> None:
-    """Store the pictures that new interactions bring, and that these have them."""
+    """Store the images that new interactions bring, and that these have them."""
     uses = [
         {"interaction_id": row.id, "project_id": row.project_id, "name": image.name}
         for row in rows
@@ -45,14 +45,14 @@ def get(connection: Connection, project_id: UUID, name: str) -> StoredImage | No
 
 
 def used_by(connection: Connection, interaction_ids: Collection[UUID]) -> list[tuple[UUID, str]]:
-    """Project and name of the pictures that these interactions have."""
+    """Project and name of the images that these interactions have."""
     uses = interaction_images.c
     query = sa.select(uses.project_id, uses.name).where(uses.interaction_id.in_(interaction_ids)).distinct()
     return [(project_id, name) for project_id, name in connection.execute(query)]
 
 
 def delete_unused(connection: Connection, candidates: Collection[tuple[UUID, str]]) -> None:
-    """Delete those of these pictures that no interaction has any more."""
+    """Delete those of these images that no interaction has any more."""
     uses = interaction_images.c
     used = sa.select(uses.name).where(uses.project_id == images.c.project_id, uses.name == images.c.name)
     for project_id, name in candidates:

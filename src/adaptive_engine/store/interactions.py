@@ -127,7 +127,7 @@ def change_labels(
 
 
 def delete(connection: Connection, ids: Collection[UUID]) -> int:
-    """Delete these, with their labels, scores, comparisons and the pictures that no other has, unless they are pending;
+    """Delete these, with their labels, scores, comparisons and the images that no other has, unless they are pending;
     the number of them.
 
     A pending one would be written again when its request ends.

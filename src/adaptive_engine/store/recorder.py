@@ -31,7 +31,7 @@ QUEUE_ROWS = 16_384
 BATCH_ROWS = 512
 # Finished interactions that could not be written are kept for when the store is back, up to this many.
 UNSAVED_ROWS = 1024
-# Bytes of pictures that those may have: an outage of the store must not fill the memory.
+# Bytes of images that those may have: an outage of the store must not fill the memory.
 UNSAVED_IMAGE_BYTES = 256 * 2**20
 # Pauses (s) before a failed transaction is tried again. A lock has by then been waited for, for the busy timeout.
 RETRY_PAUSES = (0.05, 0.25)
@@ -276,7 +276,7 @@ class Recorder:
         """`again`: an earlier try may have been committed, although the connection broke before it could say so."""
         started = time.perf_counter()
         try:
-            # Pictures are stored in turn with who deletes them.
+            # Images are stored in turn with who deletes them.
             has_images = any(row.images for row in (*begun, *finished))
             with self._database.write() if has_images else self._database.append() as connection:
                 _write_rows(connection, begun, finished, self._server_id, again)

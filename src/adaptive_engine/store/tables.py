@@ -263,7 +263,7 @@ images = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False),
 )
 
-# Which interactions have a picture: it goes with the last of them.
+# Which interactions have an image: it goes with the last of them.
 interaction_images = sa.Table(
     "interaction_images",
     metadata,

@@ -29,10 +29,10 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """A picture in the messages of interactions, as a file."""
+    """An image in the messages of interactions, as a file."""
 
     name: str
-    """Of its content, with the ending of its type: the same picture has the same name."""
+    """Of its content, with the ending of its type: the same image has the same name."""
     media_type: str
     width: int
     height: int

@@ -108,4 +108,4 @@ class Interaction:
     created_by: UUID | None = None
     """The user whose key sent it."""
     images: tuple[StoredImage, ...] = ()
-    """Pictures that `messages` name, to be stored with it; those of one that was read are left in the store."""
+    """Images that `messages` name, to be stored with it; those of one that was read are left in the store."""

@@ -1,4 +1,4 @@
-"""Pictures on the wire: data URIs such as `data:image/png;base64,iVBORw0KGgo...`.
+"""Images on the wire: data URIs such as `data:image/png;base64,iVBORw0KGgo...`.
 
 `data:`, one of the types below, `;base64,` and base64 in its usual alphabet, padded and without blanks. Case counts in
 the base64 alone; there are no parameters.
@@ -24,7 +24,7 @@ ImageProblem = Literal[
 
 
 class ImageRefused(Exception):
-    """Why something is no picture that is taken."""
+    """Why something is no image that is taken."""
 
     def __init__(self, code: ImageProblem, reason: str) -> None:
         super().__init__(reason)
@@ -54,7 +54,7 @@ def parse_data_uri(uri: str) -> DataUri:
         if _SCHEME.match(uri):
             raise ImageRefused(
                 "remote_images_disabled",
-                "This server fetches nothing from elsewhere. Download the picture and send it as a data URI, "
+                "This server fetches nothing from elsewhere. Download the image and send it as a data URI, "
                 "data:image/png;base64,...",
             )
         raise ImageRefused("invalid_image", "This is no data URI; send data:image/png;base64,...")
@@ -79,10 +79,10 @@ def parse_data_uri(uri: str) -> DataUri:
 
 
 def data_uri(data: bytes) -> str:
-    """Raises ValueError for what is no picture of a known type."""
+    """Raises ValueError for what is no image of a known type."""
     media_type = sniff(data)
     if media_type is None:
-        raise ValueError(f"The data is no picture that the server takes; it takes {', '.join(MEDIA_TYPES.values())}")
+        raise ValueError(f"The data is no image that the server takes; it takes {', '.join(MEDIA_TYPES.values())}")
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 

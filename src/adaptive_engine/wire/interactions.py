@@ -233,7 +233,7 @@ ExportKind = Literal["interactions", "messages", "sft", "preferences"]
 
 
 ExportImages = Literal["url", "data"]
-"""Pictures as the URLs that interactions have, or within the file, as data URIs."""
+"""Images as the URLs that interactions have, or within the file, as data URIs."""
 
 
 class InteractionExport(Selection):

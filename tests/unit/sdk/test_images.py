@@ -53,7 +53,7 @@ def test_what_is_no_picture(tmp_path: Path) -> None:
         image(path)
     with pytest.raises(ValueError, match="JPEG, PNG, WebP, GIF"):
         image(b"")
-    with pytest.raises(ValueError, match="download the picture first"):
+    with pytest.raises(ValueError, match="download the image first"):
         image("https://example.com/a.png")
     with pytest.raises(FileNotFoundError):
         image("nowhere.png")
@@ -67,7 +67,7 @@ async def test_the_file_of_a_picture(client: Any, server: ScriptedServer) -> Non
     server.replies(Reply(error_body("EntityNotFound: Image 'a.png' does not exist."), status=404))
     with pytest.raises(NotFoundError):
         await result(client.interactions.image("/images/p/a.png"))
-    with pytest.raises(ValueError, match="no picture of an interaction"):
+    with pytest.raises(ValueError, match="no image of an interaction"):
         await result(client.interactions.image("https://example.com/a.png"))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from adaptive_engine.errors import InvalidRequest, Overloaded
 from adaptive_engine.services import images as service
-from adaptive_engine.services.images import Images, Pictures, require_sight
+from adaptive_engine.services.images import DecodedImages, Images, require_sight
 from adaptive_engine.services.notices import request_notices
 from adaptive_engine.settings import ImageSettings
 from adaptive_engine.types import Image, Model, now_ms, prompt_hash, uuid7
@@ -218,7 +218,7 @@ async def test_requests_without_pictures_cost_nothing(images: Images, monkeypatc
     monkeypatch.setattr(images, "_turns", asyncio.Semaphore(0))
     given = messages([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}])
     pictures = await images.read(given)
-    assert isinstance(pictures, Pictures)
+    assert isinstance(pictures, DecodedImages)
     assert not pictures
     assert pictures.chat_messages(given)[0].content == "Hi"
     assert pictures.stored_messages(given, PROJECT) == [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]

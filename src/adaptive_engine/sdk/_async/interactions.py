@@ -152,12 +152,12 @@ class AsyncInteractions:
         return decode(Interaction, response)
 
     async def image(self, url: str) -> bytes:
-        """The file of a picture, by the `url` that a message of an interaction has for it.
+        """The file of an image, by the `url` that a message of an interaction has for it.
 
-        Raises NotFoundError when there is no such picture (any more).
+        Raises NotFoundError when there is no such image (any more).
         """
         if not url.startswith("/images/"):
-            raise ValueError(f"{url[:200]!r} is no picture of an interaction; those begin with /images/")
+            raise ValueError(f"{url[:200]!r} is no image of an interaction; those begin with /images/")
         return (await self._client._send(Call("GET", url))).content
 
     async def list(
@@ -272,7 +272,7 @@ class AsyncInteractions:
     ) -> int:
         """Write all interactions that match into `file`, oldest first, and tell how many bytes were written.
 
-        `images="data"` has pictures in the file, where it is jsonl, and not only the URLs that `image` takes.
+        `images="data"` has images in the file, where it is jsonl, and not only the URLs that `image` takes.
         With `resume`, a path's file is continued behind its last whole record; only jsonl and csv can be. A connection
         that breaks is taken up again in the same way. `progress` is called with the bytes so far.
         """

@@ -102,7 +102,7 @@ class Chat:
         conversation; a cached prompt is shared with any request of the project that begins alike. `labels` are stored
         with the interaction, `store=False` stores nothing.
 
-        A message's `content` is text, or a list of text parts and pictures: `adaptive_engine.image("photo.jpg")` makes
+        A message's `content` is text, or a list of text parts and images: `adaptive_engine.image("photo.jpg")` makes
         one. Only models with the tag Multimodal take them.
 
         `response_format` makes the answer JSON of that shape: a Pydantic class, another type that Pydantic knows

@@ -42,15 +42,15 @@ async def create_comparison(request: Request, services: ServicesDep, principal: 
     by_text = given.preferred.completion_id is None or given.other.completion_id is None
     projects = _projects(services, principal, body.project)
     messages = (body.messages or []) if by_text else []
-    pictures = await services.images.read(messages)
+    images = await services.images.read(messages)
 
     def write(connection: Connection) -> tuple[Comparison, UUID | None]:
         chosen = projects[0] if body.project else feedback.project_of_comparison(connection, projects, given)
         if by_text:
             # They are stored as interactions.
             services.routing.project(principal, str(chosen), needs="interaction:create")
-        asked = pictures.stored_messages(messages, chosen) or given.messages
-        return feedback.compare(connection, chosen, replace(given, messages=asked, images=pictures.files()))
+        asked = images.stored_messages(messages, chosen) or given.messages
+        return feedback.compare(connection, chosen, replace(given, messages=asked, images=images.files()))
 
     row, ab_test_id = await services.write(write)
     services.referee.scored(ab_test_id)

@@ -1,4 +1,4 @@
-"""/images/{project_id}/{filename}: the pictures of stored interactions."""
+"""/images/{project_id}/{filename}: the images of stored interactions."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _HEADERS = {
     "content-security-policy": "default-src 'none'",
 }
 _FILE: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"image/png": {}, "image/jpeg": {}}, "description": "The picture"}
+    200: {"content": {"image/png": {}, "image/jpeg": {}}, "description": "The image"}
 }
 
 
 @router.get("/images/{project_id}/{filename}", response_class=Response, responses=_FILE)
 async def get_image(services: ServicesDep, principal: PrincipalDep, project_id: str, filename: str) -> Response:
-    """A picture of an interaction, by the URL that the interaction's message has."""
+    """An image of an interaction, by the URL that the interaction's message has."""
     project = services.routing.project(principal, project_id, needs="interaction:read")
 
     def read() -> StoredImage:

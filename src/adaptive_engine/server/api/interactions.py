@@ -18,7 +18,7 @@ from adaptive_engine.services import interactions as service
 from adaptive_engine.services.ab_tests import unit_number
 from adaptive_engine.services.feedback import Scoring, score
 from adaptive_engine.services.graders import enqueue
-from adaptive_engine.services.images import Pictures
+from adaptive_engine.services.images import DecodedImages
 from adaptive_engine.store import Connection, interactions
 from adaptive_engine.store.interactions import StoredInteraction
 from adaptive_engine.types import Interaction, Principal, Project, now_ms, prompt_hash, uuid7
@@ -36,8 +36,8 @@ async def create_interaction(
     body = await read_body(request, wire.InteractionCreate)
     require_small_text(request, body.messages, services.settings)
     project = services.routing.project(principal, body.project, needs="interaction:create")
-    pictures = await services.images.read(body.messages)
-    return await asyncio.to_thread(_create, services, principal, project, body, pictures)
+    images = await services.images.read(body.messages)
+    return await asyncio.to_thread(_create, services, principal, project, body, images)
 
 
 @router.get("/interactions/{completion_id}")
@@ -98,7 +98,7 @@ def _require(services: Services, principal: Principal, stored: StoredInteraction
 
 
 def _create(
-    services: Services, principal: Principal, project: Project, body: wire.InteractionCreate, pictures: Pictures
+    services: Services, principal: Principal, project: Project, body: wire.InteractionCreate, images: DecodedImages
 ) -> wire.InteractionCreated:
     if body.feedbacks:
         services.routing.project(principal, body.project, needs="score:create")
@@ -111,13 +111,13 @@ def _create(
         names = ", ".join(f"'{arm.model_key}'" for arm in test.arms)
         raise InvalidRequest(f"model_service: A/B test '{test.key}' compares {names}.", param="model_service")
     session_id = body.session_id or uuid7()
-    messages = pictures.stored_messages(body.messages, project.id)
+    messages = images.stored_messages(body.messages, project.id)
     row = Interaction(
         id=uuid7(),
         project_id=project.id,
         session_id=session_id,
         messages=messages,
-        images=pictures.files(),
+        images=images.files(),
         state="complete",
         source="OFFLINE",
         created_at=_created_at(body.created_at) if body.created_at else now_ms(),

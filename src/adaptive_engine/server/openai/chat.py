@@ -47,7 +47,7 @@ async def create_chat_completion(request: Request, services: ServicesDep, princi
     except asyncio.CancelledError:
         # The server stops while a schema is compiled.
         return error_response(STOPPING_ERROR)
-    # Pictures take tens of megabytes as text, and generating takes a while.
+    # Images take tens of megabytes as text, and generating takes a while.
     del body
     # For the log: it is what interactions keep as their request id.
     request.state.completion = completion.id
