@@ -243,9 +243,12 @@ def _handle_line(line: str, conversation: Conversation, screen: Screen) -> None:
             screen.note("A new conversation.")
         case "/help":
             screen.note(HELP)
+        case "/image":
+            screen.note("Name a file: /image photo.jpg")
         case _ if line.startswith("/image "):
-            conversation.attach(Path(line.removeprefix("/image ").strip()))
-            screen.note(f"{len(conversation.images)} in the next question.")
+            path = Path(line.removeprefix("/image ").strip())
+            conversation.attach(path)
+            screen.note(f"{path.name} is in the next question.")
         case _ if line.startswith("/"):
             screen.note(f"There is no command {line.split()[0]}; /help lists them.")
         case _:

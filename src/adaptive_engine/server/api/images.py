@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from fastapi import APIRouter
@@ -10,7 +9,6 @@ from starlette.responses import Response
 
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
 from adaptive_engine.services import images
-from adaptive_engine.types import StoredImage
 
 router = APIRouter()
 
@@ -29,10 +27,5 @@ _FILE: dict[int | str, dict[str, Any]] = {
 async def get_image(services: ServicesDep, principal: PrincipalDep, project_id: str, filename: str) -> Response:
     """An image of an interaction, by the URL that the interaction's message has."""
     project = services.routing.project(principal, project_id, needs="interaction:read")
-
-    def read() -> StoredImage:
-        with services.database.read() as connection:
-            return images.find(connection, project.id, filename)
-
-    found = await asyncio.to_thread(read)
+    found = await services.read(images.find, project.id, filename)
     return Response(found.data, media_type=found.media_type, headers=_HEADERS)
