@@ -65,7 +65,7 @@ class BodyLimit:
             raise self._too_large(most)
         # Not a list of pieces: thousands of them would leave holes that the process keeps.
         arrived = bytearray()
-        is_large = False
+        is_large, next_look = False, self._most_text
         try:
             async with asyncio.timeout(self._timeout):
                 while True:
@@ -75,6 +75,10 @@ class BodyLimit:
                     arrived += message.get("body", b"")
                     if len(arrived) > most:
                         raise self._too_large(most)
+                    if len(arrived) > next_look:
+                        # At once, and seldom again: what has no images is not to be waited for.
+                        next_look = 2 * len(arrived)
+                        self._require_small_text(arrived)
                     if len(arrived) > self._most_text and not is_large:
                         self._admit_large()
                         is_large = True
@@ -86,14 +90,18 @@ class BodyLimit:
             ) from exc
         finally:
             self._large -= is_large
-        if is_large and len(arrived) - _bytes_of_uris(arrived, self._most_images) > self._most_text:
-            raise _text_too_large(self._most_text)
+        if is_large:
+            self._require_small_text(arrived)
         return bytes(arrived)
 
     def _admit_large(self) -> None:
         if self._large >= _MOST_LARGE:
             raise Overloaded("Too many requests with large images arrive at once. Try again.")
         self._large += 1
+
+    def _require_small_text(self, arrived: bytearray) -> None:
+        if len(arrived) - _bytes_of_uris(arrived, self._most_images) > self._most_text:
+            raise _text_too_large(self._most_text)
 
     def _too_large(self, most: int) -> PayloadTooLarge:
         setting = "ADAPTIVE_SERVER__MAX_BODY_BYTES"
@@ -116,9 +124,12 @@ def _bytes_of_uris(body: bytearray, most: int) -> int:
     end, found = 0, 0
     for _ in range(most):
         start = body.find(b'"data:', end)
-        end = body.find(b'"', start + 1)
-        if start < 0 or end < 0:
+        if start < 0:
             break
+        end = body.find(b'"', start + 1)
+        if end < 0:
+            # Its end has not arrived yet.
+            return found + len(body) - start
         found += end - start
     return found
 
