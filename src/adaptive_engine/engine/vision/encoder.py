@@ -29,8 +29,8 @@ from adaptive_engine.types import Image
 
 log = logging.getLogger(__name__)
 
-# More in a call gain little, and hold up longer whoever comes next.
-_MAX_TILES = 8
+# So much in a call keeps the cores busy. More would hold up longer whoever comes next, and what runs beside it.
+_MAX_TILES, _MAX_PIXELS = 8, 512 * 512
 # A call that takes longer than this to end may never do so.
 _CLOSING_SECONDS = 10
 
@@ -38,9 +38,11 @@ _CLOSING_SECONDS = 10
 class VisionGraph(Protocol):
     """The compiled vision encoder, see `graph.py`."""
 
-    def encode(self, inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
-        """`[tiles, tokens, hidden]`"""
+    def encode(self, inputs: dict[str, NDArray[Any]], *, beside: bool) -> NDArray[np.float32]:
+        """`[tiles, tokens, hidden]`; `beside` others that are being answered."""
         ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(eq=False, slots=True)
@@ -78,6 +80,7 @@ class Encoder:
         self._stats = stats
         self._cache = ImageCache(cache_bytes)
         self._together = together
+        self._tiles_per_call = max(min(_MAX_PIXELS // sight.family.tile_pixels, _MAX_TILES), 1)
         self._done: Callable[[Sequence, AdaptiveError | None], None] = _nobody
         # deque.append and popleft are atomic; the event only wakes an idle thread.
         self._inbox: deque[Sequence] = deque()
@@ -101,6 +104,7 @@ class Encoder:
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(_CLOSING_SECONDS)
+        self._graph.close()
 
     def busy_seconds(self) -> float:
         """For how long the current call of the graph has been running."""
@@ -181,7 +185,7 @@ class Encoder:
                 self._turns[job.sequence.request.owner] = next(self._clock)
                 yield key, image
                 tiles += self._family.tokens(image.width, image.height) // self._family.tokens_per_tile
-                if not self._together or tiles >= _MAX_TILES:
+                if not self._together or tiles >= self._tiles_per_call:
                     return
 
     def _turn(self, job: _Job) -> tuple[bool, int]:
@@ -191,8 +195,9 @@ class Encoder:
     def _encode(self, images: list[Image]) -> list[Vectors]:
         parts = [self._family.tiles(image) for image in images]
         tiles = np.concatenate(parts)
-        calls = [tiles[at : at + _MAX_TILES] for at in range(0, len(tiles), _MAX_TILES)]
-        vectors = np.concatenate([self._graph.encode(self._family.inputs(call)) for call in calls])
+        size = self._tiles_per_call
+        calls = [self._family.inputs(tiles[at : at + size]) for at in range(0, len(tiles), size)]
+        vectors = np.concatenate([self._graph.encode(call, beside=self._stats.running > 0) for call in calls])
         if vectors.shape[:2] != (len(tiles), self._family.tokens_per_tile):
             raise EngineFailed(
                 f"The vision encoder made {vectors.shape[1]} vectors of a tile, "

@@ -65,6 +65,10 @@ class Family(ABC):
     @abstractmethod
     def tokens_per_tile(self) -> int: ...
 
+    @property
+    @abstractmethod
+    def tile_pixels(self) -> int: ...
+
     @abstractmethod
     def text(self, width: int, height: int) -> str:
         """What stands in a prompt for a picture of that size: `image_token` for each vector, and what is around."""

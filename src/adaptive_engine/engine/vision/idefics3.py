@@ -38,6 +38,10 @@ class Idefics3(Family):
     def tokens_per_tile(self) -> int:
         return self._tokens
 
+    @property
+    def tile_pixels(self) -> int:
+        return self._tile**2
+
     def text(self, width: int, height: int) -> str:
         image = self.image_token * self._tokens
         rows, columns = self._grid(width, height)

@@ -42,6 +42,10 @@ class Llava(Family):
     def tokens_per_tile(self) -> int:
         return self._tokens
 
+    @property
+    def tile_pixels(self) -> int:
+        return self._width * self._height
+
     def text(self, width: int, height: int) -> str:
         return self.image_token * self._tokens
 

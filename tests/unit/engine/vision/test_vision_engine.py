@@ -97,11 +97,14 @@ class Blocked:
         self.entered = threading.Event()
         self.open = threading.Event()
 
-    def encode(self, inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+    def encode(self, inputs: dict[str, NDArray[Any]], *, beside: bool) -> NDArray[np.float32]:
         self.entered.set()
         assert self.open.wait(30)
-        vectors: NDArray[np.float32] = self._graph.encode(inputs)
+        vectors: NDArray[np.float32] = self._graph.encode(inputs, beside=beside)
         return vectors
+
+    def close(self) -> None:
+        self._graph.close()
 
 
 @asynccontextmanager
@@ -261,7 +264,7 @@ async def test_a_picture_that_cannot_be_encoded_is_an_error_of_its_request(
 ) -> None:
     (picture,) = pictures(1, seed=19)
 
-    def fail(inputs: Any) -> Any:
+    def fail(inputs: Any, *, beside: bool) -> Any:
         raise RuntimeError("out of luck")
 
     with monkeypatch.context() as patch:
