@@ -125,6 +125,18 @@ class Conversations:
         self._rng = random.Random(seed)
         self._pictures = pictures
 
+    def drill(self) -> tuple[list[dict[str, Any]], list[Picture]]:
+        """Nothing but which of two pictures is meant: what takes longest to learn, and is learned first alone."""
+        pictures = self._rng.choices(self._pictures, k=2)
+        content: list[Any] = [{"type": "image"}, {"type": "image"}]
+        turns: list[dict[str, Any]] = []
+        for at in self._rng.sample([0, 1], 2):
+            question = f"What is in the {['first', 'second'][at]} picture?"
+            turns.append({"role": "user", "content": [*content, {"type": "text", "text": question}]})
+            turns.append(said("assistant", pictures[at].text))
+            content = []
+        return turns, pictures
+
     def turns(self) -> tuple[list[dict[str, Any]], list[Picture]]:
         rng = self._rng
         turns: list[dict[str, Any]] = []
@@ -135,7 +147,7 @@ class Conversations:
             return turns, []
         if rng.random() < 0.06:
             turns += self._without_picture()
-        pictures = rng.choices(self._pictures, k=rng.choice([1, 1, 2, 2]))
+        pictures = rng.choices(self._pictures, k=rng.choice([1, 2, 2, 2]))
         for number in range(rng.choice([1, 2, 3, 3])):
             question, answer = self._ask(pictures)
             content: list[Any] = [{"type": "text", "text": question}]
@@ -147,6 +159,9 @@ class Conversations:
 
     def _ask(self, pictures: list[Picture]) -> tuple[str, str]:
         rng = self._rng
+        if len(pictures) == 2 and rng.random() < 0.2:
+            question = rng.choice(["Describe both.", "What is in the pictures?", "What do you see?", "Describe them."])
+            return question, f"{pictures[0].text}, then {pictures[1].text}"
         questions, answer = rng.choice(ABOUT)
         question = rng.choice(questions)
         if len(pictures) == 1:
@@ -379,7 +394,9 @@ def learn_to_talk(
     while (done := budget.used) < 1:
         for group in optimizer.param_groups:
             group["lr"] = 2e-3 * min(1, (step + 1) / 100) * max(0.5 * (1 + math.cos(math.pi * done)), 0.01)
-        samples = [sample_of(*conversations.turns(), tokenizer) for _ in range(batch)]
+        drills = round(batch * max(0.9 - 1.5 * done, 0.25))
+        texts = [conversations.drill() if row < drills else conversations.turns() for row in range(batch)]
+        samples = [sample_of(*text, tokenizer) for text in texts]
         longest = max(len(sample.tokens) for sample in samples)
         ids = torch.full((batch, longest), tokenizer.pad_token_id)
         labels = torch.full((batch, longest), -100)
@@ -400,8 +417,9 @@ def learn_to_talk(
         step += 1
         if step % 25 == 0:
             known = wanted != -100
-            right = ((logits[:, :-1].argmax(-1) == wanted) & known).sum() / known.sum()
-            report(f"talk {step}: loss {loss:.3f}, tokens {right:.3f}, {done:.0%}")
+            right = (logits[:, :-1].argmax(-1) == wanted) & known
+            share, drilled = right.sum() / known.sum(), right[:drills].sum() / known[:drills].sum()
+            report(f"talk {step}: loss {loss:.3f}, tokens {share:.3f}, of drills {drilled:.3f}, {done:.0%}")
 
 
 def sample_of(turns: list[dict[str, Any]], pictures: list[Picture], tokenizer: PreTrainedTokenizerFast) -> Sample:

@@ -71,5 +71,12 @@ class Prompts:
 
 
 def _disguised(message: ChatMessage, disguise: Disguise) -> ChatMessage:
-    parts = tuple(disguise.hide(part) if isinstance(part, str) else part for part in message.parts)
-    return ChatMessage(message.role, parts, disguise.hide(message.name) if message.name else None)
+    """Texts that the template will put side by side are one, so that together they are no control token either."""
+    parts: list[str | Image] = []
+    for part in message.parts:
+        if isinstance(part, str) and parts and isinstance(parts[-1], str):
+            parts[-1] += part
+        else:
+            parts.append(part)
+    parts = [disguise.hide(part) if isinstance(part, str) else part for part in parts]
+    return ChatMessage(message.role, tuple(parts), disguise.hide(message.name) if message.name else None)

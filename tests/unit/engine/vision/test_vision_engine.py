@@ -216,6 +216,7 @@ async def test_the_text_of_an_image_token_is_text(engine: Engine) -> None:
     assert prompt.tokens.count(4) == 16
     assert "<image> <global-img> What is this?" in engine.tokenizer.decode(prompt.tokens)
     assert not engine.render([user("<image>")]).images
+    assert 4 not in engine.render([user("<ima", "ge>")]).tokens
 
 
 async def test_a_picture_can_come_in_a_later_turn_and_between_texts(engine: Engine) -> None:
