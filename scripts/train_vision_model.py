@@ -16,6 +16,7 @@ import io
 import json
 import math
 import random
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -313,16 +314,21 @@ def features(model: Idefics3ForConditionalGeneration, pixels: torch.Tensor) -> t
 
 
 class Budget:
-    """A share of the processor time that training may take, or of the time, whichever is over first."""
+    """A share of the processor time that training may take. SIGTERM ends it early, with what was learned."""
+
+    stopped = False
 
     def __init__(self, options: argparse.Namespace, share: float) -> None:
-        self._limits = 60 * share * options.minutes, 60 * share * options.patience
-        self._began = time.process_time(), time.monotonic()
+        self._limit = 60 * share * options.minutes
+        self._began = time.process_time()
 
     @property
     def used(self) -> float:
-        now = time.process_time(), time.monotonic()
-        return max((at - begin) / limit for at, begin, limit in zip(now, self._began, self._limits, strict=True))
+        return 1.0 if Budget.stopped else (time.process_time() - self._began) / self._limit
+
+    @classmethod
+    def stop(cls, *_: object) -> None:
+        cls.stopped = True
 
 
 def learn_to_see(model: Idefics3ForConditionalGeneration, budget: Budget, seed: int, batch: int = 48) -> None:
@@ -383,18 +389,18 @@ def learn_to_talk(
     tokenizer: PreTrainedTokenizerFast,
     budget: Budget,
     seed: int,
-    batch: int = 32,
+    batch: int = 24,
 ) -> None:
     """The language model alone, from pictures that were encoded once."""
     album = Album(model, seed)
     conversations = Conversations(seed, album.pictures)
     parameters = [*model.model.text_model.parameters(), *model.lm_head.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=0.01, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(parameters, lr=1.5e-3, weight_decay=0.01, betas=(0.9, 0.98))
     step = 0
     while (done := budget.used) < 1:
         for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * min(1, (step + 1) / 100) * max(0.5 * (1 + math.cos(math.pi * done)), 0.01)
-        drills = round(batch * max(0.9 - 1.5 * done, 0.25))
+            group["lr"] = 1.5e-3 * min(1, (step + 1) / 50) * max(0.5 * (1 + math.cos(math.pi * done)), 0.01)
+        drills = round(batch * max(1 - done, 0.4))
         texts = [conversations.drill() if row < drills else conversations.turns() for row in range(batch)]
         samples = [sample_of(*text, tokenizer) for text in texts]
         longest = max(len(sample.tokens) for sample in samples)
@@ -507,11 +513,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
     parser.add_argument("--minutes", type=float, default=15, help="of processor time that it may take")
-    parser.add_argument("--patience", type=float, default=60, help="minutes it may take on a busy machine")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--resume", type=Path, help="a checkpoint whose language model is to be trained further")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, Budget.stop)
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     Idefics3VisionEmbeddings.forward = plain_positions

@@ -153,8 +153,12 @@ class Encoder:
                 waiting.append(job)
                 continue
             request = job.sequence.request
-            job.sequence.views = self._sight.views(request.prompt, request.cache_salt, job.vectors)
-            self._done(job.sequence, None)
+            try:
+                job.sequence.views = self._sight.views(request.prompt, request.cache_salt, job.vectors)
+            except Exception as exc:
+                self._end(job, exc)
+            else:
+                self._done(job.sequence, None)
         self._jobs = waiting
 
     def _step(self) -> None:
@@ -213,11 +217,14 @@ class Encoder:
         waiting = []
         for job in self._jobs:
             if any(key in keys for key, _ in job.missing()):
-                reason = f"A picture of this request could not be encoded: {type(cause).__name__}."
-                self._done(job.sequence, cause if isinstance(cause, AdaptiveError) else EngineFailed(reason))
+                self._end(job, cause)
             else:
                 waiting.append(job)
         self._jobs = waiting
+
+    def _end(self, job: _Job, cause: Exception) -> None:
+        reason = f"A picture of this request could not be encoded: {type(cause).__name__}."
+        self._done(job.sequence, cause if isinstance(cause, AdaptiveError) else EngineFailed(reason))
 
 
 def _nobody(sequence: Sequence, error: AdaptiveError | None) -> None:

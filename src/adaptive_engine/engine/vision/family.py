@@ -13,12 +13,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptive_engine.engine.vision.pixels import MAX_SIDE
 from adaptive_engine.errors import EngineFailed
 from adaptive_engine.types import Image
 
 Tiles = NDArray[np.float32]
 """`[tiles, 3, height, width]`, as the vision encoder takes them. Each becomes the same number of tokens."""
+
+MAX_SIDE = 4096
+"""No picture is resized to more; transformers has the same limit."""
 
 FAMILIES = {
     "idefics3": "idefics3",
