@@ -37,7 +37,7 @@ class LoadedModel:
     weights_bytes: int
     """What the weights take in memory."""
     sight: Sight | None = None
-    """How it sees pictures, if it can."""
+    """How it sees images, if it can."""
     vision: VisionGraph | None = None
 
 
@@ -80,7 +80,7 @@ def recommended_sampling(directory: Path) -> SamplingParams:
 
 
 def sees(directory: Path) -> bool:
-    """Whether the model takes pictures beside text."""
+    """Whether the model takes images beside text."""
     return (directory / VISION_FILE).exists()
 
 

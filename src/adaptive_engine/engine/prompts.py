@@ -29,7 +29,7 @@ class Prompts:
     ) -> None:
         """`token_bytes`: what each id stands for; `remembered_tokens`: most tokens of answers that are kept.
 
-        `sight` says what stands for pictures, in a model that sees.
+        `sight` says what stands for images, in a model that sees.
         """
         self._model = model
         self._tokenizer = tokenizer
@@ -42,7 +42,7 @@ class Prompts:
         """The prompt of `messages`. Texts of control tokens inside messages stay text.
 
         Answers that were remembered for `salt`'s owner, at these places of this conversation, are the tokens that were
-        generated. Pictures are left out where the model cannot see. Raises ContextLengthExceeded without tokenising a
+        generated. Images are left out where the model cannot see. Raises ContextLengthExceeded without tokenising a
         text that is too long whatever its tokens are, and InvalidRequest where the template does not take the messages.
         """
         size = sum(len(message.text.encode()) for message in messages)

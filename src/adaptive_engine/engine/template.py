@@ -101,7 +101,7 @@ class ChatTemplate:
     """Renders messages into the text the model was trained on."""
 
     def __init__(self, source: str, *, bos: str = "", eos: str = "", in_parts: bool = False) -> None:
-        """`in_parts`: it expects the content of a message as a list of texts and pictures, as models that see do."""
+        """`in_parts`: it expects the content of a message as a list of texts and images, as models that see do."""
         environment = _Sandbox(
             trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation], optimized=False
         )

@@ -1,7 +1,7 @@
-"""Encodes pictures in a thread of its own, so that no step of the engine waits for one.
+"""Encodes images in a thread of its own, so that no step of the engine waits for one.
 
 add     asyncio loop      ->  jobs, for what is not in the cache
-step    encoder's thread: tiles of several pictures, one call of the vision graph
+step    encoder's thread: tiles of several images, one call of the vision graph
 done    encoder's thread  ->  the engine's inbox: the sequence has its views and may wait for its turn
 """
 
@@ -47,7 +47,7 @@ class VisionGraph(Protocol):
 
 @dataclass(eq=False, slots=True)
 class _Job:
-    """A sequence, and what is known of its pictures."""
+    """A sequence, and what is known of its images."""
 
     sequence: Sequence
     vectors: dict[ImageKey, Vectors] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class Encoder:
         cache_bytes: int,
         together: bool,
     ) -> None:
-        """`together` encodes pictures in batches, where each depends on the others in its last bits."""
+        """`together` encodes images in batches, where each depends on the others in its last bits."""
         self._sight = sight
         self._family = sight.family
         self._graph = graph
@@ -112,7 +112,7 @@ class Encoder:
         return 0.0 if started is None else time.perf_counter() - started
 
     def known(self, prompt: Prompt, salt: bytes) -> Views | None:
-        """The views of `prompt`, if all its pictures are in the cache."""
+        """The views of `prompt`, if all its images are in the cache."""
         found = {}
         for placed in prompt.images:
             vectors = self._cache.get((salt, placed.image.digest))
@@ -122,7 +122,7 @@ class Encoder:
         return self._sight.views(prompt, salt, found)
 
     def add(self, sequence: Sequence) -> None:
-        """Encode the pictures of `sequence`, in its turn."""
+        """Encode the images of `sequence`, in its turn."""
         self._inbox.append(sequence)
         self._wake.set()
 
@@ -146,7 +146,7 @@ class Encoder:
                 self._wake.clear()
 
     def _deliver(self) -> None:
-        """Those of whose pictures all are known."""
+        """Those of whose images all are known."""
         waiting = []
         for job in self._jobs:
             if next(job.missing(), None) is not None:
@@ -168,7 +168,7 @@ class Encoder:
         try:
             encoded = self._encode(list(batch.values()))
         except Exception as exc:
-            log.exception("pictures could not be encoded")
+            log.exception("images could not be encoded")
             self._fail(batch, exc)
             return
         finally:
@@ -213,7 +213,7 @@ class Encoder:
         return [part.reshape(-1, vectors.shape[2]).copy() for part in np.split(vectors, ends)]
 
     def _fail(self, keys: Collection[ImageKey], cause: Exception) -> None:
-        """End those who wait for one of these pictures."""
+        """End those who wait for one of these images."""
         waiting = []
         for job in self._jobs:
             if any(key in keys for key, _ in job.missing()):
@@ -223,7 +223,7 @@ class Encoder:
         self._jobs = waiting
 
     def _end(self, job: _Job, cause: Exception) -> None:
-        reason = f"A picture of this request could not be encoded: {type(cause).__name__}."
+        reason = f"An image of this request could not be encoded: {type(cause).__name__}."
         self._done(job.sequence, cause if isinstance(cause, AdaptiveError) else EngineFailed(reason))
 
 

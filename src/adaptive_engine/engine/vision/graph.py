@@ -1,4 +1,4 @@
-"""The two graphs of a vision model beside its language model, on OpenVINO: pictures to vectors, tokens to vectors.
+"""The two graphs of a vision model beside its language model, on OpenVINO: images to vectors, tokens to vectors.
 
 Files and names are those of optimum-intel's exports.
 """
@@ -47,7 +47,7 @@ class VisionGraph:
     """The vision encoder with what projects its output to the language model. Used by one thread at a time.
 
     It is compiled twice where its weights are not large: for all cores, and for one thread that gives way to others, so
-    that answers that are being written do not wait for a picture.
+    that answers that are being written do not wait for an image.
     """
 
     def __init__(self, model: Any, threads: int, *, twice: bool) -> None:
@@ -76,7 +76,7 @@ class VisionGraph:
 
 
 def _compile(model: Any, properties: dict[str, Any]) -> Any:
-    # f32 in all modes: a picture is computed once, and all that is said about it depends on it.
+    # f32 in all modes: an image is computed once, and all that is said about it depends on it.
     return (
         ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **properties}).create_infer_request()
     )

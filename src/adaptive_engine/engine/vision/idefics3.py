@@ -1,4 +1,4 @@
-"""Idefics3 and SmolVLM: a picture is cut into square tiles, with the whole of it as a last one.
+"""Idefics3 and SmolVLM: an image is cut into square tiles, with the whole of it as a last one.
 
 As `Idefics3ImageProcessor` and `Idefics3Processor` of transformers do it
 (https://huggingface.co/docs/transformers/model_doc/idefics3).
@@ -79,7 +79,7 @@ class Idefics3(Family):
         }
 
     def _grid(self, width: int, height: int) -> tuple[int, int]:
-        """Rows and columns of tiles; none where the whole picture is the only one."""
+        """Rows and columns of tiles; none where the whole image is the only one."""
         if not self._split:
             return 0, 0
         size = self._resized(width, height) if self._resize else (width, height)

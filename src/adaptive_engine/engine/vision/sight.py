@@ -1,4 +1,4 @@
-"""Pictures in prompts: what stands for them, and where."""
+"""Images in prompts: what stands for them, and where."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Sight:
         )
 
     def views(self, prompt: Prompt, salt: bytes, vectors: Mapping[ImageKey, Vectors]) -> Views:
-        """The `vectors` of all pictures of `prompt`, in the place of their tokens. Raises EngineFailed."""
+        """The `vectors` of all images of `prompt`, in the place of their tokens. Raises EngineFailed."""
         positions = np.flatnonzero(np.array(prompt.tokens, np.int64) == self._image_token_id)
         seen = np.concatenate([vectors[salt, placed.image.digest] for placed in prompt.images])
         if len(positions) != len(seen):
