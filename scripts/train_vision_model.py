@@ -16,6 +16,7 @@ import io
 import json
 import math
 import random
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -125,6 +126,18 @@ class Conversations:
         self._rng = random.Random(seed)
         self._pictures = pictures
 
+    def drill(self) -> tuple[list[dict[str, Any]], list[Picture]]:
+        """Nothing but which of two pictures is meant: what takes longest to learn, and is learned first alone."""
+        pictures = self._rng.choices(self._pictures, k=2)
+        content: list[Any] = [{"type": "image"}, {"type": "image"}]
+        turns: list[dict[str, Any]] = []
+        for at in self._rng.sample([0, 1], 2):
+            question = f"What is in the {['first', 'second'][at]} picture?"
+            turns.append({"role": "user", "content": [*content, {"type": "text", "text": question}]})
+            turns.append(said("assistant", pictures[at].text))
+            content = []
+        return turns, pictures
+
     def turns(self) -> tuple[list[dict[str, Any]], list[Picture]]:
         rng = self._rng
         turns: list[dict[str, Any]] = []
@@ -135,7 +148,7 @@ class Conversations:
             return turns, []
         if rng.random() < 0.06:
             turns += self._without_picture()
-        pictures = rng.choices(self._pictures, k=rng.choice([1, 1, 2, 2]))
+        pictures = rng.choices(self._pictures, k=rng.choice([1, 2, 2, 2]))
         for number in range(rng.choice([1, 2, 3, 3])):
             question, answer = self._ask(pictures)
             content: list[Any] = [{"type": "text", "text": question}]
@@ -147,6 +160,9 @@ class Conversations:
 
     def _ask(self, pictures: list[Picture]) -> tuple[str, str]:
         rng = self._rng
+        if len(pictures) == 2 and rng.random() < 0.2:
+            question = rng.choice(["Describe both.", "What is in the pictures?", "What do you see?", "Describe them."])
+            return question, f"{pictures[0].text}, then {pictures[1].text}"
         questions, answer = rng.choice(ABOUT)
         question = rng.choice(questions)
         if len(pictures) == 1:
@@ -298,16 +314,21 @@ def features(model: Idefics3ForConditionalGeneration, pixels: torch.Tensor) -> t
 
 
 class Budget:
-    """A share of the processor time that training may take, or of the time, whichever is over first."""
+    """A share of the processor time that training may take. SIGTERM ends it early, with what was learned."""
+
+    stopped = False
 
     def __init__(self, options: argparse.Namespace, share: float) -> None:
-        self._limits = 60 * share * options.minutes, 60 * share * options.patience
-        self._began = time.process_time(), time.monotonic()
+        self._limit = 60 * share * options.minutes
+        self._began = time.process_time()
 
     @property
     def used(self) -> float:
-        now = time.process_time(), time.monotonic()
-        return max((at - begin) / limit for at, begin, limit in zip(now, self._began, self._limits, strict=True))
+        return 1.0 if Budget.stopped else (time.process_time() - self._began) / self._limit
+
+    @classmethod
+    def stop(cls, *_: object) -> None:
+        cls.stopped = True
 
 
 def learn_to_see(model: Idefics3ForConditionalGeneration, budget: Budget, seed: int, batch: int = 48) -> None:
@@ -368,18 +389,20 @@ def learn_to_talk(
     tokenizer: PreTrainedTokenizerFast,
     budget: Budget,
     seed: int,
-    batch: int = 32,
+    batch: int = 24,
 ) -> None:
     """The language model alone, from pictures that were encoded once."""
     album = Album(model, seed)
     conversations = Conversations(seed, album.pictures)
     parameters = [*model.model.text_model.parameters(), *model.lm_head.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=0.01, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(parameters, lr=1.5e-3, weight_decay=0.01, betas=(0.9, 0.98))
     step = 0
     while (done := budget.used) < 1:
         for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * min(1, (step + 1) / 100) * max(0.5 * (1 + math.cos(math.pi * done)), 0.01)
-        samples = [sample_of(*conversations.turns(), tokenizer) for _ in range(batch)]
+            group["lr"] = 1.5e-3 * min(1, (step + 1) / 50) * max(0.5 * (1 + math.cos(math.pi * done)), 0.01)
+        drills = round(batch * max(1 - done, 0.4))
+        texts = [conversations.drill() if row < drills else conversations.turns() for row in range(batch)]
+        samples = [sample_of(*text, tokenizer) for text in texts]
         longest = max(len(sample.tokens) for sample in samples)
         ids = torch.full((batch, longest), tokenizer.pad_token_id)
         labels = torch.full((batch, longest), -100)
@@ -400,8 +423,9 @@ def learn_to_talk(
         step += 1
         if step % 25 == 0:
             known = wanted != -100
-            right = ((logits[:, :-1].argmax(-1) == wanted) & known).sum() / known.sum()
-            report(f"talk {step}: loss {loss:.3f}, tokens {right:.3f}, {done:.0%}")
+            right = (logits[:, :-1].argmax(-1) == wanted) & known
+            share, drilled = right.sum() / known.sum(), right[:drills].sum() / known[:drills].sum()
+            report(f"talk {step}: loss {loss:.3f}, tokens {share:.3f}, of drills {drilled:.3f}, {done:.0%}")
 
 
 def sample_of(turns: list[dict[str, Any]], pictures: list[Picture], tokenizer: PreTrainedTokenizerFast) -> Sample:
@@ -489,11 +513,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
     parser.add_argument("--minutes", type=float, default=15, help="of processor time that it may take")
-    parser.add_argument("--patience", type=float, default=60, help="minutes it may take on a busy machine")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--resume", type=Path, help="a checkpoint whose language model is to be trained further")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, Budget.stop)
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     Idefics3VisionEmbeddings.forward = plain_positions

@@ -40,7 +40,7 @@ class Batch:
     def add(self, tokens: list[int], start: int, blocks: list[int], views: Views | None = None) -> None:
         """`tokens` at the positions from `start` on, of a sequence that `blocks` and `views` belong to."""
         stop = start + len(tokens)
-        if views is not None:
+        if views is not None and start <= views.positions[-1]:
             self._views.append((views, start, len(self.ids), len(self.ids) + len(tokens)))
         self.ids += tokens
         self._positions += range(start, stop)

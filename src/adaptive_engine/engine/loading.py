@@ -20,7 +20,8 @@ from adaptive_engine.errors import EngineFailed
 from adaptive_engine.grammar.masks import Vocabulary
 from adaptive_engine.types import ChatMessage
 
-_LEAST_GRAPH_BYTES = 512 * 2**20
+# Graphs of smaller weights are compiled a second time where that makes something faster.
+_SECOND_GRAPH_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class LoadedModel:
     weights_bytes: int
     """What the weights take in memory."""
     sight: Sight | None = None
-    """How it sees pictures, if it can."""
+    """How it sees images, if it can."""
     vision: VisionGraph | None = None
 
 
@@ -61,7 +62,7 @@ def load_model(directory: Path, options: EngineOptions, graph: Graph, *, beside_
             vocabulary=Vocabulary.load(directory, size=graph.vocab_size, end_ids=tokenizer.special.end_ids),
             template=load_template(directory, tokenizer),
             sight=load_sight(directory, tokenizer),
-            vision=load_vision(directory, options.threads),
+            vision=load_vision(directory, options),
             max_seq_len=options.max_seq_len or int(language_config(config)["max_position_embeddings"]),
             recommended=recommended_sampling(directory),
             weights_bytes=weights_bytes(directory),
@@ -79,7 +80,7 @@ def recommended_sampling(directory: Path) -> SamplingParams:
 
 
 def sees(directory: Path) -> bool:
-    """Whether the model takes pictures beside text."""
+    """Whether the model takes images beside text."""
     return (directory / VISION_FILE).exists()
 
 
@@ -103,30 +104,33 @@ def load_sight(directory: Path, tokenizer: Tokenizer) -> Sight | None:
     return Sight(family, ids[0])
 
 
-def load_vision(directory: Path, threads: int) -> VisionGraph | None:
+def load_vision(directory: Path, options: EngineOptions) -> VisionGraph | None:
     """None for a model that cannot see. Raises EngineFailed."""
     if not sees(directory):
         return None
+    # How many threads compute may change the last bits.
+    twice = options.precision != "deterministic" and _bytes_of(directory, VISION_FILE) <= _SECOND_GRAPH_BYTES
     try:
-        return VisionGraph.load(directory, threads)
+        return VisionGraph.load(directory, options.threads, twice=twice)
     except RuntimeError as exc:
         raise EngineFailed(f"OpenVINO cannot load {VISION_FILE}: {str(exc)[-500:]}", code="model_load") from exc
 
 
 def has_least_graph(directory: Path) -> bool:
     """Whether a second graph for the smallest steps is worth its memory: with large weights it gains little."""
-    return _language_bytes(directory) <= _LEAST_GRAPH_BYTES
+    return _bytes_of(directory, language_file(directory)) <= _SECOND_GRAPH_BYTES
 
 
 def weights_bytes(directory: Path) -> int:
     """What the weights take in memory, in all graphs."""
-    others = (directory / name for name in (TEXT_FILE, VISION_FILE))
-    sizes = [path.with_suffix(".bin").stat().st_size for path in others if path.exists()]
-    return _language_bytes(directory) * (2 if has_least_graph(directory) else 1) + sum(sizes)
+    twice = [_bytes_of(directory, language_file(directory)), _bytes_of(directory, VISION_FILE)]
+    return sum(size * (2 if size <= _SECOND_GRAPH_BYTES else 1) for size in twice) + _bytes_of(directory, TEXT_FILE)
 
 
-def _language_bytes(directory: Path) -> int:
-    return (directory / language_file(directory)).with_suffix(".bin").stat().st_size
+def _bytes_of(directory: Path, graph: str) -> int:
+    """Of the weights of a graph; 0 where there is no such graph."""
+    path = (directory / graph).with_suffix(".bin")
+    return path.stat().st_size if path.exists() else 0
 
 
 def load_template(directory: Path, tokenizer: Tokenizer) -> ChatTemplate:

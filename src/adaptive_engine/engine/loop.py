@@ -27,7 +27,7 @@ from adaptive_engine.types import FinishReason, Usage
 log = logging.getLogger(__name__)
 
 _Message = Literal["add", "cancel", "seen"] | AdaptiveError
-"""What has become of a sequence. An error is why its pictures cannot be seen."""
+"""What has become of a sequence. An error is why its images cannot be seen."""
 
 # A step that takes longer than this to end may never do so.
 _CLOSING_SECONDS = 10
@@ -70,7 +70,7 @@ class EngineLoop:
         self._stats = stats
         self._deadlines = Deadlines(pace)
         self._outbox = Outbox()
-        # Those whose pictures are being encoded: the scheduler does not know them yet.
+        # Those whose images are being encoded: the scheduler does not know them yet.
         self._unseen: set[Sequence] = set()
         # deque.append and popleft are atomic; the event only wakes an idle thread.
         self._inbox: deque[tuple[_Message, Sequence]] = deque()
@@ -152,7 +152,7 @@ class EngineLoop:
         self._scheduler.check()
         self._count()
         self._outbox.flush()
-        # Pictures may be encoded meanwhile, for those who set a limit.
+        # Images may be encoded meanwhile, for those who set a limit.
         self._wake.wait(self._deadlines.seconds_left())
         self._wake.clear()
 
@@ -175,7 +175,7 @@ class EngineLoop:
                 self._fail(sequence, message)
 
     def _look(self, sequence: Sequence) -> None:
-        """Have the pictures of the sequence encoded before anything else, if there are any."""
+        """Have the images of the sequence encoded before anything else, if there are any."""
         if sequence.unseen and self._encoder is not None:
             self._unseen.add(sequence)
             self._encoder.add(sequence)

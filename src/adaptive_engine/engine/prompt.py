@@ -1,4 +1,4 @@
-"""A prompt: tokens, and the pictures that some of them stand for."""
+"""A prompt: tokens, and the images that some of them stand for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from adaptive_engine.types import Image
 
 @dataclass(frozen=True, slots=True)
 class PlacedImage:
-    """A picture in a prompt. Between its tokens others may stand, which say where in the picture they are."""
+    """An image in a prompt. Between its tokens others may stand, which say where in the image they are."""
 
     image: Image
     start: int
@@ -25,14 +25,14 @@ class Prompt:
 
     tokens: tuple[int, ...]
     images: tuple[PlacedImage, ...] = ()
-    """In the order of the tokens. Equal tokens stand for all of them, so only this tells two pictures apart."""
+    """In the order of the tokens. Equal tokens stand for all of them, so only this tells two images apart."""
 
     def __len__(self) -> int:
         return len(self.tokens)
 
 
 def content(tokens: Seq[int], images: Seq[PlacedImage], start: int, stop: int) -> list[object]:
-    """`tokens[start:stop]` in a form that is equal only where the pictures are equal too."""
+    """`tokens[start:stop]` in a form that is equal only where the images are equal too."""
     found: list[object] = list(tokens[start:stop])
     for placed in images:
         for at in range(max(placed.start, start), min(placed.stop, stop)):

@@ -29,7 +29,7 @@ class Prompts:
     ) -> None:
         """`token_bytes`: what each id stands for; `remembered_tokens`: most tokens of answers that are kept.
 
-        `sight` says what stands for pictures, in a model that sees.
+        `sight` says what stands for images, in a model that sees.
         """
         self._model = model
         self._tokenizer = tokenizer
@@ -42,7 +42,7 @@ class Prompts:
         """The prompt of `messages`. Texts of control tokens inside messages stay text.
 
         Answers that were remembered for `salt`'s owner, at these places of this conversation, are the tokens that were
-        generated. Pictures are left out where the model cannot see. Raises ContextLengthExceeded without tokenising a
+        generated. Images are left out where the model cannot see. Raises ContextLengthExceeded without tokenising a
         text that is too long whatever its tokens are, and InvalidRequest where the template does not take the messages.
         """
         size = sum(len(message.text.encode()) for message in messages)
@@ -71,5 +71,12 @@ class Prompts:
 
 
 def _disguised(message: ChatMessage, disguise: Disguise) -> ChatMessage:
-    parts = tuple(disguise.hide(part) if isinstance(part, str) else part for part in message.parts)
-    return ChatMessage(message.role, parts, disguise.hide(message.name) if message.name else None)
+    """Texts that the template will put side by side are one, so that together they are no control token either."""
+    parts: list[str | Image] = []
+    for part in message.parts:
+        if isinstance(part, str) and parts and isinstance(parts[-1], str):
+            parts[-1] += part
+        else:
+            parts.append(part)
+    parts = [disguise.hide(part) if isinstance(part, str) else part for part in parts]
+    return ChatMessage(message.role, tuple(parts), disguise.hide(message.name) if message.name else None)

@@ -96,7 +96,7 @@ class Sequence:
     names: list[BlockName] = field(default_factory=list)
     """Names of the computed full blocks."""
     views: Views | None = None
-    """What the model sees in the place of the tokens of pictures; there before the sequence waits for its turn."""
+    """What the model sees in the place of the tokens of images; there before the sequence waits for its turn."""
     cached_tokens: int = 0
     """Prompt tokens found in the cache at first admission."""
     unsent: str = ""
@@ -118,11 +118,11 @@ class Sequence:
 
     @property
     def unseen(self) -> bool:
-        """Its pictures are not encoded yet."""
+        """Its images are not encoded yet."""
         return self.views is None and bool(self.request.prompt.images)
 
     def content(self, start: int, stop: int) -> list[object]:
-        """The tokens `[start, stop)`, and what those of pictures show."""
+        """The tokens `[start, stop)`, and what those of images show."""
         return content(self.tokens, self.request.prompt.images, start, stop)
 
     @property

@@ -19,7 +19,8 @@ import jinja2
 from jinja2 import nodes
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import SecurityError
-from jinja2.ext import loopcontrols
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from adaptive_engine.errors import EngineFailed, InvalidRequest
@@ -51,6 +52,16 @@ class _CodeGenerator(CodeGenerator):
             self.visit(part, frame)
             self.write(", ")
         self.write("))")
+
+
+class _Generation(Extension):
+    """`{% generation %}` marks what a model is trained to say, which means nothing here (Hugging Face's tag)."""
+
+    tags = {"generation"}  # noqa: RUF012 - Jinja declares it so
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
@@ -90,8 +101,10 @@ class ChatTemplate:
     """Renders messages into the text the model was trained on."""
 
     def __init__(self, source: str, *, bos: str = "", eos: str = "", in_parts: bool = False) -> None:
-        """`in_parts`: it expects the content of a message as a list of texts and pictures, as models that see do."""
-        environment = _Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols], optimized=False)
+        """`in_parts`: it expects the content of a message as a list of texts and images, as models that see do."""
+        environment = _Sandbox(
+            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation], optimized=False
+        )
         for name in ("center", "indent", "wordwrap", "format", "xmlattr", "urlize", "batch", "slice"):
             # Widths and counts given by the template multiply text.
             environment.filters.pop(name, None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import resource
 import sys
 from pathlib import Path
+from typing import Any
 
 LANGUAGE_MODEL_INPUTS = {"attention_mask", "beam_idx"}
 
@@ -43,12 +44,19 @@ def check_model(path: Path) -> None:
 def check_vision_model(directory: Path) -> None:
     """Raises ValueError unless the three IRs are what the engine needs of a model that takes images, and compile."""
     inputs = {"inputs_embeds"} | LANGUAGE_MODEL_INPUTS
-    _check_graph(directory / "openvino_language_model.xml", inputs, "a stateful language model that takes vectors")
-    _check_graph(directory / "openvino_vision_embeddings_model.xml", {"pixel_values"}, "a vision encoder")
-    _check_graph(directory / "openvino_text_embeddings_model.xml", set(), "a table of embeddings")
+    language = directory / "openvino_language_model.xml"
+    models = [
+        _check_graph(language, inputs, "a stateful language model that takes vectors"),
+        _check_graph(directory / "openvino_vision_embeddings_model.xml", {"pixel_values"}, "a vision encoder"),
+        _check_graph(directory / "openvino_text_embeddings_model.xml", set(), "a table of embeddings"),
+    ]
+    ports = [models[0].input("inputs_embeds"), models[1].output(0), models[2].output(0)]
+    sizes = [port.partial_shape[-1] for port in ports]
+    if len({size.get_length() for size in sizes if size.is_static}) > 1:
+        raise ValueError(f"its graphs do not fit together: vectors of {', '.join(map(str, sizes))} numbers")
 
 
-def _check_graph(path: Path, inputs: set[str], what: str) -> None:
+def _check_graph(path: Path, inputs: set[str], what: str) -> Any:
     from adaptive_engine.privacy import silence_openvino
 
     silence_openvino()
@@ -60,6 +68,7 @@ def _check_graph(path: Path, inputs: set[str], what: str) -> None:
     if missing:
         raise ValueError(f"{path.name} is not {what}: it has no input {', '.join(sorted(missing))}")
     core.compile_model(model, "CPU")
+    return model
 
 
 WORKS = {

@@ -9,9 +9,23 @@ import pytest
 from adaptive_engine.engine import template as module
 from adaptive_engine.engine.template import ChatTemplate
 from adaptive_engine.errors import AdaptiveError, InvalidRequest
-from adaptive_engine.types import ChatMessage
+from adaptive_engine.types import ChatMessage, Image
 
 HELLO = [ChatMessage("user", "Hello")]
+
+
+def test_what_a_model_is_trained_to_say_needs_no_mark_here() -> None:
+    source = "{% for m in messages %}{% generation %}{{ m.content }}.{% endgeneration %}{% endfor %}"
+    assert ChatTemplate(source).render(HELLO * 2) == "Hello.Hello."
+
+
+def test_content_comes_in_parts_where_the_model_sees() -> None:
+    source = "{% for part in messages[0].content %}[{{ part.type }}:{{ part.text }}]{% endfor %}"
+    image = Image.of(1, 1, b"abc")
+    template = ChatTemplate(source, in_parts=True)
+    assert template.render([ChatMessage("user", ("a", image, "b"))]) == "[text:a][image:][text:b]"
+    assert template.render(HELLO) == "[text:Hello]"
+    assert ChatTemplate("{{ messages[0].content }}").render([ChatMessage("user", ("a", image, "b"))]) == "ab"
 
 
 def test_dialect() -> None:

@@ -1,7 +1,7 @@
-"""Encodes pictures in a thread of its own, so that no step of the engine waits for one.
+"""Encodes images in a thread of its own, so that no step of the engine waits for one.
 
 add     asyncio loop      ->  jobs, for what is not in the cache
-step    encoder's thread: tiles of several pictures, one call of the vision graph
+step    encoder's thread: tiles of several images, one call of the vision graph
 done    encoder's thread  ->  the engine's inbox: the sequence has its views and may wait for its turn
 """
 
@@ -29,8 +29,8 @@ from adaptive_engine.types import Image
 
 log = logging.getLogger(__name__)
 
-# More in a call gain little, and hold up longer whoever comes next.
-_MAX_TILES = 8
+# So much in a call keeps the cores busy. More would hold up longer whoever comes next, and what runs beside it.
+_MAX_TILES, _MAX_PIXELS = 8, 512 * 512
 # A call that takes longer than this to end may never do so.
 _CLOSING_SECONDS = 10
 
@@ -38,14 +38,16 @@ _CLOSING_SECONDS = 10
 class VisionGraph(Protocol):
     """The compiled vision encoder, see `graph.py`."""
 
-    def encode(self, inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
-        """`[tiles, tokens, hidden]`"""
+    def encode(self, inputs: dict[str, NDArray[Any]], *, beside: bool) -> NDArray[np.float32]:
+        """`[tiles, tokens, hidden]`; `beside` others that are being answered."""
         ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(eq=False, slots=True)
 class _Job:
-    """A sequence, and what is known of its pictures."""
+    """A sequence, and what is known of its images."""
 
     sequence: Sequence
     vectors: dict[ImageKey, Vectors] = field(default_factory=dict)
@@ -71,13 +73,14 @@ class Encoder:
         cache_bytes: int,
         together: bool,
     ) -> None:
-        """`together` encodes pictures in batches, where each depends on the others in its last bits."""
+        """`together` encodes images in batches, where each depends on the others in its last bits."""
         self._sight = sight
         self._family = sight.family
         self._graph = graph
         self._stats = stats
         self._cache = ImageCache(cache_bytes)
         self._together = together
+        self._tiles_per_call = max(min(_MAX_PIXELS // sight.family.tile_pixels, _MAX_TILES), 1)
         self._done: Callable[[Sequence, AdaptiveError | None], None] = _nobody
         # deque.append and popleft are atomic; the event only wakes an idle thread.
         self._inbox: deque[Sequence] = deque()
@@ -101,6 +104,7 @@ class Encoder:
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(_CLOSING_SECONDS)
+        self._graph.close()
 
     def busy_seconds(self) -> float:
         """For how long the current call of the graph has been running."""
@@ -108,7 +112,7 @@ class Encoder:
         return 0.0 if started is None else time.perf_counter() - started
 
     def known(self, prompt: Prompt, salt: bytes) -> Views | None:
-        """The views of `prompt`, if all its pictures are in the cache."""
+        """The views of `prompt`, if all its images are in the cache."""
         found = {}
         for placed in prompt.images:
             vectors = self._cache.get((salt, placed.image.digest))
@@ -118,7 +122,7 @@ class Encoder:
         return self._sight.views(prompt, salt, found)
 
     def add(self, sequence: Sequence) -> None:
-        """Encode the pictures of `sequence`, in its turn."""
+        """Encode the images of `sequence`, in its turn."""
         self._inbox.append(sequence)
         self._wake.set()
 
@@ -142,15 +146,19 @@ class Encoder:
                 self._wake.clear()
 
     def _deliver(self) -> None:
-        """Those of whose pictures all are known."""
+        """Those of whose images all are known."""
         waiting = []
         for job in self._jobs:
             if next(job.missing(), None) is not None:
                 waiting.append(job)
                 continue
             request = job.sequence.request
-            job.sequence.views = self._sight.views(request.prompt, request.cache_salt, job.vectors)
-            self._done(job.sequence, None)
+            try:
+                job.sequence.views = self._sight.views(request.prompt, request.cache_salt, job.vectors)
+            except Exception as exc:
+                self._end(job, exc)
+            else:
+                self._done(job.sequence, None)
         self._jobs = waiting
 
     def _step(self) -> None:
@@ -160,7 +168,7 @@ class Encoder:
         try:
             encoded = self._encode(list(batch.values()))
         except Exception as exc:
-            log.exception("pictures could not be encoded")
+            log.exception("images could not be encoded")
             self._fail(batch, exc)
             return
         finally:
@@ -181,7 +189,7 @@ class Encoder:
                 self._turns[job.sequence.request.owner] = next(self._clock)
                 yield key, image
                 tiles += self._family.tokens(image.width, image.height) // self._family.tokens_per_tile
-                if not self._together or tiles >= _MAX_TILES:
+                if not self._together or tiles >= self._tiles_per_call:
                     return
 
     def _turn(self, job: _Job) -> tuple[bool, int]:
@@ -191,8 +199,9 @@ class Encoder:
     def _encode(self, images: list[Image]) -> list[Vectors]:
         parts = [self._family.tiles(image) for image in images]
         tiles = np.concatenate(parts)
-        calls = [tiles[at : at + _MAX_TILES] for at in range(0, len(tiles), _MAX_TILES)]
-        vectors = np.concatenate([self._graph.encode(self._family.inputs(call)) for call in calls])
+        size = self._tiles_per_call
+        calls = [self._family.inputs(tiles[at : at + size]) for at in range(0, len(tiles), size)]
+        vectors = np.concatenate([self._graph.encode(call, beside=self._stats.running > 0) for call in calls])
         if vectors.shape[:2] != (len(tiles), self._family.tokens_per_tile):
             raise EngineFailed(
                 f"The vision encoder made {vectors.shape[1]} vectors of a tile, "
@@ -204,15 +213,18 @@ class Encoder:
         return [part.reshape(-1, vectors.shape[2]).copy() for part in np.split(vectors, ends)]
 
     def _fail(self, keys: Collection[ImageKey], cause: Exception) -> None:
-        """End those who wait for one of these pictures."""
+        """End those who wait for one of these images."""
         waiting = []
         for job in self._jobs:
             if any(key in keys for key, _ in job.missing()):
-                reason = f"A picture of this request could not be encoded: {type(cause).__name__}."
-                self._done(job.sequence, cause if isinstance(cause, AdaptiveError) else EngineFailed(reason))
+                self._end(job, cause)
             else:
                 waiting.append(job)
         self._jobs = waiting
+
+    def _end(self, job: _Job, cause: Exception) -> None:
+        reason = f"An image of this request could not be encoded: {type(cause).__name__}."
+        self._done(job.sequence, cause if isinstance(cause, AdaptiveError) else EngineFailed(reason))
 
 
 def _nobody(sequence: Sequence, error: AdaptiveError | None) -> None:

@@ -1,4 +1,4 @@
-"""Families of vision models: how a picture becomes tiles for the vision encoder, and tokens in the prompt."""
+"""Families of vision models: how an image becomes tiles for the vision encoder, and tokens in the prompt."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptive_engine.engine.vision.pixels import MAX_SIDE
 from adaptive_engine.errors import EngineFailed
 from adaptive_engine.types import Image
 
 Tiles = NDArray[np.float32]
 """`[tiles, 3, height, width]`, as the vision encoder takes them. Each becomes the same number of tokens."""
+
+MAX_SIDE = 4096
+"""No image is resized to more; transformers has the same limit."""
 
 FAMILIES = {
     "idefics3": "idefics3",
@@ -55,7 +57,7 @@ class Family(ABC):
     """One model's way to see. Its methods may be called from any thread."""
 
     image_token: ClassVar[str] = "<image>"
-    """What the chat template writes for a picture, and a prompt has for each vector of it."""
+    """What the chat template writes for an image, and a prompt has for each vector of it."""
 
     @abstractmethod
     def __init__(self, config: VisionConfig) -> None:
@@ -65,17 +67,21 @@ class Family(ABC):
     @abstractmethod
     def tokens_per_tile(self) -> int: ...
 
+    @property
+    @abstractmethod
+    def tile_pixels(self) -> int: ...
+
     @abstractmethod
     def text(self, width: int, height: int) -> str:
-        """What stands in a prompt for a picture of that size: `image_token` for each vector, and what is around."""
+        """What stands in a prompt for an image of that size: `image_token` for each vector, and what is around."""
 
     def tokens(self, width: int, height: int) -> int:
-        """How many vectors a picture of that size becomes."""
+        """How many vectors an image of that size becomes."""
         return self.text(width, height).count(self.image_token)
 
     @abstractmethod
     def tiles(self, image: Image) -> Tiles:
-        """The tiles of a picture, in the order of their tokens in `text`."""
+        """The tiles of an image, in the order of their tokens in `text`."""
 
     def inputs(self, tiles: Tiles) -> dict[str, NDArray[Any]]:
         """The inputs of the vision encoder, by name."""
@@ -88,7 +94,7 @@ def load_family(directory: Path) -> Family:
     name = str(config.model.get("model_type"))
     if name not in FAMILIES:
         raise EngineFailed(
-            f"Models of the family '{name}' cannot be given pictures; {', '.join(FAMILIES)} can.", code="vision_family"
+            f"Models of the family '{name}' cannot be given images; {', '.join(FAMILIES)} can.", code="vision_family"
         )
     family: type[Family] = import_module(f"{__package__}.{FAMILIES[name]}").FAMILY
     try:

@@ -1,11 +1,14 @@
-"""The two graphs of a vision model beside its language model, on OpenVINO: pictures to vectors, tokens to vectors.
+"""The two graphs of a vision model beside its language model, on OpenVINO: images to vectors, tokens to vectors.
 
 Files and names are those of optimum-intel's exports.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,10 @@ from numpy.typing import NDArray
 
 VISION_FILE = "openvino_vision_embeddings_model.xml"
 TEXT_FILE = "openvino_text_embeddings_model.xml"
+
+# A thread with this gets a quarter of a core that another wants too: with much less, requests that could be answered
+# together come one after the other.
+_NICENESS = 5
 
 
 class TextEmbeddings:
@@ -37,22 +44,51 @@ class TextEmbeddings:
 
 
 class VisionGraph:
-    """The vision encoder with what projects its output to the language model. Used by one thread at a time."""
+    """The vision encoder with what projects its output to the language model. Used by one thread at a time.
 
-    def __init__(self, model: Any, threads: int) -> None:
-        # f32 in all modes: a picture is computed once, and all that is said about it depends on it.
-        properties: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
-        if threads:
-            properties["INFERENCE_NUM_THREADS"] = threads
-        self._request = ov.Core().compile_model(model, "CPU", properties).create_infer_request()
+    It is compiled twice where its weights are not large: for all cores, and for one thread that gives way to others, so
+    that answers that are being written do not wait for an image.
+    """
+
+    def __init__(self, model: Any, threads: int, *, twice: bool) -> None:
+        properties = {"INFERENCE_NUM_THREADS": threads} if threads else {}
+        self._alone = self._beside = _compile(model, properties)
+        # A graph for one thread runs in the thread that asks; with more, others would have to give way too.
+        self._polite: ThreadPoolExecutor | None = None
+        if twice:
+            self._beside = _compile(model, {"INFERENCE_NUM_THREADS": 1})
+            self._polite = ThreadPoolExecutor(1, thread_name_prefix="vision-beside", initializer=_give_way)
 
     @classmethod
-    def load(cls, directory: Path, threads: int = 0) -> VisionGraph:
-        """Raises RuntimeError."""
-        return cls(ov.Core().read_model(directory / VISION_FILE), threads)
+    def load(cls, directory: Path, threads: int, *, twice: bool) -> VisionGraph:
+        """`threads` 0 is one for each core. Raises RuntimeError."""
+        return cls(ov.Core().read_model(directory / VISION_FILE), threads, twice=twice)
 
-    def encode(self, inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
-        """`[tiles, tokens, hidden]`"""
-        self._request.infer({name: ov.Tensor(array) for name, array in inputs.items()})
-        vectors: NDArray[np.float32] = self._request.get_output_tensor().data.copy()
-        return vectors
+    def encode(self, inputs: dict[str, NDArray[Any]], *, beside: bool) -> NDArray[np.float32]:
+        """`[tiles, tokens, hidden]`; `beside` others that are being answered."""
+        if beside and self._polite is not None:
+            return self._polite.submit(_infer, self._beside, inputs).result()
+        return _infer(self._alone, inputs)
+
+    def close(self) -> None:
+        if self._polite is not None:
+            self._polite.shutdown(wait=False)
+
+
+def _compile(model: Any, properties: dict[str, Any]) -> Any:
+    # f32 in all modes: an image is computed once, and all that is said about it depends on it.
+    return (
+        ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **properties}).create_infer_request()
+    )
+
+
+def _infer(request: Any, inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+    request.infer({name: ov.Tensor(array) for name, array in inputs.items()})
+    vectors: NDArray[np.float32] = request.get_output_tensor().data.copy()
+    return vectors
+
+
+def _give_way() -> None:
+    if sys.platform == "linux":
+        # A thread has a niceness of its own there.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

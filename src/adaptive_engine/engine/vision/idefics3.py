@@ -1,4 +1,4 @@
-"""Idefics3 and SmolVLM: a picture is cut into square tiles, with the whole of it as a last one.
+"""Idefics3 and SmolVLM: an image is cut into square tiles, with the whole of it as a last one.
 
 As `Idefics3ImageProcessor` and `Idefics3Processor` of transformers do it
 (https://huggingface.co/docs/transformers/model_doc/idefics3).
@@ -38,6 +38,10 @@ class Idefics3(Family):
     def tokens_per_tile(self) -> int:
         return self._tokens
 
+    @property
+    def tile_pixels(self) -> int:
+        return self._tile**2
+
     def text(self, width: int, height: int) -> str:
         image = self.image_token * self._tokens
         rows, columns = self._grid(width, height)
@@ -75,7 +79,7 @@ class Idefics3(Family):
         }
 
     def _grid(self, width: int, height: int) -> tuple[int, int]:
-        """Rows and columns of tiles; none where the whole picture is the only one."""
+        """Rows and columns of tiles; none where the whole image is the only one."""
         if not self._split:
             return 0, 0
         size = self._resized(width, height) if self._resize else (width, height)

@@ -1,4 +1,4 @@
-"""LLaVA: a picture is one tile, as CLIP or SigLIP see it.
+"""LLaVA: an image is one tile, as CLIP or SigLIP see it.
 
 As `CLIPImageProcessor`, `SiglipImageProcessor` and `LlavaProcessor` of transformers do it
 (https://huggingface.co/docs/transformers/model_doc/llava).
@@ -13,7 +13,7 @@ from adaptive_engine.engine.vision.pixels import Picture, Pixels, picture_of
 from adaptive_engine.errors import EngineFailed
 from adaptive_engine.types import Image
 
-# Where it is not said: CLIP has a vector for the whole picture before those of its patches.
+# Where it is not said: CLIP has a vector for the whole image before those of its patches.
 _ADDITIONAL = {"clip_vision_model": 1}
 _PROCESSORS = ("CLIPImageProcessor", "SiglipImageProcessor")
 
@@ -31,7 +31,7 @@ class Llava(Family):
         self._size = processor["size"]
         self._crop = processor.get("crop_size", self._size) if processor.get("do_center_crop") else None
         if not processor.get("do_resize", True) or (self._crop is None and not _is_fixed(self._size)):
-            raise ValueError("pictures keep sizes of their own")
+            raise ValueError("images keep sizes of their own")
         fixed = self._size if self._crop is None else self._crop
         self._width, self._height = side(fixed, "width"), side(fixed, "height")
         if not _is_fixed(self._size) and side(self._size, "shortest_edge") < max(self._width, self._height):
@@ -41,6 +41,10 @@ class Llava(Family):
     @property
     def tokens_per_tile(self) -> int:
         return self._tokens
+
+    @property
+    def tile_pixels(self) -> int:
+        return self._width * self._height
 
     def text(self, width: int, height: int) -> str:
         return self.image_token * self._tokens

@@ -17,9 +17,6 @@ from adaptive_engine.types import Image
 
 Picture = PIL.Image.Image
 
-MAX_SIDE = 4096
-"""No picture is resized to more; transformers has the same limit."""
-
 
 class Pixels:
     """`resample`, `do_rescale`, `rescale_factor`, `do_normalize`, `image_mean` and `image_std` of a processor."""

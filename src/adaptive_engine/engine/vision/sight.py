@@ -1,4 +1,4 @@
-"""Pictures in prompts: what stands for them, and where."""
+"""Images in prompts: what stands for them, and where."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from adaptive_engine.engine.prompt import PlacedImage, Prompt
 from adaptive_engine.engine.vision.family import Family
 from adaptive_engine.engine.vision.views import ImageKey, Vectors, Views
-from adaptive_engine.errors import InvalidRequest
+from adaptive_engine.errors import EngineFailed, InvalidRequest
 from adaptive_engine.types import Image
 
 
@@ -45,6 +45,9 @@ class Sight:
         )
 
     def views(self, prompt: Prompt, salt: bytes, vectors: Mapping[ImageKey, Vectors]) -> Views:
-        """The `vectors` of all pictures of `prompt`, in the place of their tokens."""
+        """The `vectors` of all images of `prompt`, in the place of their tokens. Raises EngineFailed."""
         positions = np.flatnonzero(np.array(prompt.tokens, np.int64) == self._image_token_id)
-        return Views(positions, np.concatenate([vectors[salt, placed.image.digest] for placed in prompt.images]))
+        seen = np.concatenate([vectors[salt, placed.image.digest] for placed in prompt.images])
+        if len(positions) != len(seen):
+            raise EngineFailed(f"A prompt has {len(positions)} tokens of images for {len(seen)} vectors.")
+        return Views(positions, seen)

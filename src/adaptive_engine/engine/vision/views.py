@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 Vectors = NDArray[np.float32]
 """`[tokens, hidden]`"""
 ImageKey = tuple[bytes, bytes]
-"""The salt of an owner, and the digest of a picture."""
+"""The salt of an owner, and the digest of an image."""
 
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """The vectors of all pictures of a prompt."""
+    """The vectors of all images of a prompt."""
 
     positions: NDArray[np.int64]
     """The tokens in whose place they are, ascending."""
@@ -30,7 +30,7 @@ class Views:
 
 
 class ImageCache:
-    """Encoded pictures, least recently used ones forgotten first. Any thread may use it.
+    """Encoded images, least recently used ones forgotten first. Any thread may use it.
 
     Kept by owner and content, so that nobody learns from the time it takes what another owner has shown.
     """

@@ -30,6 +30,7 @@ class Striped(Family):
     """A tile for each row of a picture, whose one token is what the row begins with."""
 
     tokens_per_tile = 1
+    tile_pixels = 1
 
     def __init__(self, config: VisionConfig | None = None) -> None:
         pass
@@ -46,16 +47,21 @@ class Graph:
     """Vectors are what the tiles show, and a 1. 255 cannot be shown."""
 
     def __init__(self) -> None:
+        self.entered = threading.Event()
         self.open = threading.Event()
         self.calls: list[list[int]] = []
 
-    def encode(self, inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+    def encode(self, inputs: dict[str, NDArray[Any]], *, beside: bool) -> NDArray[np.float32]:
+        self.entered.set()
         assert self.open.wait(10)
         shown = inputs["pixel_values"][:, :1, 0]
         self.calls.append([int(value) for value in shown.reshape(-1)])
         if shown.max() == 255:
             raise RuntimeError("no such colour")
         return np.concatenate([shown, np.ones_like(shown)], axis=2)
+
+    def close(self) -> None:
+        pass
 
 
 class World:
@@ -162,8 +168,7 @@ def test_a_large_picture_takes_several_calls(world: Callable[..., World]) -> Non
 def test_owners_have_turns_and_the_background_comes_last(world: Callable[..., World]) -> None:
     here = world(together=False)
     first = here.add([1])
-    while here.encoder.busy_seconds() == 0:
-        pass
+    assert here.graph.entered.wait(10)
     many = [here.add([10 + number]) for number in range(3)]
     last = here.add([20], owner=b"c", background=True)
     other = here.add([30], owner=b"b")
@@ -208,8 +213,7 @@ def test_the_cache_has_a_limit_and_forgets_what_was_not_shown_for_longest(world:
 def test_who_has_left_is_not_encoded(world: Callable[..., World]) -> None:
     here = world(together=False)
     here.add([1])
-    while here.encoder.busy_seconds() == 0:
-        pass
+    assert here.graph.entered.wait(10)
     gone, stays = here.add([2]), here.add([3])
     gone.stream.phase = "done"
     here.graph.open.set()

@@ -120,5 +120,5 @@ def test_a_directory_that_does_not_say_how_it_sees_is_refused(tmp_path: Path) ->
     with pytest.raises(EngineFailed, match="does not say how it sees: KeyError: 'vision_config'"):
         load_family(tmp_path)
     write(tmp_path, config={"model_type": "qwen2_vl", **IDEFICS3})
-    with pytest.raises(EngineFailed, match="family 'qwen2_vl' cannot be given pictures; idefics3, smolvlm, llava can"):
+    with pytest.raises(EngineFailed, match="family 'qwen2_vl' cannot be given images; idefics3, smolvlm, llava can"):
         load_family(tmp_path)

@@ -97,11 +97,14 @@ class Blocked:
         self.entered = threading.Event()
         self.open = threading.Event()
 
-    def encode(self, inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+    def encode(self, inputs: dict[str, NDArray[Any]], *, beside: bool) -> NDArray[np.float32]:
         self.entered.set()
         assert self.open.wait(30)
-        vectors: NDArray[np.float32] = self._graph.encode(inputs)
+        vectors: NDArray[np.float32] = self._graph.encode(inputs, beside=beside)
         return vectors
+
+    def close(self) -> None:
+        self._graph.close()
 
 
 @asynccontextmanager
@@ -213,6 +216,7 @@ async def test_the_text_of_an_image_token_is_text(engine: Engine) -> None:
     assert prompt.tokens.count(4) == 16
     assert "<image> <global-img> What is this?" in engine.tokenizer.decode(prompt.tokens)
     assert not engine.render([user("<image>")]).images
+    assert 4 not in engine.render([user("<ima", "ge>")]).tokens
 
 
 async def test_a_picture_can_come_in_a_later_turn_and_between_texts(engine: Engine) -> None:
@@ -261,7 +265,7 @@ async def test_a_picture_that_cannot_be_encoded_is_an_error_of_its_request(
 ) -> None:
     (picture,) = pictures(1, seed=19)
 
-    def fail(inputs: Any) -> Any:
+    def fail(inputs: Any, *, beside: bool) -> Any:
         raise RuntimeError("out of luck")
 
     with monkeypatch.context() as patch:
