@@ -118,12 +118,12 @@ def require_small_text(request: Request, messages: Iterable[ChatMessage], settin
 
 
 def _bytes_of_uris(body: bytearray, most: int) -> int:
-    """Of the first so many JSON strings that look like data URIs. Costs nothing beside parsing them, and so keeps
+    """Of the first so many JSON strings that look like images. Costs nothing beside parsing them, and so keeps
     large bodies of anything else from being parsed.
     """
     end, found = 0, 0
     for _ in range(most):
-        start = body.find(b'"data:', end)
+        start = body.find(b'"data:image', end)
         if start < 0:
             break
         end = body.find(b'"', start + 1)
