@@ -12,7 +12,8 @@ from typing import Any, Literal
 from uuid import UUID
 
 Role = Literal["system", "user", "assistant"]
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "content_filter"]
+"""`content_filter` comes from external providers only."""
 
 # What became of an interaction. `pending` rows left by a crash become `aborted` at the next start.
 InteractionState = Literal["pending", "complete", "length", "cancelled", "error", "aborted"]
@@ -119,6 +120,34 @@ def tags_of(capabilities: Iterable[str]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Prices:
+    """Of a million tokens."""
+
+    prompt: float
+    completion: float
+    cached: float | None = None
+    """Of prompt tokens that the provider had in its cache; None: they cost what others do."""
+    currency: str = "USD"
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalModel:
+    """Where a model lives that does not live here."""
+
+    external_model_id: str
+    """As the provider calls it."""
+    endpoint: str | None = None
+    """None is the provider's own."""
+    extra_params: dict[str, Any] = field(default_factory=dict)
+    """Sent with each request as they are."""
+    prices: Prices | None = None
+    profile: dict[str, Any] = field(default_factory=dict)
+    """What is known better than the provider's `Profile` says."""
+    sealed_key: bytes | None = field(default=None, repr=False)
+    """The API key, as `services/sealing.py` encrypted it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A registry entry. `key` is also the name of the model directory."""
 
@@ -129,9 +158,10 @@ class Model:
     """`internal` for models that run in our engine."""
     capabilities: tuple[str, ...]
     context_length: int
-    """Most tokens of prompt and answer together that the model was trained for."""
+    """Most tokens of prompt and answer together that the model was trained for; 0: nobody said."""
     created_at: int
     compute_config: ComputeConfig = ComputeConfig()
+    external: ExternalModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +297,42 @@ class Usage:
     @property
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """One token of an answer and how likely it was, before temperature and top-p, among those its grammar allowed."""
+
+    token: bytes
+    logprob: float
+    """Natural logarithm; 0 for a token that the grammar left no choice about."""
+    top: tuple[tuple[bytes, float], ...] = ()
+    """The most likely tokens in its place, best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Milliseconds since the request was submitted."""
+
+    queue_ms: float
+    """Until the scheduler admitted it; until the request that was answered went to a provider."""
+    ttft_ms: float
+    """Until its first token was sampled, or came from the provider."""
+    total_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of text, and on the last one why generation ended."""
+
+    text: str
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    timings: Timings | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """Of the tokens since the last delta, when asked for. Their text may come later, or never behind a stop string."""
+    reasoning: str = ""
+    """What the model thought before it answers, where a provider tells it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ def test_files_that_documents_name_exist() -> None:
         text = document.read_text()
         for link in re.findall(r"\]\(([\w./-]+)\)", text):
             assert (document.parent / link).exists(), f"{document.name} links to {link}"
-        for path in re.findall(r"`((?:server|services|store|engine|sdk|wire|cli|registry)/[\w/]+\.py)`", text):
+        for path in re.findall(r"`((?:server|services|store|engine|providers|sdk|wire|cli|registry)/[\w/]+\.py)`", text):
             assert (PACKAGE / path).exists(), f"{document.name} names {path}"
 
 
@@ -91,11 +91,13 @@ BELOW = {
     "grammar": set(),
     "experiments": set(),
     "engine": {"grammar", "errors", "types", "privacy"},
+    "providers": {"errors", "types"},
     "store": {"errors", "types"},
     "registry": {"errors", "types", "privacy"},
     "services": {
         "permissions",
         "engine",
+        "providers",
         "experiments",
         "grammar",
         "store",
@@ -108,7 +110,7 @@ BELOW = {
         "_version",
     },
     "server": {
-        *("services", "engine", "experiments", "grammar", "store", "registry", "wire"),
+        *("services", "engine", "providers", "experiments", "grammar", "store", "registry", "wire"),
         *("errors", "types", "settings", "telemetry", "permissions", "__version__"),
     },
 }

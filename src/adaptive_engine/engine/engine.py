@@ -33,7 +33,7 @@ from adaptive_engine.engine.sampler import Logits
 from adaptive_engine.engine.scheduler import Scheduler
 from adaptive_engine.engine.sequence import GenerationRequest, Sequence, Slice
 from adaptive_engine.engine.stats import EngineStats
-from adaptive_engine.engine.stream import Delta, Outbox, Timings, TokenStream
+from adaptive_engine.engine.stream import Outbox, TokenStream
 from adaptive_engine.engine.tokenizer import Disguise
 from adaptive_engine.errors import (
     AdaptiveError,
@@ -42,7 +42,7 @@ from adaptive_engine.errors import (
     FirstTokenTimeout,
     InvalidRequest,
 )
-from adaptive_engine.types import ChatMessage, FinishReason, ModelMemory, Usage
+from adaptive_engine.types import ChatMessage, Delta, FinishReason, ModelMemory, Timings, Usage
 
 log = logging.getLogger(__name__)
 

@@ -4,33 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from adaptive_engine.engine.logprobs import TokenLogprob
-from adaptive_engine.types import FinishReason, Usage
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """Milliseconds since the request was submitted."""
-
-    queue_ms: float
-    """Until the scheduler admitted it."""
-    ttft_ms: float
-    """Until its first token was sampled."""
-    total_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """A piece of text, and on the last one why generation ended."""
-
-    text: str
-    finish_reason: FinishReason | None = None
-    usage: Usage | None = None
-    timings: Timings | None = None
-    logprobs: tuple[TokenLogprob, ...] = ()
-    """Of the tokens since the last delta, when asked for. Their text may come later, or never behind a stop string."""
+from adaptive_engine.types import Delta
 
 
 class TokenStream:

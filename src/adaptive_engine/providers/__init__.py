@@ -1,0 +1,12 @@
+"""Reaches models that live elsewhere. Knows no project, store or server of ours.
+
+    base.py               Provider and Dialect, what a vendor has to say; Profile, what a model can do
+    registry.py           the vendors by name
+    stream.py             one generation: tries, time limits, circuit breaker (breaker.py)
+    http_provider.py      a provider over HTTP in any dialect, from http.py (connections) and sse.py (events)
+    addresses.py          where requests may go
+    openai_compatible.py  a dialect; each other vendor has a file of its own
+    fake.py               a provider without a network
+
+A new vendor is a dialect and a line in the registry; tests/unit/providers/contract.py is what it has to pass.
+"""

@@ -1,0 +1,429 @@
+"""HTTP/1.1 to providers: pooled connections, hard limits, nothing that a gateway does not need.
+
+One `HttpClient` per external model and server. Its own parser is httptools, which the server uses too; a general client
+library took longer for a request than everything else here together (docs/performance.md). Redirects are answers like
+any other, nothing is decompressed, and a connection is made to an address that was checked, not to a name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+import time
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+from urllib.parse import urlsplit
+
+import httptools
+
+from adaptive_engine.errors import AdaptiveError, UpstreamFailed, UpstreamTimeout
+from adaptive_engine.providers.addresses import AddressPolicy
+
+MAX_HEADER_BYTES: Final = 65_536
+MAX_BODY_BYTES: Final = 16 << 20
+"""Of an answer in one piece."""
+# A reader that is slower than its provider holds so much at most; then the provider has to wait.
+_BUFFER_BYTES = 256 << 10
+_IDLE_CONNECTIONS = 128
+_IDLE_SECONDS = 15.0
+# How long the end of a body may take whose answer is known.
+_DRAIN_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds."""
+
+    connect: float = 5.0
+    first_byte: float = 60.0
+    """From the end of the request to the first byte of the answer's body."""
+    idle: float = 30.0
+    """Between two pieces of it."""
+    total: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where requests go: scheme, host and port, and the path that comes before each request's own."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @classmethod
+    def parse(cls, url: str) -> Origin:
+        """Raises ValueError in words for users."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https"):
+            raise ValueError("an endpoint begins with https:// or http://")
+        if not parts.hostname or parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("an endpoint is https://HOST[:PORT][/PATH], without user, query and fragment")
+        if not re.fullmatch(r"[!-~]*", url):
+            raise ValueError("an endpoint has visible ASCII characters only")
+        return cls(
+            parts.scheme,
+            parts.hostname,
+            parts.port or (443 if parts.scheme == "https" else 80),
+            parts.path.rstrip("/"),
+        )
+
+    @property
+    def authority(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        usual = self.port == (443 if self.scheme == "https" else 80)
+        return host if usual else f"{host}:{self.port}"
+
+
+class Response:
+    """The answer to one request. Read it to the end or `close` it; what was read whole gives its connection back."""
+
+    def __init__(self, connection: _Connection, pool: _Pool, timeouts: Timeouts, deadline: float) -> None:
+        self._connection = connection
+        self._pool = pool
+        self._timeouts = timeouts
+        self._deadline = deadline
+        self._begun = False
+        self._open = True
+        self.status = connection.status
+        self.headers: Mapping[str, str] = connection.headers
+
+    async def chunk(self) -> bytes:
+        """What has arrived of the body, at least a byte; nothing at its end. Raises UpstreamFailed, UpstreamTimeout."""
+        connection = self._connection
+        if connection.loop.time() > self._deadline:
+            self.close()
+            raise _late("is not ready")
+        if not connection.pieces and not connection.complete:
+            limit = self._timeouts.idle if self._begun else self._timeouts.first_byte
+            await connection.wait(limit, self._deadline, "sent nothing")
+        self._begun = True
+        if connection.pieces:
+            return connection.take()
+        if self._open:
+            self._open = False
+            self._pool.release(connection)
+        return b""
+
+    async def read(self, limit: int = MAX_BODY_BYTES) -> bytes:
+        """The whole body. Raises UpstreamFailed, also for one of more than `limit` bytes, and UpstreamTimeout."""
+        pieces, size = [], 0
+        while piece := await self.chunk():
+            pieces.append(piece)
+            size += len(piece)
+            if size > limit:
+                self.close()
+                raise UpstreamFailed(
+                    f"The provider's answer is larger than {limit} bytes.", code="upstream_bad_response"
+                )
+        return b"".join(pieces)
+
+    def finish(self) -> None:
+        """Keep the connection, though the end of the body may still be on its way. What it says is not read."""
+        if self._open:
+            self._open = False
+            self._connection.drain(self._pool)
+
+    def close(self) -> None:
+        """Cut the connection, unless it was read to the end. Safe to call at any time."""
+        if self._open:
+            self._open = False
+            self._connection.abort()
+
+
+class HttpClient:
+    """Sends requests to one origin."""
+
+    def __init__(self, origin: Origin, addresses: AddressPolicy, timeouts: Timeouts) -> None:
+        self._origin = origin
+        self._addresses = addresses
+        self._timeouts = timeouts
+        # Connections belong to the event loop that made them, and a server has more than one.
+        self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = weakref.WeakKeyDictionary()
+
+    async def post(self, path: str, headers: Mapping[str, str], body: bytes, deadline: float) -> Response:
+        """Send `body` and wait for the head of the answer, until `deadline` on the loop's clock at most.
+
+        Raises UpstreamFailed or UpstreamTimeout.
+        """
+        loop = asyncio.get_running_loop()
+        pool = self._pools.get(loop)
+        if pool is None:
+            pool = self._pools[loop] = _Pool(self._origin, self._addresses)
+        lines = [f"POST {self._origin.path}{path} HTTP/1.1", f"host: {self._origin.authority}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        message = "\r\n".join([*lines, f"content-length: {len(body)}", "", ""]).encode("latin-1") + body
+        connection = pool.idle()
+        fresh = connection is None
+        while True:
+            if connection is None:
+                connection = await pool.connect(min(self._timeouts.connect, deadline - loop.time()))
+            try:
+                connection.send(message)
+                await connection.wait(self._timeouts.first_byte, deadline, "did not answer", head=True)
+            except UpstreamFailed:
+                connection.abort()
+                if fresh or connection.heard:
+                    raise
+                # The provider had closed it while it was not used: that is no failure of this request.
+                connection, fresh = None, True
+            except BaseException:
+                connection.abort()
+                raise
+            else:
+                return Response(connection, pool, self._timeouts, deadline)
+
+    def close(self) -> None:
+        """Give up the connections of this loop that nobody uses."""
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            pool.close()
+
+
+class _Pool:
+    """The connections of one origin on one event loop."""
+
+    def __init__(self, origin: Origin, addresses: AddressPolicy) -> None:
+        self._origin = origin
+        self._addresses = addresses
+        self._idle: list[_Connection] = []
+
+    def idle(self) -> _Connection | None:
+        """The one that was used last: the others may come to rest."""
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.closed and time.monotonic() - connection.released_at < _IDLE_SECONDS:
+                return connection
+            connection.abort()
+        return None
+
+    async def connect(self, seconds: float) -> _Connection:
+        """Raises UpstreamFailed, UpstreamTimeout."""
+        origin, loop = self._origin, asyncio.get_running_loop()
+        tls = _tls() if origin.scheme == "https" else None
+        failure: OSError | None = None
+        try:
+            async with asyncio.timeout(max(seconds, 0)):
+                for address in await self._addresses.resolve(origin.host, origin.port):
+                    try:
+                        _, connection = await loop.create_connection(
+                            _Connection, address, origin.port, ssl=tls, server_hostname=origin.host if tls else None
+                        )
+                        return connection
+                    except OSError as exc:
+                        failure = exc
+        except TimeoutError as exc:
+            raise UpstreamTimeout(f"The provider at {origin.authority} did not take the connection in time.") from exc
+        except OSError as exc:
+            failure = exc
+        raise _unreachable(origin, failure) from failure
+
+    def release(self, connection: _Connection) -> None:
+        if connection.reusable and len(self._idle) < _IDLE_CONNECTIONS:
+            connection.reset()
+            connection.released_at = time.monotonic()
+            self._idle.append(connection)
+        else:
+            connection.abort()
+
+    def close(self) -> None:
+        for connection in self._idle:
+            connection.abort()
+        self._idle.clear()
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, and the answer that is read from it. httptools calls the `on_` methods."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._paused = False
+        self.closed = False
+        self.released_at = 0.0
+        self._draining: tuple[_Pool, asyncio.TimerHandle] | None = None
+        self.reset()
+        self.idle = False
+
+    def reset(self) -> None:
+        """Be ready for the next request."""
+        self._parser = httptools.HttpResponseParser(self)
+        self._header_bytes = 0
+        self._size = 0
+        self._error: AdaptiveError | None = None
+        self._head = False
+        self._framed = False
+        self._keep_alive = False
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.pieces: list[bytes] = []
+        self.complete = False
+        self.heard = False
+        """Some of the answer has arrived."""
+        self.idle = True
+
+    @property
+    def reusable(self) -> bool:
+        return self.complete and not self.closed and self._keep_alive
+
+    def send(self, message: bytes) -> None:
+        self.idle = False
+        if self.closed or self._transport is None:
+            raise _broken("closed the connection")
+        self._transport.write(message)
+
+    async def wait(self, limit: float, deadline: float, what: str, *, head: bool = False) -> None:
+        """Return when the head has arrived, or else more of the body or its end."""
+        until = min(self.loop.time() + limit, deadline)
+        while not (self._head if head else self.pieces or self.complete):
+            if self._error is not None:
+                raise self._error
+            self._waiter = self.loop.create_future()
+            timer = self.loop.call_at(until, _expire, self._waiter)
+            try:
+                await self._waiter
+            except TimeoutError as exc:
+                self.abort()
+                raise _late(what) from exc
+            finally:
+                timer.cancel()
+                self._waiter = None
+
+    def take(self) -> bytes:
+        data = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+        self.pieces, self._size = [], 0
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+        return data
+
+    def drain(self, pool: _Pool) -> None:
+        self.take()
+        if self.complete:
+            pool.release(self)
+        elif not self.closed:
+            self._draining = pool, self.loop.call_later(_DRAIN_SECONDS, self.abort)
+
+    def abort(self) -> None:
+        self.closed = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self.idle:
+            # Nobody has asked for anything.
+            self.abort()
+            return
+        self.heard = True
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._fail(UpstreamFailed("What the provider sent is not HTTP.", code="upstream_bad_response"))
+        if not self._head:
+            self._header_bytes += len(data)
+            if self._header_bytes > MAX_HEADER_BYTES:
+                self._fail(UpstreamFailed("The provider's headers are too long.", code="upstream_bad_response"))
+        if self._draining is not None:
+            self._drained(*self._draining)
+        self._wake()
+
+    def eof_received(self) -> None:
+        self._end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        self._end()
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            raise ValueError("a second answer to one request")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        self.status = self._parser.get_status_code()
+        self._head = self.status >= 200
+        self._framed = "content-length" in self.headers or "transfer-encoding" in self.headers
+        # Asked here: once the message is complete, the parser has forgotten.
+        self._keep_alive = bool(self._parser.should_keep_alive())
+
+    def on_body(self, body: bytes) -> None:
+        self.pieces.append(body)
+        self._size += len(body)
+        if self._size > _BUFFER_BYTES and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        if self._head:
+            self.complete = True
+        else:
+            # 100 Continue and its like announce an answer.
+            self.headers = {}
+
+    def _drained(self, pool: _Pool, timer: asyncio.TimerHandle) -> None:
+        if self._size > _BUFFER_BYTES or self.closed:
+            self.abort()
+        if self.complete or self.closed:
+            timer.cancel()
+            self._draining = None
+            self.take()
+            pool.release(self)
+
+    def _end(self) -> None:
+        if self._head and not self._framed:
+            # An answer of no stated length ends with its connection.
+            self.complete = True
+        if not self.complete:
+            self._fail(_broken("closed the connection in the middle of its answer" if self.heard else "hung up"))
+        self._wake()
+
+    def _fail(self, error: AdaptiveError) -> None:
+        if self._error is None:
+            self._error = error
+        self.abort()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def _expire(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_exception(TimeoutError())
+
+
+def _late(what: str) -> UpstreamTimeout:
+    return UpstreamTimeout(f"The provider {what} in time.")
+
+
+def _broken(what: str) -> UpstreamFailed:
+    return UpstreamFailed(f"The provider {what}.", code="upstream_incomplete", again=True)
+
+
+def _unreachable(origin: Origin, failure: OSError | None) -> UpstreamFailed:
+    if isinstance(failure, ssl.SSLError):
+        reason = "its certificate is not valid" if isinstance(failure, ssl.SSLCertVerificationError) else "TLS failed"
+    else:
+        reason = (failure.strerror if failure else None) or "there is no such host"
+    return UpstreamFailed(
+        f"The provider at {origin.authority} cannot be reached: {reason}.", code="upstream_unreachable", again=True
+    )
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context

@@ -1,0 +1,176 @@
+"""One generation by a provider: tries, time limits and the circuit breaker around `Provider.generate`."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from adaptive_engine.errors import AdaptiveError, UpstreamBusy, UpstreamFailed, UpstreamTimeout
+from adaptive_engine.providers.base import Call, Provider
+from adaptive_engine.providers.breaker import Breaker, RetryBudget
+from adaptive_engine.types import Delta, Timings
+
+# Seconds before the second try, doubled for each further one. A provider that says how long it wants to be left alone
+# is obeyed up to _MAX_PAUSE; who would have to wait longer gets the error.
+_FIRST_PAUSE = 0.05
+_MAX_PAUSE = 5.0
+_ALIVE = {
+    "upstream_rate_limited",
+    "upstream_auth_failed",
+    "upstream_not_found",
+    "upstream_redirect",
+    "upstream_address_refused",
+}
+
+
+@dataclass(slots=True)
+class Upstream:
+    """An external model as this server uses it: what all its generations share."""
+
+    provider: Provider
+    breaker: Breaker
+    budget: RetryBudget
+    retries: int
+    total_seconds: float
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One request to a provider, or the refusal to make one."""
+
+    ms: float
+    error: str | None = None
+    """The code of what went wrong."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"ms": round(self.ms, 1), **({"error": self.error} if self.error else {})}
+
+
+@dataclass(slots=True, eq=False)
+class ProviderStream:
+    """An async iterator of deltas, as the engine's `TokenStream` is one. It asks when it is read for the first time."""
+
+    upstream: Upstream
+    call: Call
+    attempts: list[Attempt] = field(default_factory=list)
+    waited: float = 0.0
+    """Seconds in which there was nothing to do but to wait for the provider."""
+    phase: str = "queue"
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    prompt_tokens: int | None = None
+    _source: AsyncGenerator[Delta] | None = None
+    _begun_at: float = 0.0
+    _queue_ms: float = 0.0
+    _ttft_ms: float = 0.0
+    _closing: asyncio.Task[None] | None = None
+
+    def __aiter__(self) -> ProviderStream:
+        return self
+
+    async def __anext__(self) -> Delta:
+        if self.phase == "done":
+            raise StopAsyncIteration
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        try:
+            delta = await (self._begin(loop) if self._source is None else anext(self._source))
+        except BaseException as exc:
+            if self.phase == "decode" and _blames_provider(exc):
+                self.upstream.breaker.failed()
+            self.phase = "done"
+            raise
+        finally:
+            self.waited += loop.time() - asked
+        return delta if delta.finish_reason is None else self._ended(delta, loop.time())
+
+    def cancel(self) -> None:
+        """End the provider's work. Safe to call at any time, also after the end."""
+        source, self._source = self._source, None
+        self.phase = "done"
+        if source is not None:
+            # Whoever read it has been cancelled by now, so it is not running.
+            self._closing = asyncio.ensure_future(_close(source))
+
+    def take_waiting(self) -> str:
+        """Nothing waits here: what is not read yet is with the provider."""
+        return ""
+
+    async def _begin(self, loop: asyncio.AbstractEventLoop) -> Delta:
+        """The first delta. Until it is there, and only until then, a failure may be made good by another try."""
+        upstream = self.upstream
+        self._begun_at = loop.time()
+        deadline = self._begun_at + upstream.total_seconds
+        upstream.budget.request()
+        while True:
+            started = loop.time()
+            try:
+                probing = upstream.breaker.admit()
+            except UpstreamBusy as exc:
+                self.attempts.append(Attempt(0.0, exc.code))
+                raise
+            self.phase = "prefill"
+            source = upstream.provider.generate(self.call, deadline)
+            try:
+                delta = await anext(source)
+            except AdaptiveError as exc:
+                self.attempts.append(Attempt(1000 * (loop.time() - started), exc.code))
+                if _blames_provider(exc):
+                    upstream.breaker.failed()
+                else:
+                    # It is there, and has looked at the request.
+                    upstream.breaker.succeeded(0)
+                pause = self._pause(exc, probing)
+                if pause is None or loop.time() + pause >= deadline:
+                    raise
+                await asyncio.sleep(pause)
+            except BaseException:
+                upstream.breaker.undecided()
+                await source.aclose()
+                raise
+            else:
+                now = loop.time()
+                self.attempts.append(Attempt(1000 * (now - started)))
+                upstream.breaker.succeeded(now - started)
+                self._source = source
+                self.phase = "decode"
+                self._queue_ms = 1000 * (started - self._begun_at)
+                self._ttft_ms = 1000 * (now - self._begun_at)
+                return delta
+
+    def _pause(self, error: AdaptiveError, probing: bool) -> float | None:
+        """Seconds until the next try; None when there is none."""
+        tries = len(self.attempts)
+        again = isinstance(error, UpstreamBusy) or (isinstance(error, UpstreamFailed) and error.again)
+        if not again or probing or tries > self.upstream.retries:
+            return None
+        pause = _FIRST_PAUSE * 2 ** (tries - 1) * random.uniform(0.5, 1.5)
+        if isinstance(error, UpstreamBusy):
+            if error.wanted > _MAX_PAUSE:
+                return None
+            pause = max(pause, error.wanted)
+        return pause if self.upstream.budget.take() else None
+
+    def _ended(self, delta: Delta, now: float) -> Delta:
+        self.phase = "done"
+        if delta.usage is not None:
+            self.prompt_tokens = delta.usage.prompt_tokens
+            self.completion_tokens = delta.usage.completion_tokens
+            self.cached_tokens = delta.usage.cached_tokens
+        timings = Timings(self._queue_ms, self._ttft_ms, 1000 * (now - self._begun_at))
+        return Delta(delta.text, delta.finish_reason, delta.usage, timings, delta.logprobs, delta.reasoning)
+
+
+async def _close(source: AsyncGenerator[Delta]) -> None:
+    # One that is just being read ends with its reader.
+    with suppress(RuntimeError):
+        await source.aclose()
+
+
+def _blames_provider(error: BaseException) -> bool:
+    """Whether this speaks of a provider that is down. Refusing one request, one key or one rate does not."""
+    return isinstance(error, UpstreamFailed | UpstreamTimeout | UpstreamBusy) and error.code not in _ALIVE
