@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from adaptive_engine.types import Delta
 
@@ -13,6 +14,10 @@ class TokenStream:
 
     A slow reader costs no memory beyond its own text: deltas that wait are merged into one.
     """
+
+    # For who reads answers of providers too: requests to one, and seconds of waiting for it.
+    attempts: Final = ()
+    waited: Final = None
 
     def __init__(self, on_cancel: Callable[[TokenStream], None]) -> None:
         self.loop = asyncio.get_running_loop()

@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Final, cast
 from urllib.parse import urlsplit
 
 import httptools
@@ -40,7 +40,9 @@ class Timeouts:
 
     connect: float = 5.0
     first_byte: float = 60.0
-    """From the end of the request to the first byte of the answer's body."""
+    """From the end of the request to the first byte of a stream."""
+    answer: float = 300.0
+    """The same for an answer in one piece, which begins when it is finished."""
     idle: float = 30.0
     """Between two pieces of it."""
     total: float = 600.0
@@ -82,10 +84,11 @@ class Origin:
 class Response:
     """The answer to one request. Read it to the end or `close` it; what was read whole gives its connection back."""
 
-    def __init__(self, connection: _Connection, pool: _Pool, timeouts: Timeouts, deadline: float) -> None:
+    def __init__(self, connection: _Connection, pool: _Pool, begin: float, idle: float, deadline: float) -> None:
         self._connection = connection
         self._pool = pool
-        self._timeouts = timeouts
+        self._begin = begin
+        self._idle = idle
         self._deadline = deadline
         self._begun = False
         self._open = True
@@ -99,7 +102,7 @@ class Response:
             self.close()
             raise _late("is not ready")
         if not connection.pieces and not connection.complete:
-            limit = self._timeouts.idle if self._begun else self._timeouts.first_byte
+            limit = self._idle if self._begun else self._begin
             await connection.wait(limit, self._deadline, "sent nothing")
         self._begun = True
         if connection.pieces:
@@ -145,7 +148,9 @@ class HttpClient:
         # Connections belong to the event loop that made them, and a server has more than one.
         self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = weakref.WeakKeyDictionary()
 
-    async def post(self, path: str, headers: Mapping[str, str], body: bytes, deadline: float) -> Response:
+    async def post(
+        self, path: str, headers: Mapping[str, str], body: bytes, deadline: float, *, stream: bool
+    ) -> Response:
         """Send `body` and wait for the head of the answer, until `deadline` on the loop's clock at most.
 
         Raises UpstreamFailed or UpstreamTimeout.
@@ -157,6 +162,7 @@ class HttpClient:
         lines = [f"POST {self._origin.path}{path} HTTP/1.1", f"host: {self._origin.authority}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         message = "\r\n".join([*lines, f"content-length: {len(body)}", "", ""]).encode("latin-1") + body
+        begin = self._timeouts.first_byte if stream else self._timeouts.answer
         connection = pool.idle()
         fresh = connection is None
         while True:
@@ -164,7 +170,7 @@ class HttpClient:
                 connection = await pool.connect(min(self._timeouts.connect, deadline - loop.time()))
             try:
                 connection.send(message)
-                await connection.wait(self._timeouts.first_byte, deadline, "did not answer", head=True)
+                await connection.wait(begin, deadline, "did not answer", head=True)
             except UpstreamFailed:
                 connection.abort()
                 if fresh or connection.heard:
@@ -175,7 +181,7 @@ class HttpClient:
                 connection.abort()
                 raise
             else:
-                return Response(connection, pool, self._timeouts, deadline)
+                return Response(connection, pool, begin, self._timeouts.idle, deadline)
 
     def close(self) -> None:
         """Give up the connections of this loop that nobody uses."""
@@ -315,8 +321,8 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are asyncio's in all but their class.
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         if self.idle:

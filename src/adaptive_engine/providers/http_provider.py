@@ -45,7 +45,7 @@ class HttpProvider:
 
     async def generate(self, call: Call, deadline: float) -> AsyncGenerator[Delta]:
         body = orjson.dumps(call.body)
-        response = await self._client.post(call.path, call.headers, body, deadline)
+        response = await self._client.post(call.path, call.headers, body, deadline, stream=call.stream)
         try:
             if response.status != 200:
                 raise await self._refused(response)

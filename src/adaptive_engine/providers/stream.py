@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from adaptive_engine.errors import AdaptiveError, UpstreamBusy, UpstreamFailed, UpstreamTimeout
+from adaptive_engine.errors import AdaptiveError, FirstTokenTimeout, UpstreamBusy, UpstreamFailed, UpstreamTimeout
 from adaptive_engine.providers.base import Call, Provider
 from adaptive_engine.providers.breaker import Breaker, RetryBudget
 from adaptive_engine.types import Delta, Timings
@@ -36,18 +37,31 @@ class Upstream:
     budget: RetryBudget
     retries: int
     total_seconds: float
+    model: str
+    """Its key, for attempts."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstTokenLimit:
+    """What a request allows until its first token."""
+
+    milliseconds: int
+    at: float
+    """When it is over, on the loop's clock."""
 
 
 @dataclass(slots=True)
 class Attempt:
     """One request to a provider, or the refusal to make one."""
 
+    model: str
     ms: float
+    """Until the first delta, or the failure."""
     error: str | None = None
     """The code of what went wrong."""
 
     def as_dict(self) -> dict[str, Any]:
-        return {"ms": round(self.ms, 1), **({"error": self.error} if self.error else {})}
+        return {"model": self.model, "ms": round(self.ms, 1), **({"error": self.error} if self.error else {})}
 
 
 @dataclass(slots=True, eq=False)
@@ -56,18 +70,23 @@ class ProviderStream:
 
     upstream: Upstream
     call: Call
+    limit: FirstTokenLimit | None = None
     attempts: list[Attempt] = field(default_factory=list)
-    waited: float = 0.0
-    """Seconds in which there was nothing to do but to wait for the provider."""
     phase: str = "queue"
     completion_tokens: int = 0
     cached_tokens: int = 0
-    prompt_tokens: int | None = None
     _source: AsyncGenerator[Delta] | None = None
+    _waited: float = 0.0
+    _asked_at: float | None = None
     _begun_at: float = 0.0
     _queue_ms: float = 0.0
     _ttft_ms: float = 0.0
     _closing: asyncio.Task[None] | None = None
+
+    @property
+    def waited(self) -> float:
+        """Seconds in which there was nothing to do but to wait for the provider."""
+        return self._waited + (0.0 if self._asked_at is None else time.perf_counter() - self._asked_at)
 
     def __aiter__(self) -> ProviderStream:
         return self
@@ -75,18 +94,17 @@ class ProviderStream:
     async def __anext__(self) -> Delta:
         if self.phase == "done":
             raise StopAsyncIteration
-        loop = asyncio.get_running_loop()
-        asked = loop.time()
+        self._asked_at = time.perf_counter()
         try:
-            delta = await (self._begin(loop) if self._source is None else anext(self._source))
+            delta = await (self._begin() if self._source is None else anext(self._source))
         except BaseException as exc:
             if self.phase == "decode" and _blames_provider(exc):
                 self.upstream.breaker.failed()
             self.phase = "done"
             raise
         finally:
-            self.waited += loop.time() - asked
-        return delta if delta.finish_reason is None else self._ended(delta, loop.time())
+            self._waited, self._asked_at = self.waited, None
+        return delta if delta.finish_reason is None else self._ended(delta)
 
     def cancel(self) -> None:
         """End the provider's work. Safe to call at any time, also after the end."""
@@ -100,25 +118,36 @@ class ProviderStream:
         """Nothing waits here: what is not read yet is with the provider."""
         return ""
 
-    async def _begin(self, loop: asyncio.AbstractEventLoop) -> Delta:
-        """The first delta. Until it is there, and only until then, a failure may be made good by another try."""
+    async def _begin(self) -> Delta:
+        """The first delta, within the limit of the request."""
+        if self.limit is None:
+            return await self._try()
+        try:
+            async with asyncio.timeout_at(self.limit.at):
+                return await self._try()
+        except TimeoutError as exc:
+            raise FirstTokenTimeout(self.limit.milliseconds, "the provider has not begun to answer") from exc
+
+    async def _try(self) -> Delta:
+        """Until the first delta is there, and only until then, a failure may be made good by another try."""
         upstream = self.upstream
-        self._begun_at = loop.time()
-        deadline = self._begun_at + upstream.total_seconds
+        self._begun_at = time.perf_counter()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + upstream.total_seconds
         upstream.budget.request()
         while True:
-            started = loop.time()
+            started = time.perf_counter()
             try:
                 probing = upstream.breaker.admit()
             except UpstreamBusy as exc:
-                self.attempts.append(Attempt(0.0, exc.code))
+                self.attempts.append(Attempt(upstream.model, 0.0, exc.code))
                 raise
             self.phase = "prefill"
             source = upstream.provider.generate(self.call, deadline)
             try:
                 delta = await anext(source)
             except AdaptiveError as exc:
-                self.attempts.append(Attempt(1000 * (loop.time() - started), exc.code))
+                self.attempts.append(Attempt(upstream.model, 1000 * (time.perf_counter() - started), exc.code))
                 if _blames_provider(exc):
                     upstream.breaker.failed()
                 else:
@@ -133,9 +162,10 @@ class ProviderStream:
                 await source.aclose()
                 raise
             else:
-                now = loop.time()
-                self.attempts.append(Attempt(1000 * (now - started)))
-                upstream.breaker.succeeded(now - started)
+                now = time.perf_counter()
+                self.attempts.append(Attempt(upstream.model, 1000 * (now - started)))
+                # An answer in one piece begins when it is finished, however fast its provider is.
+                upstream.breaker.succeeded(now - started if self.call.stream else 0)
                 self._source = source
                 self.phase = "decode"
                 self._queue_ms = 1000 * (started - self._begun_at)
@@ -155,13 +185,12 @@ class ProviderStream:
             pause = max(pause, error.wanted)
         return pause if self.upstream.budget.take() else None
 
-    def _ended(self, delta: Delta, now: float) -> Delta:
+    def _ended(self, delta: Delta) -> Delta:
         self.phase = "done"
         if delta.usage is not None:
-            self.prompt_tokens = delta.usage.prompt_tokens
             self.completion_tokens = delta.usage.completion_tokens
             self.cached_tokens = delta.usage.cached_tokens
-        timings = Timings(self._queue_ms, self._ttft_ms, 1000 * (now - self._begun_at))
+        timings = Timings(self._queue_ms, self._ttft_ms, 1000 * (time.perf_counter() - self._begun_at))
         return Delta(delta.text, delta.finish_reason, delta.usage, timings, delta.logprobs, delta.reasoning)
 
 

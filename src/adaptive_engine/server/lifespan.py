@@ -21,7 +21,9 @@ from adaptive_engine.services.engines import Engines
 from adaptive_engine.settings import Settings
 
 if TYPE_CHECKING:
+    from adaptive_engine.services.backends import Backends
     from adaptive_engine.services.completions import Completions
+    from adaptive_engine.services.external_models import ExternalModels
     from adaptive_engine.services.grading import Grading
     from adaptive_engine.services.keys import KeyRing
     from adaptive_engine.services.lifecycle import ModelLifecycle
@@ -44,13 +46,18 @@ class Services:
     recorder: Recorder
     keys: KeyRing
     routing: Routing
-    engines: Engines
+    backends: Backends
     lifecycle: ModelLifecycle
+    external_models: ExternalModels
     projects: Projects
     structured: StructuredOutput
     completions: Completions
     referee: Referee
     grading: Grading
+
+    @property
+    def engines(self) -> Engines:
+        return self.backends.engines
 
 
 @contextmanager

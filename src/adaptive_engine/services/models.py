@@ -86,8 +86,21 @@ def update(
     if make_default and not deployment.is_default:
         deployments.set_default(connection, deployment.project.id, deployment.model.key)
     if settings is not None:
+        _require_fallbacks(connection, deployment, settings.fallbacks or [])
         deployments.set_settings(connection, deployment.id, merged(deployment.settings, settings))
     return find_deployment(connection, deployment.project.key, deployment.model.key)
+
+
+def _require_fallbacks(connection: Connection, deployment: Deployment, keys: list[str]) -> None:
+    """Raises InvalidRequest for one that is not attached to the project, or is the model itself."""
+    attached = {each.model.key for each in deployments.list_for_project(connection, deployment.project.id)}
+    for at, key in enumerate(keys):
+        if key == deployment.model.key or key not in attached or key in keys[:at]:
+            others = ", ".join(f"'{other}'" for other in sorted(attached - {deployment.model.key})) or "none"
+            raise InvalidRequest(
+                f"'{key}' is no other model of project '{deployment.project.key}', named once. There are: {others}.",
+                param=f"settings.fallbacks[{at}]",
+            )
 
 
 def merged(stored: dict[str, Any], change: ModelSettings) -> dict[str, Any]:

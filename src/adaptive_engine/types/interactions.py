@@ -92,3 +92,14 @@ class Interaction:
     """What the arm was chosen by, a session or a user, as a number: scores of one unit are alike."""
     created_by: UUID | None = None
     """The user whose key sent it."""
+    provider: str | None = None
+    """Of an external model; the next two are its as well."""
+    external_model: str | None = None
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    """Requests to providers, and models that failed before a fallback answered: `{"model", "ms", "error"}`, the last
+    one without an error when it answered."""
+    cost: float | None = None
+    """In `currency`; None for internal models, and where prices or tokens are not known."""
+    currency: str | None = None
+    reasoning: str | None = None
+    """What the model thought before it answered, where its provider tells it."""

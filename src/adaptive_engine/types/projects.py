@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
+from adaptive_engine.types.interactions import Usage
+
 ModelState = Literal["ONLINE", "PENDING", "OFFLINE", "ERROR"]
 """Whether a model answers: it does, it is being loaded, nobody wants it to, or it cannot."""
 
@@ -50,6 +52,11 @@ class Prices:
     cached: float | None = None
     """Of prompt tokens that the provider had in its cache; None: they cost what others do."""
     currency: str = "USD"
+
+    def cost(self, usage: Usage) -> float:
+        cached = self.prompt if self.cached is None else self.cached
+        prompt = (usage.prompt_tokens - usage.cached_tokens) * self.prompt + usage.cached_tokens * cached
+        return (prompt + usage.completion_tokens * self.completion) / 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,9 +45,9 @@ async def start(upstream: FaultServer) -> Start:
         **request: object,
     ) -> ProviderStream:
         if model not in made:
-            provider = provider_of(upstream.url, model, timeouts=timeouts or Timeouts(1, 0.3, 0.2, 5))
+            provider = provider_of(upstream.url, model, timeouts=timeouts or Timeouts(1, 0.3, 0.3, 0.2, 5))
             total = timeouts.total if timeouts else 5.0
-            made[model] = Upstream(provider, Breaker(breaker or BreakerLimits()), RetryBudget(), retries, total)
+            made[model] = Upstream(provider, Breaker(breaker or BreakerLimits()), RetryBudget(), retries, total, model)
         asked = ProviderRequest(model, [{"role": "user", "content": "?"}], stream, **request)
         return ProviderStream(made[model], made[model].provider.call(asked))
 

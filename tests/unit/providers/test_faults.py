@@ -155,7 +155,7 @@ async def test_nobody_listens() -> None:
 
 
 async def test_the_whole_answer_has_a_limit_too(start: Start) -> None:
-    limits = Timeouts(1, 1, 1, 0.1)
+    limits = Timeouts(1, 1, 1, 1, 0.1)
     assert (await outcome(start("silent", timeouts=limits)))[1:] == (504, "upstream_timeout")
 
 
@@ -215,7 +215,7 @@ async def test_slow_is_as_bad_as_dead(start: Start) -> None:
 
 @pytest.mark.parametrize("model", ["silent", "silent-after-2", "good"])
 async def test_leaving_closes_the_upstream(start: Start, upstream: FaultServer, model: str) -> None:
-    begun = start(model, timeouts=Timeouts(1, 60, 60, 60))
+    begun = start(model, timeouts=Timeouts(1, 60, 60, 60, 60))
     reading = asyncio.ensure_future(anext(begun))
     await asyncio.sleep(0.02)
     if model == "silent":

@@ -137,7 +137,7 @@ def _read(services: Services, project: Project, test: AbTest) -> wire.AbTest:
 
 
 def _described(services: Services, connection: Connection, projects: dict[UUID, Project], test: AbTest) -> wire.AbTest:
-    return _to_wire(ab_tests.describe(connection, projects[test.project_id], test, services.engines.answers))
+    return _to_wire(ab_tests.describe(connection, projects[test.project_id], test, services.backends.answers))
 
 
 def _to_wire(overview: AbTestOverview) -> wire.AbTest:

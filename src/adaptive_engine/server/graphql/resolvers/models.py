@@ -10,6 +10,7 @@ from ariadne import MutationType, ObjectType, QueryType
 from adaptive_engine.errors import AdaptiveError, InvalidRequest
 from adaptive_engine.server.graphql.context import Context, Info
 from adaptive_engine.services import models
+from adaptive_engine.services.engines import ModelStatus
 from adaptive_engine.store import Connection, deployments
 from adaptive_engine.store import models as store
 from adaptive_engine.types import ComputeConfig, Deployment, Model, Project
@@ -45,12 +46,12 @@ async def get_model(_: Any, info: Info, idOrKey: str) -> Model | None:
 
 @model.field("online")
 async def model_online(found: Model, info: Info) -> str:
-    return info.context.services.engines.status(found.key).state
+    return _status(info.context, found).state
 
 
 @model.field("error")
 async def model_error(found: Model, info: Info) -> str | None:
-    status = info.context.services.engines.status(found.key)
+    status = _status(info.context, found)
     return status.reason if status.state == "ERROR" else None
 
 
@@ -70,7 +71,9 @@ async def model_kind(found: Model, _: Info) -> str:
 
 
 @model.field("computeConfig")
-async def model_compute_config(found: Model, info: Info) -> dict[str, int]:
+async def model_compute_config(found: Model, info: Info) -> dict[str, int] | None:
+    if found.external is not None:
+        return None
     services = info.context.services
     own = found.compute_config
     return {
@@ -169,7 +172,7 @@ async def deploy_model_everywhere(
         await context.services.lifecycle.update(each.project, key, online=True, settings=settings)
     if wait:
         await context.services.lifecycle.until_online(key)
-    return f"Model '{key}' is {context.services.engines.status(key).state}."
+    return f"Model '{key}' is {(await context.services.lifecycle.get(key)).status.state}."
 
 
 @mutation.field("attachModel")
@@ -255,8 +258,14 @@ async def _visible(context: Context) -> list[Model]:
     return await context.read(read)
 
 
+def _status(context: Context, found: Model) -> ModelStatus:
+    services = context.services
+    wanted = services.routing.is_wanted(found.key)
+    return services.backends.status(found, wanted=wanted)
+
+
 def _passes(context: Context, found: Model, wanted: dict[str, Any]) -> bool:
-    state = context.services.engines.status(found.key).state
+    state = _status(context, found).state
     if wanted.get("online") and state not in wanted["online"]:
         return False
     if wanted.get("available") is not None and wanted["available"] is not (state == "ONLINE"):

@@ -1,0 +1,160 @@
+"""Requests to models that live elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass
+from typing import Any
+
+from adaptive_engine.errors import FirstTokenTimeout, InvalidRequest
+from adaptive_engine.providers.base import Call, JsonSchema, Profile, ProviderRequest
+from adaptive_engine.providers.stream import FirstTokenLimit, ProviderStream, Upstream
+from adaptive_engine.services.backends import Asked
+from adaptive_engine.services.structured import AnswerFormat, StructuredOutput
+from adaptive_engine.types import Deployment, ExternalModel, Notice
+from adaptive_engine.wire.chat import ChatRequest, ImagePart, Message
+
+_IMAGE = re.compile(r"data:image/(jpeg|png|webp|gif);base64,[A-Za-z0-9+/]+={0,2}")
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderJob:
+    """See `backends.Job`."""
+
+    upstream: Upstream
+    calls: tuple[Call, ...]
+    """Of each choice."""
+    parameters: Seq[dict[str, Any]]
+    format: AnswerFormat
+    notices: Seq[Notice]
+    limit: FirstTokenLimit | None
+    fingerprint: None = None
+    prompt_tokens: int = 0
+
+    def start(self) -> Seq[ProviderStream]:
+        return [ProviderStream(self.upstream, call, self.limit) for call in self.calls]
+
+
+class ProviderBackend:
+    """See `backends.Backend`."""
+
+    def __init__(self, upstream: Upstream, structured: StructuredOutput) -> None:
+        self._upstream = upstream
+        self._structured = structured
+
+    async def prepare(self, asked: Asked) -> ProviderJob:
+        request, deployment, profile = asked.request, asked.deployment, self._upstream.provider.profile
+        external = deployment.model.external
+        assert external is not None
+        messages = _messages(request, asked.system_prompt, deployment, profile)
+        wanted = await self._structured.prepare_external(
+            request.response_format, deployment.project, profile.structured
+        )
+        limit = None
+        if request.max_ttft_ms is not None:
+            left = asked.arrived + request.max_ttft_ms / 1000 - time.perf_counter()
+            if left <= 0:
+                raise FirstTokenTimeout(request.max_ttft_ms, "it was over before the provider could be asked")
+            limit = FirstTokenLimit(request.max_ttft_ms, asyncio.get_running_loop().time() + left)
+        parameters = [_parameters(request, index) for index in range(request.n or 1)]
+        calls = tuple(
+            self._upstream.provider.call(_provider_request(request, messages, external, wanted, own))
+            for own in parameters
+        )
+        notices = [*wanted.notices, *calls[0].notices]
+        if request.ignore_eos:
+            notices.append(Notice("not_applied", "Providers end answers where their models do.", "ignore_eos"))
+        lost = [notice for notice in calls[0].notices if notice.param.startswith("response_format")]
+        if lost and request.response_format and request.response_format.is_strict():
+            raise InvalidRequest(
+                f"The schema is strict, and the provider does not take all of it. {lost[0].message}",
+                code="invalid_schema",
+                param=lost[0].param,
+            )
+        return ProviderJob(self._upstream, calls, parameters, wanted, notices, limit)
+
+
+def _provider_request(
+    request: ChatRequest,
+    messages: list[dict[str, Any]],
+    external: ExternalModel,
+    wanted: AnswerFormat,
+    parameters: dict[str, Any],
+) -> ProviderRequest:
+    return ProviderRequest(
+        external.external_model_id,
+        messages,
+        bool(request.stream),
+        format=_format(request, wanted),
+        extra=external.extra_params,
+        **parameters,
+    )
+
+
+def _parameters(request: ChatRequest, index: int) -> dict[str, Any]:
+    """Those of ProviderRequest that a client gave. Choices of one request differ by their seed."""
+    stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
+    given = {
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "seed": None if request.seed is None else request.seed + index,
+        "max_tokens": request.token_limit(),
+        "logprobs": (request.top_logprobs or 0) if request.logprobs else None,
+    }
+    found: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return {**found, "stop": stop} if stop else found
+
+
+def _format(request: ChatRequest, wanted: AnswerFormat) -> Any:
+    envelope = request.response_format.json_schema if request.response_format else None
+    if wanted.sent != "json_schema" or envelope is None:
+        return wanted.sent
+    return JsonSchema(envelope.name or "answer", envelope.schema_, envelope.description, bool(envelope.strict))
+
+
+def _messages(
+    request: ChatRequest, system_prompt: str | None, deployment: Deployment, profile: Profile
+) -> list[dict[str, Any]]:
+    messages = [_message(message, at, deployment, profile) for at, message in enumerate(request.messages)]
+    if system_prompt is None:
+        return messages
+    if messages and messages[0]["role"] == "system":
+        own = request.messages[0].text()
+        return [{**messages[0], "content": f"{system_prompt}\n\n{own}"}, *messages[1:]]
+    return [{"role": "system", "content": system_prompt}, *messages]
+
+
+def _message(message: Message, at: int, deployment: Deployment, profile: Profile) -> dict[str, Any]:
+    sent: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.name is not None:
+        sent["name"] = message.name
+    if not isinstance(message.content, str):
+        images = any(isinstance(part, ImagePart) for part in message.content)
+        sent["content"] = (
+            [_part(part, f"messages[{at}].content[{i}]", deployment, profile) for i, part in enumerate(message.content)]
+            if images
+            else message.text()
+        )
+    return sent
+
+
+def _part(part: Any, param: str, deployment: Deployment, profile: Profile) -> dict[str, Any]:
+    if not isinstance(part, ImagePart):
+        return {"type": "text", "text": part.text}
+    if not profile.images:
+        raise InvalidRequest(
+            f"Model '{deployment.model.key}' takes text only; it cannot see images.",
+            code="modality_unsupported",
+            param=param,
+        )
+    url = part.image_url if isinstance(part.image_url, str) else part.image_url.url
+    if not _IMAGE.fullmatch(url):
+        raise InvalidRequest(
+            "An image is a data URI of a JPEG, PNG, WebP or GIF: data:image/png;base64,...",
+            code="invalid_image",
+            param=param,
+        )
+    return {"type": "image_url", "image_url": {"url": url}}
