@@ -11,8 +11,9 @@ import httpx2
 import pytest
 from openai import APIError, OpenAI
 
-from faultserver import WORDS, FaultServer
-from integration.server import MODEL, Server, start
+from adaptive_engine.settings import ProviderSettings
+from faultserver import WORDS, FaultServer, answer
+from integration.gateway import MODEL, Gateway, running_gateway
 from integration.upstream import idle, running_upstream
 
 KEY = "sk-canary-0123456789abcdef-CANARY"
@@ -27,21 +28,17 @@ def upstream() -> Iterator[FaultServer]:
 
 
 @pytest.fixture(scope="module")
-def server(default_model_dir: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """One with time limits that a test can wait for."""
-    from integration.server import place_model
-
-    data_dir = tmp_path_factory.mktemp("providers")
-    place_model(default_model_dir.path, data_dir)
-    limits = {"FIRST_BYTE_TIMEOUT": 0.4, "ANSWER_TIMEOUT": 0.4, "IDLE_TIMEOUT": 0.3, "BREAKER_OPEN": 0.2}
-    env = {f"ADAPTIVE_PROVIDERS__{name}_SECONDS": str(value) for name, value in limits.items()}
-    running = start(data_dir, env={**env, "ADAPTIVE_PROVIDERS__RETRIES": "1"})
-    yield running
-    assert running.stop() == 0, running.log.read_text()
+    limits = ProviderSettings(
+        first_byte_timeout_seconds=0.5, answer_timeout_seconds=0.5, idle_timeout_seconds=0.4, retries=1
+    )
+    with running_gateway(tmp_path_factory.mktemp("providers"), limits) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-def http(server: Server) -> Iterator[httpx2.Client]:
+def http(server: Gateway) -> Iterator[httpx2.Client]:
     with httpx2.Client(base_url=server.api, headers=server.headers, timeout=20) as client:
         yield client
 
@@ -126,7 +123,7 @@ def test_a_stream(http: httpx2.Client, models: Models) -> None:
     assert row(http, model)["completion"] == ANSWER
 
 
-def test_with_the_openai_client(server: Server, models: Models) -> None:
+def test_with_the_openai_client(server: Gateway, models: Models) -> None:
     with OpenAI(base_url=server.api, api_key=server.api_key, max_retries=0) as client:
         chunks = client.chat.completions.create(model=models("good"), messages=ASKED, stream=True, n=2)
         texts = {0: "", 1: ""}
@@ -220,8 +217,6 @@ async def _silence(connection: Any) -> None:
 
 
 def test_reasoning_is_kept_apart(http: httpx2.Client, models: Models, upstream: FaultServer) -> None:
-    from faultserver import answer
-
     model = models("thinks")
     for stream in (False, True):
         upstream.behaviours["thinks"] = [lambda connection: answer(connection, reasoning_content="Let me see.")]
@@ -307,7 +302,7 @@ def test_fallbacks(http: httpx2.Client, models: Models, upstream: FaultServer) -
     assert (unknown.status_code, unknown.json()["error"]["param"]) == (400, "settings.fallbacks[1]")
 
 
-def test_the_key_is_nowhere(http: httpx2.Client, models: Models, server: Server) -> None:
+def test_the_key_is_nowhere(http: httpx2.Client, models: Models, server: Gateway) -> None:
     """Not in answers, exports, logs or files, in no spelling."""
     models("good")
     graphql = {"query": "{ models(filter: {}) { key name providerName isExternal } }"}
@@ -374,7 +369,7 @@ def test_registrations_that_are_wrong(http: httpx2.Client, given: dict[str, Any]
     assert KEY not in refused.text
 
 
-def test_its_own_port_is_refused(http: httpx2.Client, server: Server) -> None:
+def test_its_own_port_is_refused(http: httpx2.Client, server: Gateway) -> None:
     body = {"name": "self", "provider": "openai_compatible", "external_model_id": "m", "endpoint": server.api}
     refused = http.post("/admin/models/external", json=body)
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "endpoint_refused")
