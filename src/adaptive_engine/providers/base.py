@@ -20,6 +20,8 @@ class Profile:
 
     structured: Literal["json_schema", "json_object", "none"] = "json_schema"
     """What of `response_format` it takes; `json_schema` includes `json_object`."""
+    schemas: Literal["any", "openai", "anthropic", "gemini"] = "any"
+    """Which schemas it takes: those of a vendor's rules in schema_rules.py, or any as it is."""
     seed: bool = True
     logprobs: bool = True
     temperature: bool = True
@@ -33,6 +35,10 @@ class Profile:
     """It takes `stream_options`; without it a stream may tell no usage."""
     end_mark: bool = True
     """Its streams end with `[DONE]`, and one that does not was cut off."""
+    max_tokens: int = 0
+    """The limit of an answer whose request has none, for vendors that want one in each; 0: they do not."""
+    api_version: str = ""
+    """The version of the API that requests name, where the vendor has several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,10 @@ class Refusal:
     code: str = ""
     context_exceeded: bool = False
     """The prompt is too long for the model."""
+    key_refused: bool = False
+    """It is about the API key, whatever the status says."""
+    filtered: bool = False
+    """The vendor's content filter refuses the prompt."""
 
 
 class StreamReader(Protocol):

@@ -121,11 +121,7 @@ class HttpProvider:
         """The error for a status that is not 200. Not a word of a 401: it is between us and the provider."""
         status = response.status
         if status in (401, 403):
-            return UpstreamFailed(
-                f"The provider refuses this model's API key ({status}). An administrator can replace it: "
-                "adaptive models update-external",
-                code="upstream_auth_failed",
-            )
+            return _key_refused(status)
         if 300 <= status < 400:
             return UpstreamFailed(
                 f"The provider redirects ({status}), which is not followed. Register the endpoint that it points to.",
@@ -134,11 +130,17 @@ class HttpProvider:
         if status < 300:
             return _garbage(f"no answer (status {status})")
         refusal = await self._refusal(response)
+        if refusal.key_refused:
+            return _key_refused(status)
         says = f": {self._quote(refusal.message)}" if refusal.message else "."
         if refusal.context_exceeded:
             error = UpstreamRejected(f"The prompt is too long for the model{says}", param="messages")
             error.code = ContextLengthExceeded.default_code
             return error
+        if refusal.filtered:
+            return UpstreamRejected(
+                f"The provider's content filter refuses the prompt{says}", code="content_filter", param="messages"
+            )
         match status:
             case 400 | 413 | 422:
                 return UpstreamRejected(f"The provider refuses the request ({status}){says}")
@@ -185,6 +187,14 @@ def _joined(deltas: list[Delta]) -> Delta:
         last.usage,
         logprobs=tuple(chain.from_iterable([delta.logprobs for delta in deltas])),
         reasoning="".join([delta.reasoning for delta in deltas]),
+    )
+
+
+def _key_refused(status: int) -> UpstreamFailed:
+    return UpstreamFailed(
+        f"The provider refuses this model's API key ({status}). An administrator can replace it: "
+        "adaptive models update-external",
+        code="upstream_auth_failed",
     )
 
 

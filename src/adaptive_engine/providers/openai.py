@@ -21,6 +21,7 @@ def profile_of(model: str) -> Profile:
     reasoning = _REASONING.match(model) is not None
     return Profile(
         structured="json_object" if _BEFORE_SCHEMAS.match(model) else "json_schema",
+        schemas="openai",
         temperature=not reasoning,
         logprobs=not reasoning,
         stop=0 if reasoning else 4,

@@ -12,6 +12,8 @@ import orjson
 
 from adaptive_engine.errors import UpstreamFailed
 from adaptive_engine.providers.base import Call, JsonSchema, Profile, ProviderRequest, Refusal
+from adaptive_engine.providers.schemas import reduce
+from adaptive_engine.providers.translation import left_out, stop_sequences
 from adaptive_engine.types import Delta, FinishReason, Notice, TokenLogprob, Usage
 
 _FINISH: dict[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}
@@ -34,23 +36,25 @@ class OpenAICompatible:
             if value is not None and profile.temperature:
                 body[name] = value
             elif value is not None:
-                notices.append(_left_out(name))
-        if request.stop:
-            body["stop"] = list(request.stop[: profile.stop])
-            if len(request.stop) > profile.stop:
-                notices.append(Notice("not_applied", f"The model takes {profile.stop} stop sequences.", "stop"))
+                notices.append(left_out(name))
+        stop, too_many = stop_sequences(request.stop, profile.stop)
+        notices += too_many
+        if stop:
+            body["stop"] = stop
         if request.seed is not None:
             if profile.seed:
                 body["seed"] = request.seed
             else:
-                notices.append(_left_out("seed"))
+                notices.append(left_out("seed"))
         if request.logprobs is not None:
             if profile.logprobs:
                 body |= {"logprobs": True, "top_logprobs": request.logprobs}
             else:
-                notices.append(_left_out("logprobs"))
+                notices.append(left_out("logprobs"))
         if isinstance(request.format, JsonSchema):
-            body["response_format"] = {"type": "json_schema", "json_schema": _envelope(request.format)}
+            envelope, lost = _envelope(request.format, profile)
+            notices += lost
+            body["response_format"] = {"type": "json_schema", "json_schema": envelope}
         elif request.format is not None:
             body["response_format"] = {"type": request.format}
         headers = {"content-type": "application/json", "accept": "text/event-stream" if request.stream else "*/*"}
@@ -123,17 +127,15 @@ class OpenAIStream:
         return Delta("", self._finish, self._usage)
 
 
-def _envelope(wanted: JsonSchema) -> dict[str, Any]:
+def _envelope(wanted: JsonSchema, profile: Profile) -> tuple[dict[str, Any], tuple[Notice, ...]]:
+    """Servers that take any schema enforce it in any case; OpenAI does so where it is told to be strict."""
     envelope: dict[str, Any] = {"name": wanted.name, "schema": wanted.schema}
     if wanted.description is not None:
         envelope["description"] = wanted.description
-    if wanted.strict:
-        envelope["strict"] = True
-    return envelope
-
-
-def _left_out(name: str) -> Notice:
-    return Notice("not_applied", f"The model does not take {name}.", name)
+    if profile.schemas == "any":
+        return {**envelope, **({"strict": True} if wanted.strict else {})}, ()
+    reduction = reduce(wanted.schema, profile.schemas)
+    return {**envelope, "schema": reduction.schema, "strict": reduction.enforced}, reduction.notices
 
 
 def _finish_reason(reason: Any) -> FinishReason:

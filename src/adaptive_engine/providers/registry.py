@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from adaptive_engine.errors import InvalidRequest
-from adaptive_engine.providers import openai
+from adaptive_engine.providers import anthropic, azure, google, openai
 from adaptive_engine.providers.addresses import AddressPolicy
 from adaptive_engine.providers.base import Dialect, Profile, Provider
 from adaptive_engine.providers.http import HttpClient, Origin, Timeouts
@@ -35,6 +35,10 @@ class Vendor:
 VENDORS: dict[str, Vendor] = {
     "openai_compatible": Vendor("openai_compatible.OpenAICompatible"),
     "openai": Vendor("openai_compatible.OpenAICompatible", openai.ENDPOINT, True, openai.profile_of),
+    "azure": Vendor("azure.AzureOpenAI", None, True, azure.profile_of),
+    "anthropic_compatible": Vendor("anthropic.Anthropic", None, False, anthropic.compatible_profile),
+    "anthropic": Vendor("anthropic.Anthropic", anthropic.ENDPOINT, True, anthropic.profile_of),
+    "google": Vendor("google.Gemini", google.ENDPOINT, True, google.profile_of),
     "fake": Vendor(None),
 }
 
@@ -50,13 +54,15 @@ def profile(provider: str, external: ExternalModel) -> Profile:
     """What the model can do. Raises InvalidRequest for what the registration says about it and no profile has."""
     known = vendor(provider).profile(external.external_model_id)
     types = {field.name: type(getattr(known, field.name)) for field in dataclasses.fields(Profile)}
+    hints = get_type_hints(Profile).items()
+    choices = {name: get_args(hint) for name, hint in hints if get_origin(hint) is Literal}
     for name, value in external.profile.items():
         if name not in types:
             raise InvalidRequest(f"A profile has no '{name}'. It has: {', '.join(types)}.", param=f"profile.{name}")
         if type(value) is not types[name]:
             raise InvalidRequest(f"{name} is of type {types[name].__name__}.", param=f"profile.{name}")
-        if name == "structured" and value not in ("json_schema", "json_object", "none"):
-            raise InvalidRequest("structured is json_schema, json_object or none.", param="profile.structured")
+        if name in choices and value not in choices[name]:
+            raise InvalidRequest(f"{name} is one of {', '.join(choices[name])}.", param=f"profile.{name}")
     return dataclasses.replace(known, **external.profile)
 
 
