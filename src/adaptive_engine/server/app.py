@@ -15,6 +15,7 @@ from adaptive_engine.server.api import (
     external_models,
     feedback,
     graders,
+    interaction_search,
     interactions,
     keys,
     labels,
@@ -61,6 +62,7 @@ def create_app(services: Services) -> ASGIApp:
         (deployments.admin_router, "models"),
         # Before the others of this noun: its path would be taken for an id.
         (exports.router, "interactions"),
+        (interaction_search.router, "interactions"),
         (interactions.router, "interactions"),
         (labels.router, "interactions"),
         (metrics.router, "metrics"),
