@@ -25,6 +25,7 @@ from adaptive_engine.server.api import (
     shares,
     structured,
     teams,
+    usage,
     users,
 )
 from adaptive_engine.server.api import models as admin_models
@@ -59,6 +60,7 @@ def create_app(services: Services) -> ASGIApp:
         (external_models.router, "models"),
         (projects.router, "projects"),
         (deployments.router, "models"),
+        (usage.router, "projects"),
         (deployments.admin_router, "models"),
         # Before the others of this noun: its path would be taken for an id.
         (exports.router, "interactions"),

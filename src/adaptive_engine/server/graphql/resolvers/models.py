@@ -8,6 +8,7 @@ from typing import Any
 from ariadne import MutationType, ObjectType, QueryType
 
 from adaptive_engine.errors import AdaptiveError, InvalidRequest
+from adaptive_engine.server.errors import as_invalid_request
 from adaptive_engine.server.graphql.context import Context, Info
 from adaptive_engine.server.graphql.fields import project_name
 from adaptive_engine.services import models
@@ -15,6 +16,7 @@ from adaptive_engine.services.engines import ModelStatus
 from adaptive_engine.store import Connection, deployments
 from adaptive_engine.store import models as store
 from adaptive_engine.types import ComputeConfig, Deployment, Model, Project
+from adaptive_engine.wire.external_models import ExternalModelCreate
 from adaptive_engine.wire.models import ModelSettings
 
 query = QueryType()
@@ -31,7 +33,21 @@ model_service.set_alias("isDefault", "is_default")
 model_service.set_alias("desiredOnline", "online")
 deploy_result.set_alias("modelService", "model_service")
 
-_PROVIDERS = {"internal": "HARMONY"}
+_PROVIDERS = {
+    "internal": "HARMONY",
+    "openai": "OPEN_AI",
+    "openai_compatible": "LEGACY_OPEN_AI",
+    "fake": "LEGACY_OPEN_AI",
+}
+# The vendor's name of a provider: ours, and where its data is.
+_EXTERNAL = {
+    "OPEN_AI": ("openai", "openAI"),
+    "LEGACY_OPEN_AI": ("openai_compatible", "legacyOpenAI"),
+    "GOOGLE": ("google", "google"),
+    "ANTHROPIC": ("anthropic", "anthropic"),
+    "AZURE": ("azure", "azure"),
+    "NVIDIA": ("openai_compatible", "nvidia"),
+}
 
 
 @query.field("models")
@@ -111,6 +127,25 @@ async def service_name(found: Deployment, _: Info) -> str:
 @model_service.field("attached")
 async def service_attached(_: Deployment, info: Info) -> bool:
     return True
+
+
+@mutation.field("addExternalModel")
+async def add_external_model(_: Any, info: Info, input: dict[str, Any]) -> Model:  # noqa: A002
+    info.context.require("admin:manage_models")
+    if input.get("description"):
+        raise InvalidRequest("Models have no description here; leave it out.", param="description")
+    provider, place = _EXTERNAL[input["provider"]]
+    data = (input.get("providerData") or {}).get(place)
+    if data is None:
+        raise InvalidRequest(f"Provider {input['provider']} needs its data.", param=f"providerData.{place}")
+    if place == "legacyOpenAI" and data.get("endpoint") is None:
+        provider = "openai"
+    names = {"apiKey": "api_key", "endpoint": "endpoint", "extraParams": "extra_params"}
+    fields = {names[name]: value for name, value in data.items() if name in names and value is not None}
+    fields |= {"name": input["name"], "provider": provider, "external_model_id": data["externalModelId"]}
+    with as_invalid_request():
+        new = ExternalModelCreate.model_validate(fields)
+    return (await info.context.services.external_models.add(new)).model
 
 
 @mutation.field("addModelsToProject")
