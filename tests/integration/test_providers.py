@@ -32,7 +32,7 @@ def upstream() -> Iterator[FaultServer]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """One with time limits that a test can wait for."""
     limits = ProviderSettings(
-        first_byte_timeout_seconds=0.5, answer_timeout_seconds=0.5, idle_timeout_seconds=0.4, retries=1
+        first_byte_timeout_seconds=0.6, answer_timeout_seconds=1, idle_timeout_seconds=0.6, retries=1
     )
     with running_gateway(tmp_path_factory.mktemp("providers"), limits) as running:
         yield running
@@ -482,7 +482,9 @@ def test_our_own_server_as_an_upstream(http: httpx2.Client, server: Gateway, mod
             headers=behind.headers,
             json={"model": "default/tiny", "messages": ASKED, **body},
         ).json()
-        through = ask(http, model, **body).json()
+        answer = ask(http, model, **body)
+        assert answer.status_code == 200, answer.text
+        through = answer.json()
         for name in ("message", "logprobs", "finish_reason"):
             ours, theirs = through["choices"][0][name], straight["choices"][0][name]
             assert {**ours, "id": 0} == {**theirs, "id": 0} if name == "message" else ours == theirs
@@ -490,6 +492,7 @@ def test_our_own_server_as_an_upstream(http: httpx2.Client, server: Gateway, mod
         chunks = events(ask(http, model, stream=True, **body))[1:-1]
         text = "".join(chunk["choices"][0]["delta"]["content"] for chunk in chunks)
         assert text == straight["choices"][0]["message"]["content"]
-        wanted = ask(http, model, response_format=formatted(strict=True), max_tokens=60).json()["choices"][0]
-        if wanted["finish_reason"] == "stop":
-            assert wanted["schema_valid"] is True
+        wanted = ask(http, model, response_format=formatted(strict=True), max_tokens=60)
+        assert wanted.status_code == 200, wanted.text
+        if wanted.json()["choices"][0]["finish_reason"] == "stop":
+            assert wanted.json()["choices"][0]["schema_valid"] is True
