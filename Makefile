@@ -55,7 +55,7 @@ serve: install
 	$(BIN)/adaptive serve
 
 test: install $(USE_CASE_CLIENT)/.installed $(INSTRUCTOR)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: install
 	$(BIN)/ruff check .

@@ -41,6 +41,7 @@ class Gateway:
 
 @contextmanager
 def running_gateway(data_dir: Path, providers: ProviderSettings) -> Iterator[Gateway]:
+    data_dir.mkdir(exist_ok=True)
     settings = Settings(data_dir=data_dir, providers=providers)
     model = import_model(tiny_model(data_dir / "tiny.gguf"), settings.models_dir, MODEL)
     engines = Engines(settings.models_dir, settings.engine)

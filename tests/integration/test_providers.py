@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from openai import APIError, OpenAI
 
+from adaptive_engine.sdk import Adaptive
 from adaptive_engine.settings import ProviderSettings
 from faultserver import WORDS, FaultServer, answer
 from integration.gateway import MODEL, Gateway, running_gateway
@@ -31,7 +32,7 @@ def upstream() -> Iterator[FaultServer]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """One with time limits that a test can wait for."""
     limits = ProviderSettings(
-        first_byte_timeout_seconds=0.5, answer_timeout_seconds=0.5, idle_timeout_seconds=0.4, retries=1
+        first_byte_timeout_seconds=0.6, answer_timeout_seconds=1, idle_timeout_seconds=0.6, retries=1
     )
     with running_gateway(tmp_path_factory.mktemp("providers"), limits) as running:
         yield running
@@ -390,3 +391,108 @@ def test_like_any_other_model(http: httpx2.Client, models: Models) -> None:
     assert (offline.status_code, offline.json()["error"]["code"]) == (503, "model_offline")
     assert http.delete("/projects/default/models/x-ordinary").status_code == 200
     assert http.get(f"{http.base_url}".replace("/api/v1/", "") + "/readyz").json()["status"] == "ok"
+
+
+def test_what_a_project_has_used(http: httpx2.Client, models: Models) -> None:
+    prices = {"prompt": 1.0, "completion": 2.0, "currency": "CHF"}
+    model = models("billed", prices=prices)
+    for stream in (False, True, True):
+        ask(http, model, stream=stream, n=2 if stream else 1)
+    usage = http.get("/projects/default/usage", params={"group_by": "model"}).json()
+    billed = next(group for group in usage["data"] if group["group"] == "x-billed")
+    assert (billed["interactions"], billed["prompt_tokens"], billed["completion_tokens"]) == (5, 55, 25)
+    assert billed["costs"] == {"CHF": pytest.approx(5 * (11 * 1.0 + 5 * 2.0) / 1e6)}
+    ask(http, f"default/{MODEL}", max_tokens=3)
+    inside = http.get("/projects/default/usage", params={"group_by": "model"}).json()
+    assert next(group for group in inside["data"] if group["group"] == MODEL)["costs"] == {}
+    total = http.get("/projects/default/usage").json()["total"]
+    assert total["interactions"] == sum(group["interactions"] for group in inside["data"])
+    refused = http.get("/projects/default/usage", params={"group_by": "user"})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "group_by")
+
+
+def test_with_our_own_client(server: Gateway, upstream: FaultServer) -> None:
+    with Adaptive(server.url, server.api_key, default_project="default") as client:
+        made = client.models.add_external(
+            "Ours", "good", KEY, "openai_compatible", upstream.url, {"top_k": 3}, prices={"prompt": 1, "completion": 1}
+        )
+        assert (made.key, made.state) == ("ours", "OFFLINE")
+        assert made.external is not None
+        assert made.external.profile["structured"] == "json_schema"
+        client.models.deploy("ours", wait=True, settings={"fallbacks": [MODEL]})
+        answer = client.chat.create(model="ours", messages=ASKED)
+        assert answer.choices[0].message.content == ANSWER
+        changed = client.models.update_external("ours", {"prices": None})
+        assert changed.external is not None
+        assert changed.external.prices is None
+        usage = client.projects.usage(group_by="model")
+        assert "ours" in [group.group for group in usage.data]
+
+
+def test_with_graphql(server: Gateway, http: httpx2.Client, upstream: FaultServer) -> None:
+    """As the vendor's client registers a model."""
+    query = (
+        "mutation AddExternalModel($input: AddExternalModelInput!) { addExternalModel(input: $input) "
+        "{ key isExternal providerName online computeConfig { tp } } }"
+    )
+    data = {"apiKey": KEY, "externalModelId": "good", "extraParams": None, "endpoint": upstream.url}
+    wanted = {"name": "From GraphQL", "provider": "OPEN_AI", "providerData": {"openAI": data}}
+    answer = http.post(f"{server.url}/api/graphql", json={"query": query, "variables": {"input": wanted}}).json()
+    assert answer["data"]["addExternalModel"] == {
+        "key": "from-graphql",
+        "isExternal": True,
+        "providerName": "OPEN_AI",
+        "online": "OFFLINE",
+        "computeConfig": None,
+    }
+    wanted["providerData"] = {}
+    refused = http.post(f"{server.url}/api/graphql", json={"query": query, "variables": {"input": wanted}})
+    assert "needs its data" in refused.text
+    assert KEY not in refused.text
+
+
+def test_an_ab_test_of_an_internal_and_an_external_model_ends_by_itself(
+    server: Gateway, http: httpx2.Client, models: Models
+) -> None:
+    models("good")
+    http.post("/metrics", json={"project": "default", "key": "liked", "kind": "bool"})
+    test = {"project": "default", "key": "in-or-out", "metric": "liked", "models": [MODEL, "x-good"], "min_scores": 20}
+    made = http.post("/ab_tests", json=test)
+    assert made.status_code == 201, made.text
+    for _ in range(400):
+        answer = ask(http, "default", max_tokens=2)
+        choice = answer.json()["choices"][0]
+        assert answer.headers["x-adaptive-ab-campaign"] == "in-or-out"
+        score = {"metric": "liked", "value": choice["model"] == "x-good", "completion_id": choice["completion_id"]}
+        http.post("/feedback", json=score)
+        status = http.get("/ab_tests/in-or-out", params={"project": "default"}).json()["status"]
+        if status == "DONE":
+            break
+    assert status == "DONE"
+
+
+def test_our_own_server_as_an_upstream(http: httpx2.Client, server: Gateway, models: Models) -> None:
+    """Of another server: to itself nobody may send anything."""
+    with running_gateway(server.data_dir / "upstream", ProviderSettings()) as behind:
+        given = {"endpoint": behind.api, "api_key": behind.api_key}
+        model = models("default/tiny", key="behind", **given)
+        body = {"max_tokens": 5, "temperature": 0, "logprobs": True, "top_logprobs": 2}
+        straight = httpx2.post(
+            f"{behind.api}/chat/completions",
+            headers=behind.headers,
+            json={"model": "default/tiny", "messages": ASKED, **body},
+        ).json()
+        answer = ask(http, model, **body)
+        assert answer.status_code == 200, answer.text
+        through = answer.json()
+        for name in ("message", "logprobs", "finish_reason"):
+            ours, theirs = through["choices"][0][name], straight["choices"][0][name]
+            assert {**ours, "id": 0} == {**theirs, "id": 0} if name == "message" else ours == theirs
+        assert through["usage"] == straight["usage"]
+        chunks = events(ask(http, model, stream=True, **body))[1:-1]
+        text = "".join(chunk["choices"][0]["delta"]["content"] for chunk in chunks)
+        assert text == straight["choices"][0]["message"]["content"]
+        wanted = ask(http, model, response_format=formatted(strict=True), max_tokens=60)
+        assert wanted.status_code == 200, wanted.text
+        if wanted.json()["choices"][0]["finish_reason"] == "stop":
+            assert wanted.json()["choices"][0]["schema_valid"] is True

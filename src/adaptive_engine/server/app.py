@@ -15,6 +15,7 @@ from adaptive_engine.server.api import (
     external_models,
     feedback,
     graders,
+    interaction_search,
     interactions,
     keys,
     labels,
@@ -24,6 +25,7 @@ from adaptive_engine.server.api import (
     shares,
     structured,
     teams,
+    usage,
     users,
 )
 from adaptive_engine.server.api import models as admin_models
@@ -58,9 +60,11 @@ def create_app(services: Services) -> ASGIApp:
         (external_models.router, "models"),
         (projects.router, "projects"),
         (deployments.router, "models"),
+        (usage.router, "projects"),
         (deployments.admin_router, "models"),
         # Before the others of this noun: its path would be taken for an id.
         (exports.router, "interactions"),
+        (interaction_search.router, "interactions"),
         (interactions.router, "interactions"),
         (labels.router, "interactions"),
         (metrics.router, "metrics"),

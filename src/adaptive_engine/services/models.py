@@ -165,9 +165,16 @@ def terminate(connection: Connection, model_key: str, *, force: bool = False) ->
 def configure(connection: Connection, model_key: str, config: ComputeConfig, *, kv_cache_len: int | None) -> Model:
     """Store how a model is run from its next load on. `kv_cache_len` is the server's setting, where that is known.
 
-    Raises NotFound, or InvalidRequest for lengths that the model or its cache does not hold.
+    Raises NotFound, Conflict for an external model, or InvalidRequest for lengths that the model or its cache does not
+    hold.
     """
     model = find(connection, model_key)
+    if model.external is not None:
+        raise Conflict(
+            f"Model '{model_key}' runs at its provider: there is no KV cache here to configure.",
+            code="model_external",
+            param="compute_config",
+        )
     wanted, cache = config.max_seq_len, config.kv_cache_len or kv_cache_len
     if wanted is not None and wanted > model.context_length:
         raise InvalidRequest(

@@ -8,12 +8,15 @@ from typing import Any
 from ariadne import MutationType, ObjectType, QueryType
 
 from adaptive_engine.errors import AdaptiveError, InvalidRequest
+from adaptive_engine.server.errors import as_invalid_request
 from adaptive_engine.server.graphql.context import Context, Info
+from adaptive_engine.server.graphql.fields import project_name
 from adaptive_engine.services import models
 from adaptive_engine.services.engines import ModelStatus
 from adaptive_engine.store import Connection, deployments
 from adaptive_engine.store import models as store
 from adaptive_engine.types import ComputeConfig, Deployment, Model, Project
+from adaptive_engine.wire.external_models import ExternalModelCreate
 from adaptive_engine.wire.models import ModelSettings
 
 query = QueryType()
@@ -30,7 +33,21 @@ model_service.set_alias("isDefault", "is_default")
 model_service.set_alias("desiredOnline", "online")
 deploy_result.set_alias("modelService", "model_service")
 
-_PROVIDERS = {"internal": "HARMONY"}
+_PROVIDERS = {
+    "internal": "HARMONY",
+    "openai": "OPEN_AI",
+    "openai_compatible": "LEGACY_OPEN_AI",
+    "fake": "LEGACY_OPEN_AI",
+}
+# The vendor's name of a provider: ours, and where its data is.
+_EXTERNAL = {
+    "OPEN_AI": ("openai", "openAI"),
+    "LEGACY_OPEN_AI": ("openai_compatible", "legacyOpenAI"),
+    "GOOGLE": ("google", "google"),
+    "ANTHROPIC": ("anthropic", "anthropic"),
+    "AZURE": ("azure", "azure"),
+    "NVIDIA": ("openai_compatible", "nvidia"),
+}
 
 
 @query.field("models")
@@ -93,7 +110,7 @@ async def model_never(_: Model, info: Info) -> bool:
 @model.field("useCases")
 async def model_projects(found: Model, info: Info, filter: dict[str, Any]) -> list[Project]:  # noqa: A002
     context = info.context
-    attached = await context.read(lambda connection: deployments.list_for_model(connection, found.key))
+    attached = await context.read(deployments.list_for_model, found.key)
     return [each.project for each in attached if context.principal.may("project:read", each.project.id)]
 
 
@@ -110,6 +127,25 @@ async def service_name(found: Deployment, _: Info) -> str:
 @model_service.field("attached")
 async def service_attached(_: Deployment, info: Info) -> bool:
     return True
+
+
+@mutation.field("addExternalModel")
+async def add_external_model(_: Any, info: Info, input: dict[str, Any]) -> Model:  # noqa: A002
+    info.context.require("admin:manage_models")
+    if input.get("description"):
+        raise InvalidRequest("Models have no description here; leave it out.", param="description")
+    provider, place = _EXTERNAL[input["provider"]]
+    data = (input.get("providerData") or {}).get(place)
+    if data is None:
+        raise InvalidRequest(f"Provider {input['provider']} needs its data.", param=f"providerData.{place}")
+    if place == "legacyOpenAI" and data.get("endpoint") is None:
+        provider = "openai"
+    names = {"apiKey": "api_key", "endpoint": "endpoint", "extraParams": "extra_params"}
+    fields = {names[name]: value for name, value in data.items() if name in names and value is not None}
+    fields |= {"name": input["name"], "provider": provider, "external_model_id": data["externalModelId"]}
+    with as_invalid_request():
+        new = ExternalModelCreate.model_validate(fields)
+    return (await info.context.services.external_models.add(new)).model
 
 
 @mutation.field("addModelsToProject")
@@ -162,8 +198,8 @@ async def deploy_model_everywhere(
     """Bring a model online in every project that has it and that the caller may deploy in."""
     context = info.context
     key = await _key(context, idOrKey)
-    attached = await context.read(lambda connection: deployments.list_for_model(connection, key))
-    allowed = {each.id for each in context.services.routing.projects(context.principal, needs="model:deploy")}
+    attached = await context.read(deployments.list_for_model, key)
+    allowed = {each.id for each in context.projects(needs="model:deploy")}
     mine = [each for each in attached if each.project.id in allowed]
     if not mine:
         raise InvalidRequest(f"Model '{key}' is attached to none of your use cases. Attach it first.", param="idOrKey")
@@ -193,7 +229,7 @@ async def attach_model(_: Any, info: Info, input: dict[str, Any]) -> Deployment:
 @mutation.field("updateModelService")
 async def update_model_service(_: Any, info: Info, input: dict[str, Any]) -> Deployment:  # noqa: A002
     context = info.context
-    project = context.project(_project_name(input), needs="model:deploy")
+    project = context.project(project_name(input), needs="model:deploy")
     found = await _attached(context, project, input["modelService"])
     for field in ("name", "systemPromptTemplate", "toolProviders"):
         if input.get(field) is not None:
@@ -251,7 +287,7 @@ async def _visible(context: Context) -> list[Model]:
         registered = store.list_all(connection)
         if context.principal.may_anywhere("model:deploy") or context.principal.may("admin:manage_models"):
             return registered
-        projects = {each.id for each in context.services.routing.projects(context.principal)}
+        projects = {each.id for each in context.projects()}
         attached = {each.model.id for each in deployments.list_all(connection) if each.project.id in projects}
         return [found for found in registered if found.id in attached]
 
@@ -288,18 +324,11 @@ async def _key(context: Context, id_or_key: str) -> str:
         if id_or_key in (found.key, str(found.id)):
             return found.key
     # In the words of the service, whoever asks.
-    return (await context.read(lambda connection: models.find(connection, id_or_key))).key
+    return (await context.read(models.find, id_or_key)).key
 
 
 async def _attached(context: Context, project: Project, id_or_key: str) -> Deployment:
-    return await context.read(lambda connection: models.find_attached(connection, project.id, id_or_key, param="model"))
-
-
-def _project_name(given: dict[str, Any]) -> str:
-    name: str | None = given.get("project") or given.get("useCase")
-    if name is None:
-        raise InvalidRequest("Name the project.", param="project")
-    return name
+    return await context.read(models.find_attached, project.id, id_or_key, param="model")
 
 
 def _placement(given: dict[str, Any]) -> ModelSettings | None:
