@@ -345,7 +345,11 @@ class FaultServer:
         elif model in FAULTS:
             await FAULTS[model](connection)
         else:
-            await answer(connection, self.answers.get(model, "".join(WORDS)))
+            await self.respond(connection)
+
+    async def respond(self, connection: Connection) -> None:
+        """As it should be."""
+        await answer(connection, self.answers.get(connection.request.model, "".join(WORDS)))
 
 
 async def _read(reader: asyncio.StreamReader) -> Request | None:

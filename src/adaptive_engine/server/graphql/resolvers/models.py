@@ -37,6 +37,7 @@ _PROVIDERS = {
     "internal": "HARMONY",
     "openai": "OPEN_AI",
     "openai_compatible": "LEGACY_OPEN_AI",
+    "anthropic_compatible": "ANTHROPIC",
     "fake": "LEGACY_OPEN_AI",
 }
 # The vendor's name of a provider: ours, and where its data is.
