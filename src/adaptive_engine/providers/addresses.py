@@ -27,9 +27,9 @@ class AddressPolicy:
         address = _plain(address)
         if address.is_link_local or address in _METADATA:
             return f"{address} is link-local: clouds answer there with the secrets of their machines"
-        if address.is_multicast or address.is_reserved:
-            return f"{address} is no address of a server"
         here = address.is_loopback or address.is_unspecified
+        if address.is_multicast or (address.is_reserved and not here):
+            return f"{address} is no address of a server"
         if any(port == own_port and (here or str(address) == host) for host, own_port in self.own):
             return f"{address}:{port} is this server itself"
         if not self.private and not address.is_global:

@@ -1,8 +1,8 @@
 """HTTP/1.1 to providers: pooled connections, hard limits, nothing that a gateway does not need.
 
-One `HttpClient` per external model and server. Its own parser is httptools, which the server uses too; a general client
-library took longer for a request than everything else here together (docs/performance.md). Redirects are answers like
-any other, nothing is decompressed, and a connection is made to an address that was checked, not to a name.
+One `HttpClient` per external model and server, with httptools for a parser, as the server has it. A general client
+would take most of the time of a request (docs/architecture.md has the numbers). Redirects are answers like any other,
+nothing is decompressed, and a connection is made to an address that was checked, not to a name.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import ssl
 import time
 import weakref
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -196,7 +197,8 @@ class _Pool:
     def __init__(self, origin: Origin, addresses: AddressPolicy) -> None:
         self._origin = origin
         self._addresses = addresses
-        self._idle: list[_Connection] = []
+        self._idle: deque[_Connection] = deque()
+        """The one that was released last is the last."""
 
     def idle(self) -> _Connection | None:
         """The one that was used last: the others may come to rest."""
@@ -229,9 +231,12 @@ class _Pool:
         raise _unreachable(origin, failure) from failure
 
     def release(self, connection: _Connection) -> None:
+        now = time.monotonic()
+        while self._idle and now - self._idle[0].released_at > _IDLE_SECONDS:
+            self._idle.popleft().abort()
         if connection.reusable and len(self._idle) < _IDLE_CONNECTIONS:
             connection.reset()
-            connection.released_at = time.monotonic()
+            connection.released_at = now
             self._idle.append(connection)
         else:
             connection.abort()

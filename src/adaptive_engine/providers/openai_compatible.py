@@ -170,14 +170,15 @@ def _usage(usage: Any) -> Usage | None:
 
 
 def _logprobs(logprobs: Any) -> tuple[TokenLogprob, ...]:
-    tokens = logprobs.get("content") if logprobs else None
+    if not logprobs:
+        return ()
     return tuple(
         TokenLogprob(
             _bytes(token),
             float(token["logprob"]),
             tuple((_bytes(other), float(other["logprob"])) for other in token.get("top_logprobs") or ()),
         )
-        for token in tokens or ()
+        for token in logprobs.get("content") or ()
     )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import AsyncGenerator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,8 @@ from adaptive_engine.errors import AdaptiveError, FirstTokenTimeout, UpstreamBus
 from adaptive_engine.providers.base import Call, Provider
 from adaptive_engine.providers.breaker import Breaker, RetryBudget
 from adaptive_engine.types import Delta, Timings
+
+log = logging.getLogger(__name__)
 
 # Seconds before the second try, doubled for each further one. A provider that says how long it wants to be left alone
 # is obeyed up to _MAX_PAUSE; who would have to wait longer gets the error.
@@ -81,6 +83,7 @@ class ProviderStream:
     _begun_at: float = 0.0
     _queue_ms: float = 0.0
     _ttft_ms: float = 0.0
+    _reader: asyncio.Task[Any] | None = None
     _closing: asyncio.Task[None] | None = None
 
     @property
@@ -94,25 +97,30 @@ class ProviderStream:
     async def __anext__(self) -> Delta:
         if self.phase == "done":
             raise StopAsyncIteration
-        self._asked_at = time.perf_counter()
+        self._asked_at, self._reader = time.perf_counter(), asyncio.current_task()
         try:
             delta = await (self._begin() if self._source is None else anext(self._source))
+            if delta.finish_reason is not None and self._source is not None:
+                # Generators that are left at their last yield cost a task each, in which the loop closes them.
+                await anext(self._source, None)
         except BaseException as exc:
             if self.phase == "decode" and _blames_provider(exc):
                 self.upstream.breaker.failed()
             self.phase = "done"
             raise
         finally:
-            self._waited, self._asked_at = self.waited, None
+            self._waited, self._asked_at, self._reader = self.waited, None, None
         return delta if delta.finish_reason is None else self._ended(delta)
 
     def cancel(self) -> None:
         """End the provider's work. Safe to call at any time, also after the end."""
         source, self._source = self._source, None
         self.phase = "done"
-        if source is not None:
-            # Whoever read it has been cancelled by now, so it is not running.
-            self._closing = asyncio.ensure_future(_close(source))
+        if self._reader is not None and self._reader is not asyncio.current_task():
+            # It waits for the provider, and nobody waits for it.
+            self._reader.cancel()
+        elif source is not None:
+            self._closing = asyncio.ensure_future(source.aclose())
 
     def take_waiting(self) -> str:
         """Nothing waits here: what is not read yet is with the provider."""
@@ -147,6 +155,7 @@ class ProviderStream:
             try:
                 delta = await anext(source)
             except AdaptiveError as exc:
+                log.warning("external model %s: %s", upstream.model, exc.message)
                 self.attempts.append(Attempt(upstream.model, 1000 * (time.perf_counter() - started), exc.code))
                 if _blames_provider(exc):
                     upstream.breaker.failed()
@@ -192,12 +201,6 @@ class ProviderStream:
             self.cached_tokens = delta.usage.cached_tokens
         timings = Timings(self._queue_ms, self._ttft_ms, 1000 * (time.perf_counter() - self._begun_at))
         return Delta(delta.text, delta.finish_reason, delta.usage, timings, delta.logprobs, delta.reasoning)
-
-
-async def _close(source: AsyncGenerator[Delta]) -> None:
-    # One that is just being read ends with its reader.
-    with suppress(RuntimeError):
-        await source.aclose()
 
 
 def _blames_provider(error: BaseException) -> bool:

@@ -50,6 +50,8 @@ class Providers:
         assert model.external is not None
         known = self._upstreams.get(model.key)
         if known is None or known[0] != model.external:
+            if known is not None:
+                known[1].provider.close()
             known = self._upstreams[model.key] = model.external, self._build(model, model.external)
         return known[1]
 
