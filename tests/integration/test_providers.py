@@ -16,6 +16,7 @@ from adaptive_engine.settings import ProviderSettings
 from faultserver import WORDS, FaultServer, answer
 from integration.gateway import MODEL, Gateway, running_gateway
 from integration.upstream import idle, running_upstream
+from vendorservers import AnthropicServer, AzureServer, GeminiServer
 
 KEY = "sk-canary-0123456789abcdef-CANARY"
 ANSWER = "".join(WORDS)
@@ -270,6 +271,53 @@ def test_s100_a_model_without_schemas_says_so(http: httpx2.Client, models: Model
     assert answer["choices"][0]["schema_valid"] is False
     refused = ask(http, model, response_format=formatted(strict=True))
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "unsupported_response_format")
+
+
+def test_a_schema_is_reduced_and_the_answer_checked_against_all_of_it(
+    http: httpx2.Client, models: Models, upstream: FaultServer
+) -> None:
+    model = models("gpt-4o", provider="openai")
+    schema = {**SCHEMA, "properties": {"n": {"type": "string", "minLength": 2}}}
+    upstream.answers["gpt-4o"] = '{"n": "7"}'
+    answer = ask(http, model, response_format=formatted(schema=schema)).json()
+    sent = upstream.requests[-1].body["response_format"]["json_schema"]
+    assert sent["schema"] == {**SCHEMA, "properties": {"n": {"type": "string"}}}
+    assert sent["strict"] is True
+    assert answer["choices"][0]["schema_valid"] is False
+    place = "response_format.json_schema.schema#/properties/n/minLength"
+    assert [(each["code"], each["param"]) for each in answer["warnings"]] == [
+        ("schema_keyword_not_enforced", place),
+        ("schema_violated", "choices[0].message.content"),
+    ]
+    asked = upstream.asked("gpt-4o")
+    refused = ask(http, model, response_format=formatted(schema=schema, strict=True))
+    assert refused.status_code == 400
+    assert (refused.json()["error"]["code"], refused.json()["error"]["param"]) == ("invalid_schema", place)
+    assert upstream.asked("gpt-4o") == asked
+
+
+@pytest.mark.parametrize(
+    ("provider", "other", "usage"),
+    [
+        ("anthropic", AnthropicServer, (11, 5)),
+        ("google", GeminiServer, (11, 7)),
+        ("azure", AzureServer, (11, 5)),
+    ],
+)
+def test_other_vendors(
+    http: httpx2.Client, models: Models, provider: str, other: type[FaultServer], usage: tuple[int, int]
+) -> None:
+    with running_upstream(other()) as vendor:
+        model = models(provider, provider=provider, endpoint=vendor.url)
+        whole = ask(http, model, seed=1).json()
+        assert whole["choices"][0]["message"]["content"] == ANSWER
+        assert (whole["usage"]["prompt_tokens"], whole["usage"]["completion_tokens"]) == usage
+        *chunks, done = events(ask(http, model, stream=True))
+        assert done == "[DONE]"
+        assert "".join(chunk["choices"][0]["delta"]["content"] for chunk in chunks) == ANSWER
+        stored = row(http, model)
+        assert (stored["provider"], stored["completion"]) == (provider, ANSWER)
+        assert ("warnings" in whole) == (provider == "anthropic")
 
 
 def test_fallbacks(http: httpx2.Client, models: Models, upstream: FaultServer) -> None:

@@ -1,4 +1,4 @@
-"""The fault server in a thread of its own, for tests that speak to a real server of ours."""
+"""An upstream in a thread of its own, for tests that speak to a real server of ours."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from faultserver import FaultServer
 
 
 @contextmanager
-def running_upstream() -> Iterator[FaultServer]:
+def running_upstream(upstream: FaultServer | None = None) -> Iterator[FaultServer]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    upstream = FaultServer()
+    upstream = upstream or FaultServer()
     asyncio.run_coroutine_threadsafe(upstream.__aenter__(), loop).result(5)
     try:
         yield upstream

@@ -12,6 +12,8 @@ from pydantic import BaseModel
 from adaptive_engine.cli.app import COMMANDS
 from adaptive_engine.grammar.schema.limits import SchemaLimits
 from adaptive_engine.permissions import PERMISSIONS, ROLES
+from adaptive_engine.providers.base import Profile
+from adaptive_engine.providers.registry import VENDORS
 from adaptive_engine.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +60,23 @@ def test_the_table_of_roles_is_true() -> None:
             table[name] |= {permission} if mark == "x" else set()
     assert table == ROLES
     assert [row.split("`")[1] for row in rows] == list(PERMISSIONS)
+
+
+def test_every_provider_is_documented_with_its_endpoint() -> None:
+    text = (ROOT / "docs/providers.md").read_text()
+    table = dict(
+        re.findall(r"^\| `(\w+)` \| (`http\S+` )?\| ", text[text.index("| Provider | Endpoint") :], re.MULTILINE)
+    )
+    assert {name: shown.strip("` ") or None for name, shown in table.items() if name in VENDORS} == {
+        name: vendor.endpoint for name, vendor in VENDORS.items()
+    }
+
+
+def test_every_fact_of_a_profile_is_documented() -> None:
+    text = (ROOT / "docs/providers.md").read_text()
+    rows = re.findall(r"^\| (`.*?) \|", text[text.index("### Profiles") :].partition("\n## ")[0], re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert {field.name for field in dataclasses.fields(Profile)} == named - VENDORS.keys()
 
 
 def test_every_command_is_in_the_readme() -> None:

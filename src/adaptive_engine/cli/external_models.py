@@ -45,7 +45,9 @@ Context = Annotated[int | None, typer.Option("--context-length", metavar="TOKENS
 def add_external(
     name: Annotated[str, typer.Argument(help="What people read; the key is made from it.")],
     model: Annotated[str, typer.Option("--model", help="What the provider calls the model.")],
-    provider: Annotated[str, typer.Option(help="Such as openai, or openai_compatible with an endpoint.")] = "openai",
+    provider: Annotated[
+        str, typer.Option(help="Such as openai, anthropic, google or azure; the guide has all.")
+    ] = "openai",
     provider_key: KeyOf = None,
     endpoint: Endpoint = None,
     key: Annotated[str | None, typer.Option(help="The model's key here.")] = None,
@@ -65,6 +67,7 @@ def add_external(
     \b
     Examples:
       adaptive models add-external gpt-4o --model gpt-4o --provider-key '$OPENAI_API_KEY' --price 2.5,10,1.25
+      adaptive models add-external claude --provider anthropic --model claude-sonnet-4-5 --provider-key -
       adaptive models add-external llama --provider openai_compatible --endpoint http://127.0.0.1:8080/v1 --model llama
     """
     fields = _fields(provider_key, endpoint, extra, profile, price, currency, capability, context_length)

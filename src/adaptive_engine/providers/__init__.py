@@ -5,7 +5,8 @@
     stream.py             one generation: tries, time limits, circuit breaker (breaker.py)
     http_provider.py      a provider over HTTP in any dialect, from http.py (connections) and sse.py (events)
     addresses.py          where requests may go
-    openai_compatible.py  a dialect; each other vendor has a file of its own
+    openai_compatible.py  a dialect; each other vendor has a file of its own, with what they share in translation.py
+    schemas.py            a client's schema reduced to what a vendor takes: schema_rules.py, schema_shapes.py
     fake.py               a provider without a network
 
 A new vendor is a dialect and a line in the registry; tests/unit/providers/contract.py is what it has to pass.

@@ -70,7 +70,8 @@ class ProviderBackend:
         lost = [notice for notice in calls[0].notices if notice.param.startswith("response_format")]
         if lost and request.response_format and request.response_format.is_strict():
             raise InvalidRequest(
-                f"The schema is strict, and the provider does not take all of it. {lost[0].message}",
+                f"The schema is strict, and the provider does not take all of it. {lost[0].message} "
+                "Change that, or leave `strict` out to have the finished answer checked instead.",
                 code="invalid_schema",
                 param=lost[0].param,
             )

@@ -8,7 +8,11 @@ from collections.abc import Iterator
 import pytest
 from peers import PEER_PYTHON, llama_server
 
+from adaptive_engine.providers import registry
+from adaptive_engine.providers.addresses import AddressPolicy
+from adaptive_engine.providers.http import Timeouts
 from adaptive_engine.registry.catalog import DEFAULT_MODEL, fetch
+from adaptive_engine.types import ExternalModel
 from unit.providers.conftest import provider_of
 from unit.providers.contract import ProviderContract, Subject
 
@@ -23,7 +27,17 @@ def url() -> Iterator[str]:
         yield running.url
 
 
-class TestLlamaServer(ProviderContract):
+class TestOpenAICompatible(ProviderContract):
     @pytest.fixture
     def subject(self, url: str) -> Subject:
         return Subject(provider_of(f"{url}/v1"), "default")
+
+
+class TestAnthropicCompatible(ProviderContract):
+    """It has Anthropic's API at /v1/messages."""
+
+    @pytest.fixture
+    def subject(self, url: str) -> Subject:
+        external = ExternalModel("default", f"{url}/v1")
+        provider = registry.build("anthropic_compatible", external, None, AddressPolicy(), Timeouts())
+        return Subject(provider, "default")
