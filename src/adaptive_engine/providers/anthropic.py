@@ -126,7 +126,8 @@ class AnthropicStream:
             case "message_start":
                 self._usage = event["message"].get("usage") or {}
             case "message_delta":
-                self._finish = _finish_reason(event["delta"]["stop_reason"])
+                if (reason := event["delta"].get("stop_reason")) is not None:
+                    self._finish = _finish_reason(reason)
                 # What it counts is the whole answer so far, and not all servers repeat the prompt's numbers.
                 counted = event.get("usage") or {}
                 self._usage = {**self._usage, **{name: n for name, n in counted.items() if n is not None}}
@@ -168,7 +169,7 @@ def _messages(given: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]], l
         if messages:
             text = "The model takes system messages only before all others, and gets this one there."
             notices.append(Notice("not_applied", text, f"messages[{at}]"))
-        system.append(text_of(message["content"]))
+        system.append(text_of(message["content"], f"messages[{at}].content"))
     return "\n\n".join(system), messages, notices
 
 

@@ -148,7 +148,7 @@ def _messages(given: list[dict[str, Any]]) -> tuple[dict[str, Any], list[Notice]
         if contents:
             text = "The model takes system messages only before all others, and gets this one there."
             notices.append(Notice("not_applied", text, f"messages[{at}]"))
-        system.append({"text": text_of(message["content"])})
+        system.append({"text": text_of(message["content"], f"messages[{at}].content")})
     body: dict[str, Any] = {"contents": contents}
     return ({**body, "systemInstruction": {"parts": system}} if system else body), notices
 

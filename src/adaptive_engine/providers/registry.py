@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -61,6 +62,10 @@ def profile(provider: str, external: ExternalModel) -> Profile:
             raise InvalidRequest(f"A profile has no '{name}'. It has: {', '.join(types)}.", param=f"profile.{name}")
         if type(value) is not types[name]:
             raise InvalidRequest(f"{name} is of type {types[name].__name__}.", param=f"profile.{name}")
+        if isinstance(value, str) and not re.fullmatch(r"[\w.-]{0,64}", value, re.ASCII):
+            raise InvalidRequest(f"{name} has letters, digits and - _ . only, 64 at most.", param=f"profile.{name}")
+        if isinstance(value, int) and value < 0:
+            raise InvalidRequest(f"{name} is not negative.", param=f"profile.{name}")
         if name in choices and value not in choices[name]:
             raise InvalidRequest(f"{name} is one of {', '.join(choices[name])}.", param=f"profile.{name}")
     return dataclasses.replace(known, **external.profile)

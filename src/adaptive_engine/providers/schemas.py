@@ -180,12 +180,12 @@ class _Reducer:
         result[name] = [self._schema(branch, f"{here}/{i}", depth) for i, branch in enumerate(value)]
 
     def _required(self, node: dict[str, Any], here: str) -> list[str]:
-        named = node.get("properties", {})
+        rules, named = self._rules, node.get("properties", {})
         required = []
         for name in node["required"]:
             if name not in named:
                 self._dropped(here, "required", f"not '{name}', which is not among the properties")
-            elif self._rules.recursion == "optional" and self._leads_back(named[name]):
+            elif rules.recursion == "optional" and self._cyclic(self._within) and self._leads_back(named[name]):
                 self._dropped(here, "required", f"not '{name}', which contains what it is part of")
             else:
                 required.append(name)
@@ -230,9 +230,10 @@ class _Reducer:
 
     def _close_object(self, node: dict[str, Any], result: dict[str, Any], at: str) -> None:
         named, required = node.get("properties", {}), list(node.get("required", ()))
-        rest = node.get("additionalProperties", node.get("unevaluatedProperties"))
+        word = "additionalProperties" if "additionalProperties" in node else "unevaluatedProperties"
+        rest = node.get(word)
         if rest not in (None, False):
-            self._obstacle(f"{at}/additionalProperties", "It takes only objects that name all their properties.")
+            self._obstacle(f"{at}/{word}", "It takes only objects that name all their properties.")
         elif (rest is None and not named) or any(word in node for word in _OPENING) or not set(required) <= set(named):
             self._obstacle(at, "It takes only objects that name all their properties in one place.")
         result["properties"], result["additionalProperties"] = result.get("properties", {}), False

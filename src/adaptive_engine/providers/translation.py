@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from adaptive_engine.errors import InvalidRequest
 from adaptive_engine.types import Notice
 
 
@@ -19,9 +20,18 @@ def stop_sequences(stop: tuple[str, ...], most: int) -> tuple[list[str], list[No
     return list(stop[:most]), [Notice("not_applied", f"The model takes {most} stop sequences.", "stop")]
 
 
-def text_of(content: Any) -> str:
-    """Of a message without images."""
-    return content if isinstance(content, str) else "\n".join(part["text"] for part in content)
+def text_of(content: Any, param: str) -> str:
+    """Of a system message. Raises InvalidRequest for images, which stand in the user's messages only."""
+    if isinstance(content, str):
+        return content
+    for at, part in enumerate(content):
+        if part["type"] != "text":
+            raise InvalidRequest(
+                "The model takes images only in messages of the user.",
+                code="modality_unsupported",
+                param=f"{param}[{at}]",
+            )
+    return "\n".join(part["text"] for part in content)
 
 
 def image_of(part: Mapping[str, Any]) -> tuple[str, str]:

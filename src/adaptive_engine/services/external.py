@@ -60,10 +60,12 @@ class ProviderBackend:
                 raise FirstTokenTimeout(request.max_ttft_ms, "it was over before the provider could be asked")
             limit = FirstTokenLimit(request.max_ttft_ms, asyncio.get_running_loop().time() + left)
         parameters = [_parameters(request, index) for index in range(request.n or 1)]
-        calls = tuple(
-            self._upstream.provider.call(_provider_request(request, messages, external, wanted, own))
-            for own in parameters
-        )
+        requests = [_provider_request(request, messages, external, wanted, own) for own in parameters]
+        if wanted.sent == "json_schema" and profile.schemas != "any":
+            # A large schema takes tens of milliseconds to reduce.
+            calls = await asyncio.to_thread(self._calls, requests)
+        else:
+            calls = self._calls(requests)
         notices = [*wanted.notices, *calls[0].notices]
         if request.ignore_eos:
             notices.append(Notice("not_applied", "Providers end answers where their models do.", "ignore_eos"))
@@ -76,6 +78,9 @@ class ProviderBackend:
                 param=lost[0].param,
             )
         return ProviderJob(self._upstream, calls, parameters, wanted, notices, limit)
+
+    def _calls(self, requests: Seq[ProviderRequest]) -> tuple[Call, ...]:
+        return tuple(self._upstream.provider.call(request) for request in requests)
 
 
 def _provider_request(

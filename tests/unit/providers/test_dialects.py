@@ -228,8 +228,22 @@ def test_too_long_prompts_are_told_from_other_refusals() -> None:
         assert anthropic.Anthropic().refusal(body).message == google.Gemini().refusal(body).message == ""
 
 
-def test_profiles_have_known_values_only() -> None:
-    external = ExternalModel("m", profile={"schemas": "openapi"})
-    with pytest.raises(InvalidRequest, match="any, openai, anthropic, gemini") as caught:
-        registry.profile("anthropic", external)
-    assert caught.value.param == "profile.schemas"
+@pytest.mark.parametrize("provider", ["anthropic", "google"])
+def test_system_messages_have_no_images(provider: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        call(provider, "m", messages=[{"role": "system", "content": [{"type": "text", "text": "See:"}, IMAGE]}])
+    assert (caught.value.code, caught.value.param) == ("modality_unsupported", "messages[0].content[1]")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("schemas", "openapi", "any, openai, anthropic, gemini"),
+        ("api_version", "v1\r\nx: y", "letters"),
+        ("stop", -1, "negative"),
+    ],
+)
+def test_profiles_have_sensible_values_only(name: str, value: Any, says: str) -> None:
+    with pytest.raises(InvalidRequest, match=says) as caught:
+        registry.profile("anthropic", ExternalModel("m", profile={name: value}))
+    assert caught.value.param == f"profile.{name}"
