@@ -30,7 +30,7 @@ class Breaker:
         self._failures = 0
         self._try_at: float | None = None
         """When it is open: from when on a request may try."""
-        self._probing_since: float | None = None
+        self._probing = False
 
     @property
     def is_open(self) -> bool:
@@ -41,32 +41,35 @@ class Breaker:
         if self._try_at is None:
             return False
         now = self._clock()
-        if now < self._try_at or self._probing_since is not None:
+        if now < self._try_at or self._probing:
             raise UpstreamBusy(
                 "The provider has failed, or was very slow, several times in a row. It is tried again in a moment.",
                 code="upstream_suspended",
                 wanted=round(self._try_at - now),
             )
-        self._probing_since = now
+        self._probing = True
         return True
 
-    def succeeded(self, seconds: float) -> None:
-        """An answer began after so many `seconds`."""
+    def succeeded(self, seconds: float, probing: bool) -> None:
+        """An answer began after so many `seconds`; `probing` is what `admit` said."""
         if 0 < self._limits.slow_seconds < seconds:
-            self.failed()
+            self.failed(probing)
             return
         self._failures = 0
-        self._try_at = self._probing_since = None
+        self._try_at = None
+        self._probing = False
 
-    def failed(self) -> None:
+    def failed(self, probing: bool) -> None:
         self._failures += 1
-        if self._try_at is not None or self._failures == self._limits.failures:
+        # While it is open, those that began before say nothing new.
+        if probing or (self._try_at is None and self._failures == self._limits.failures):
             self._try_at = self._clock() + self._limits.open_seconds
-        self._probing_since = None
+        self.undecided(probing)
 
-    def undecided(self) -> None:
-        """The one that tried was given up before anything could be seen. Another may try."""
-        self._probing_since = None
+    def undecided(self, probing: bool) -> None:
+        """It was given up before anything could be seen. If it was the one that tried, another may."""
+        if probing:
+            self._probing = False
 
 
 class RetryBudget:

@@ -16,23 +16,17 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, cast
+from typing import Final
 from urllib.parse import urlsplit
 
-import httptools
-
-from adaptive_engine.errors import AdaptiveError, UpstreamFailed, UpstreamTimeout
+from adaptive_engine.errors import UpstreamFailed, UpstreamTimeout
 from adaptive_engine.providers.addresses import AddressPolicy
+from adaptive_engine.providers.connection import Connection, late
 
-MAX_HEADER_BYTES: Final = 65_536
 MAX_BODY_BYTES: Final = 16 << 20
 """Of an answer in one piece."""
-# A reader that is slower than its provider holds so much at most; then the provider has to wait.
-_BUFFER_BYTES = 256 << 10
 _IDLE_CONNECTIONS = 128
 _IDLE_SECONDS = 15.0
-# How long the end of a body may take whose answer is known.
-_DRAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +79,7 @@ class Origin:
 class Response:
     """The answer to one request. Read it to the end or `close` it; what was read whole gives its connection back."""
 
-    def __init__(self, connection: _Connection, pool: _Pool, begin: float, idle: float, deadline: float) -> None:
+    def __init__(self, connection: Connection, pool: _Pool, begin: float, idle: float, deadline: float) -> None:
         self._connection = connection
         self._pool = pool
         self._begin = begin
@@ -101,7 +95,7 @@ class Response:
         connection = self._connection
         if connection.loop.time() > self._deadline:
             self.close()
-            raise _late("is not ready")
+            raise late("is not ready")
         if not connection.pieces and not connection.complete:
             limit = self._idle if self._begun else self._begin
             await connection.wait(limit, self._deadline, "sent nothing")
@@ -197,10 +191,10 @@ class _Pool:
     def __init__(self, origin: Origin, addresses: AddressPolicy) -> None:
         self._origin = origin
         self._addresses = addresses
-        self._idle: deque[_Connection] = deque()
+        self._idle: deque[Connection] = deque()
         """The one that was released last is the last."""
 
-    def idle(self) -> _Connection | None:
+    def idle(self) -> Connection | None:
         """The one that was used last: the others may come to rest."""
         while self._idle:
             connection = self._idle.pop()
@@ -209,7 +203,7 @@ class _Pool:
             connection.abort()
         return None
 
-    async def connect(self, seconds: float) -> _Connection:
+    async def connect(self, seconds: float) -> Connection:
         """Raises UpstreamFailed, UpstreamTimeout."""
         origin, loop = self._origin, asyncio.get_running_loop()
         tls = _tls() if origin.scheme == "https" else None
@@ -219,7 +213,7 @@ class _Pool:
                 for address in await self._addresses.resolve(origin.host, origin.port):
                     try:
                         _, connection = await loop.create_connection(
-                            _Connection, address, origin.port, ssl=tls, server_hostname=origin.host if tls else None
+                            Connection, address, origin.port, ssl=tls, server_hostname=origin.host if tls else None
                         )
                         return connection
                     except OSError as exc:
@@ -230,7 +224,7 @@ class _Pool:
             failure = exc
         raise _unreachable(origin, failure) from failure
 
-    def release(self, connection: _Connection) -> None:
+    def release(self, connection: Connection) -> None:
         now = time.monotonic()
         while self._idle and now - self._idle[0].released_at > _IDLE_SECONDS:
             self._idle.popleft().abort()
@@ -245,182 +239,6 @@ class _Pool:
         for connection in self._idle:
             connection.abort()
         self._idle.clear()
-
-
-class _Connection(asyncio.Protocol):
-    """One connection, and the answer that is read from it. httptools calls the `on_` methods."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._paused = False
-        self.closed = False
-        self.released_at = 0.0
-        self._draining: tuple[_Pool, asyncio.TimerHandle] | None = None
-        self.reset()
-        self.idle = False
-
-    def reset(self) -> None:
-        """Be ready for the next request."""
-        self._parser = httptools.HttpResponseParser(self)
-        self._header_bytes = 0
-        self._size = 0
-        self._error: AdaptiveError | None = None
-        self._head = False
-        self._framed = False
-        self._keep_alive = False
-        self.status = 0
-        self.headers: dict[str, str] = {}
-        self.pieces: list[bytes] = []
-        self.complete = False
-        self.heard = False
-        """Some of the answer has arrived."""
-        self.idle = True
-
-    @property
-    def reusable(self) -> bool:
-        return self.complete and not self.closed and self._keep_alive
-
-    def send(self, message: bytes) -> None:
-        self.idle = False
-        if self.closed or self._transport is None:
-            raise _broken("closed the connection")
-        self._transport.write(message)
-
-    async def wait(self, limit: float, deadline: float, what: str, *, head: bool = False) -> None:
-        """Return when the head has arrived, or else more of the body or its end."""
-        until = min(self.loop.time() + limit, deadline)
-        while not (self._head if head else self.pieces or self.complete):
-            if self._error is not None:
-                raise self._error
-            self._waiter = self.loop.create_future()
-            timer = self.loop.call_at(until, _expire, self._waiter)
-            try:
-                await self._waiter
-            except TimeoutError as exc:
-                self.abort()
-                raise _late(what) from exc
-            finally:
-                timer.cancel()
-                self._waiter = None
-
-    def take(self) -> bytes:
-        data = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
-        self.pieces, self._size = [], 0
-        if self._paused and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
-        return data
-
-    def drain(self, pool: _Pool) -> None:
-        self.take()
-        if self.complete:
-            pool.release(self)
-        elif not self.closed:
-            self._draining = pool, self.loop.call_later(_DRAIN_SECONDS, self.abort)
-
-    def abort(self) -> None:
-        self.closed = True
-        if self._transport is not None:
-            self._transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are asyncio's in all but their class.
-        self._transport = cast(asyncio.Transport, transport)
-
-    def data_received(self, data: bytes) -> None:
-        if self.idle:
-            # Nobody has asked for anything.
-            self.abort()
-            return
-        self.heard = True
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._fail(UpstreamFailed("What the provider sent is not HTTP.", code="upstream_bad_response"))
-        if not self._head:
-            self._header_bytes += len(data)
-            if self._header_bytes > MAX_HEADER_BYTES:
-                self._fail(UpstreamFailed("The provider's headers are too long.", code="upstream_bad_response"))
-        if self._draining is not None:
-            self._drained(*self._draining)
-        self._wake()
-
-    def eof_received(self) -> None:
-        self._end()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.closed = True
-        self._end()
-
-    def on_message_begin(self) -> None:
-        if self.complete:
-            raise ValueError("a second answer to one request")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
-
-    def on_headers_complete(self) -> None:
-        self.status = self._parser.get_status_code()
-        self._head = self.status >= 200
-        self._framed = "content-length" in self.headers or "transfer-encoding" in self.headers
-        # Asked here: once the message is complete, the parser has forgotten.
-        self._keep_alive = bool(self._parser.should_keep_alive())
-
-    def on_body(self, body: bytes) -> None:
-        self.pieces.append(body)
-        self._size += len(body)
-        if self._size > _BUFFER_BYTES and not self._paused and self._transport is not None:
-            self._paused = True
-            self._transport.pause_reading()
-
-    def on_message_complete(self) -> None:
-        if self._head:
-            self.complete = True
-        else:
-            # 100 Continue and its like announce an answer.
-            self.headers = {}
-
-    def _drained(self, pool: _Pool, timer: asyncio.TimerHandle) -> None:
-        if self._size > _BUFFER_BYTES or self.closed:
-            self.abort()
-        if self.complete or self.closed:
-            timer.cancel()
-            self._draining = None
-            self.take()
-            pool.release(self)
-
-    def _end(self) -> None:
-        if self._head and not self._framed:
-            # An answer of no stated length ends with its connection.
-            self.complete = True
-        if not self.complete:
-            self._fail(_broken("closed the connection in the middle of its answer" if self.heard else "hung up"))
-        self._wake()
-
-    def _fail(self, error: AdaptiveError) -> None:
-        if self._error is None:
-            self._error = error
-        self.abort()
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-
-def _expire(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_exception(TimeoutError())
-
-
-def _late(what: str) -> UpstreamTimeout:
-    return UpstreamTimeout(f"The provider {what} in time.")
-
-
-def _broken(what: str) -> UpstreamFailed:
-    return UpstreamFailed(f"The provider {what}.", code="upstream_incomplete", again=True)
 
 
 def _unreachable(origin: Origin, failure: OSError | None) -> UpstreamFailed:

@@ -105,7 +105,7 @@ class ProviderStream:
                 await anext(self._source, None)
         except BaseException as exc:
             if self.phase == "decode" and _blames_provider(exc):
-                self.upstream.breaker.failed()
+                self.upstream.breaker.failed(probing=False)
             self.phase = "done"
             raise
         finally:
@@ -158,23 +158,24 @@ class ProviderStream:
                 log.warning("external model %s: %s", upstream.model, exc.message)
                 self.attempts.append(Attempt(upstream.model, 1000 * (time.perf_counter() - started), exc.code))
                 if _blames_provider(exc):
-                    upstream.breaker.failed()
+                    upstream.breaker.failed(probing)
                 else:
                     # It is there, and has looked at the request.
-                    upstream.breaker.succeeded(0)
+                    upstream.breaker.succeeded(0, probing)
                 pause = self._pause(exc, probing)
                 if pause is None or loop.time() + pause >= deadline:
                     raise
                 await asyncio.sleep(pause)
             except BaseException:
-                upstream.breaker.undecided()
+                self.attempts.append(Attempt(upstream.model, 1000 * (time.perf_counter() - started), "cancelled"))
+                upstream.breaker.undecided(probing)
                 await source.aclose()
                 raise
             else:
                 now = time.perf_counter()
                 self.attempts.append(Attempt(upstream.model, 1000 * (now - started)))
                 # An answer in one piece begins when it is finished, however fast its provider is.
-                upstream.breaker.succeeded(now - started if self.call.stream else 0)
+                upstream.breaker.succeeded(now - started if self.call.stream else 0, probing)
                 self._source = source
                 self.phase = "decode"
                 self._queue_ms = 1000 * (started - self._begun_at)
