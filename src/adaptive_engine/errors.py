@@ -2,7 +2,8 @@
 
 AdaptiveError
 ├── InvalidRequest          400  the request itself is wrong
-│   └── ContextLengthExceeded
+│   ├── ContextLengthExceeded
+│   └── UpstreamRejected         an external provider says that it is
 ├── AuthenticationFailed    401  no key, or a key that is not valid
 ├── PermissionDenied        403  a valid key that may not do this
 ├── NotFound                404  unknown, or another tenant's (the same answer)
@@ -14,8 +15,11 @@ AdaptiveError
 ├── UnsupportedMediaType    415
 ├── InternalError           500  a defect of ours
 │   └── EngineFailed
+├── UpstreamFailed          502  an external provider cannot be reached, refuses us, or answers nonsense
+├── UpstreamTimeout         504  an external provider takes too long
 └── Unavailable             503  busy, starting, draining, or the store cannot be written
     ├── Overloaded
+    ├── UpstreamBusy             an external provider is, or has failed too often
     ├── ModelLoading
     ├── ModelOffline
     └── StorageUnavailable
@@ -76,6 +80,10 @@ class ContextLengthExceeded(InvalidRequest):
         )
         self.prompt_tokens = prompt_tokens
         self.limit = limit
+
+
+class UpstreamRejected(InvalidRequest):
+    default_code = "upstream_rejected"
 
 
 class AuthenticationFailed(AdaptiveError):
@@ -170,6 +178,29 @@ class GrammarLimit(InternalError):
         super().__init__(f"The answer cannot be continued within its schema: {reason} Simplify the schema.")
 
 
+class UpstreamFailed(AdaptiveError):
+    """`again`: the same request may succeed when it is repeated; otherwise clients are told not to."""
+
+    status = 502
+    type = "upstream_error"
+    default_code = "upstream_error"
+
+    def __init__(self, message: str, *, code: str | None = None, again: bool = False) -> None:
+        super().__init__(message, code=code, headers={} if again else dict(_DO_NOT_RETRY))
+        self.again = again
+
+
+class UpstreamTimeout(AdaptiveError):
+    """Not to be repeated at once: the provider has spent its time on it, and bills some of it."""
+
+    status = 504
+    type = "upstream_error"
+    default_code = "upstream_timeout"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers=dict(_DO_NOT_RETRY))
+
+
 class Unavailable(AdaptiveError):
     """`retry_after` is in seconds; OpenAI's client honours values up to 120."""
 
@@ -183,6 +214,17 @@ class Unavailable(AdaptiveError):
 
 class Overloaded(Unavailable):
     default_code = "overloaded"
+
+
+class UpstreamBusy(Unavailable):
+    """`wanted` is how long (s) the provider asked to be left alone, 0 where it did not say."""
+
+    type = "upstream_error"
+    default_code = "upstream_overloaded"
+
+    def __init__(self, message: str, *, code: str | None = None, wanted: int = 0) -> None:
+        super().__init__(message, code=code, retry_after=max(1, min(wanted, 120)))
+        self.wanted = wanted
 
 
 class ModelLoading(Unavailable):

@@ -93,6 +93,21 @@ class ImageSettings(BaseModel):
     memory_bytes: int = Field(512 * 2**20, ge=2**20, description="Images of all requests that run or wait; else 503.")
 
 
+class ProviderSettings(BaseModel):
+    """Requests to external providers. What takes too long ends with 504."""
+
+    connect_timeout_seconds: float = Field(5, gt=0, description="For a connection.")
+    first_byte_timeout_seconds: float = Field(60, gt=0, description="Until a stream begins.")
+    answer_timeout_seconds: float = Field(300, gt=0, description="The same without `stream`: until all is generated.")
+    idle_timeout_seconds: float = Field(30, gt=0, description="Between two pieces of a stream.")
+    total_timeout_seconds: float = Field(600, gt=0, description="For an answer, second tries included.")
+    retries: int = Field(2, ge=0, le=10, description="Second tries of a request, before the first byte only.")
+    breaker_failures: int = Field(5, ge=0, description="So many failures in a row suspend a model; 0: never.")
+    breaker_slow_seconds: float = Field(30, ge=0, description="A stream that begins later is a failure too; 0: none.")
+    breaker_open_seconds: float = Field(15, gt=0, description="Then one request tries whether the model answers.")
+    allow_private_endpoints: bool = Field(True, description="Endpoints may be on this machine or in its networks.")
+
+
 class StoreSettings(BaseModel):
     """What the store promises."""
 
@@ -114,6 +129,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     engine: EngineSettings = EngineSettings()
     images: ImageSettings = ImageSettings()
+    providers: ProviderSettings = ProviderSettings()
     store: StoreSettings = StoreSettings()
 
     @field_validator("admin_api_key")

@@ -12,6 +12,8 @@ from pydantic import BaseModel
 from adaptive_engine.cli.app import COMMANDS
 from adaptive_engine.grammar.schema.limits import SchemaLimits
 from adaptive_engine.permissions import PERMISSIONS, ROLES
+from adaptive_engine.providers.base import Profile
+from adaptive_engine.providers.registry import VENDORS
 from adaptive_engine.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,6 +62,23 @@ def test_the_table_of_roles_is_true() -> None:
     assert [row.split("`")[1] for row in rows] == list(PERMISSIONS)
 
 
+def test_every_provider_is_documented_with_its_endpoint() -> None:
+    text = (ROOT / "docs/providers.md").read_text()
+    table = dict(
+        re.findall(r"^\| `(\w+)` \| (`http\S+` )?\| ", text[text.index("| Provider | Endpoint") :], re.MULTILINE)
+    )
+    assert {name: shown.strip("` ") or None for name, shown in table.items() if name in VENDORS} == {
+        name: vendor.endpoint for name, vendor in VENDORS.items()
+    }
+
+
+def test_every_fact_of_a_profile_is_documented() -> None:
+    text = (ROOT / "docs/providers.md").read_text()
+    rows = re.findall(r"^\| (`.*?) \|", text[text.index("### Profiles") :].partition("\n## ")[0], re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert {field.name for field in dataclasses.fields(Profile)} == named - VENDORS.keys()
+
+
 def test_every_command_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     for name in COMMANDS:
@@ -79,7 +98,9 @@ def test_files_that_documents_name_exist() -> None:
         text = document.read_text()
         for link in re.findall(r"\]\(([\w./-]+)\)", text):
             assert (document.parent / link).exists(), f"{document.name} links to {link}"
-        for path in re.findall(r"`((?:server|services|store|engine|sdk|wire|cli|registry)/[\w/]+\.py)`", text):
+        for path in re.findall(
+            r"`((?:server|services|store|engine|providers|sdk|wire|cli|registry)/[\w/]+\.py)`", text
+        ):
             assert (PACKAGE / path).exists(), f"{document.name} names {path}"
 
 
@@ -94,11 +115,13 @@ BELOW = {
     "images": {"sandbox", "types", "wire"},
     "experiments": set(),
     "engine": {"grammar", "errors", "types", "privacy"},
+    "providers": {"errors", "types"},
     "store": {"errors", "types"},
     "registry": {"errors", "types", "privacy"},
     "services": {
         "permissions",
         "engine",
+        "providers",
         "experiments",
         "grammar",
         "images",
@@ -113,7 +136,7 @@ BELOW = {
         "_version",
     },
     "server": {
-        *("services", "engine", "experiments", "grammar", "store", "registry", "wire"),
+        *("services", "engine", "providers", "experiments", "grammar", "store", "registry", "wire"),
         *("errors", "types", "settings", "telemetry", "permissions", "__version__"),
     },
 }

@@ -105,6 +105,8 @@ def _value(name: str, text: str) -> Any:
     except (ValueError, RecursionError) as exc:
         if name == "stop":
             return text
+        if name == "fallbacks":
+            return text.split(",")
         raise InvalidRequest(f"{name} is {text[:80]!r}, which is not JSON: {exc}.") from exc
     if name == "stop" and not isinstance(value, str | list):
         return text

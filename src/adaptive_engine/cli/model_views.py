@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -9,6 +10,8 @@ import typer
 if TYPE_CHECKING:
     from adaptive_engine.registry import ModelDirectory
     from adaptive_engine.types import ComputeConfig, Deployment
+    from adaptive_engine.types import Model as RegisteredModel
+    from adaptive_engine.wire.external_models import ExternalModel
     from adaptive_engine.wire.models import Model
 
 _SERVERS = "the server's setting"
@@ -19,7 +22,9 @@ def show_running(model: Model) -> None:
 
     typer.echo(f"{model.key}: {model.state}{f'. {model.reason}' if model.reason else ''}")
     typer.echo(f"  tags          {', '.join(model.tags)}")
-    for name, own in model.compute_config:
+    if model.external is not None:
+        _show_external(model.provider, model.external)
+    for name, own in () if model.external else model.compute_config:
         active = getattr(model.active_config, name, None)
         typer.echo(f"  {name:13} {active or own or _SERVERS}" + (f" (stored: {own})" if active and own else ""))
     if model.reload_needed:
@@ -29,6 +34,37 @@ def show_running(model: Model) -> None:
         typer.echo(f"  memory        {parts}, {describe(model.memory.kv_cache_used)} of it in use")
     for deployment in model.deployments:
         _show_deployment(deployment.project, deployment.is_default, deployment.desired_online)
+
+
+def _show_external(provider: str, external: ExternalModel) -> None:
+    typer.echo(f"  provider      {provider}, which calls it '{external.external_model_id}'")
+    typer.echo(
+        f"  endpoint      {external.endpoint or 'its own'}, {'with' if external.has_api_key else 'without'} a key"
+    )
+    if external.extra_params:
+        typer.echo(f"  extra         {json.dumps(external.extra_params)}")
+    if (prices := external.prices) is not None:
+        cached = "" if prices.cached is None else f", cached {prices.cached:g}"
+        typer.echo(
+            f"  prices        prompt {prices.prompt:g}, completion {prices.completion:g}{cached} {prices.currency} "
+            "of a million tokens"
+        )
+
+
+def external_summary(model: RegisteredModel) -> dict[str, Any]:
+    from adaptive_engine.types import tags_of
+
+    assert model.external is not None
+    return {
+        "key": model.key,
+        "name": model.name,
+        "provider": model.provider,
+        "external_model_id": model.external.external_model_id,
+        "endpoint": model.external.endpoint,
+        "context_length": model.context_length or None,
+        "capabilities": list(model.capabilities),
+        "tags": tags_of(model.capabilities),
+    }
 
 
 def show_stored(model: ModelDirectory, config: ComputeConfig, deployments: list[Deployment]) -> None:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adaptive_engine.cli.model_views import describe_model, show_running, show_stored, summary
+from adaptive_engine.cli import external_models
+from adaptive_engine.cli.model_views import describe_model, external_summary, show_running, show_stored, summary
 from adaptive_engine.cli.options import (
     DataDir,
     InProject,
     Json,
     create_data_dir,
+    load_settings,
     models_dir,
     open_database,
     resolve_data_dir,
@@ -25,6 +27,7 @@ from adaptive_engine.cli.running import ApiKey, Url, ask_server
 if TYPE_CHECKING:
     from adaptive_engine.registry import ModelDirectory, Progress
     from adaptive_engine.store import Connection
+    from adaptive_engine.types import Model
 
 app = typer.Typer(help="Import, deploy, configure and terminate models.", rich_markup_mode=None, no_args_is_help=True)
 
@@ -98,6 +101,9 @@ def deploy(
     typer.echo(f"Model '{key}' in project '{project}', {role}, is {state}")
 
 
+app.command("add-external")(external_models.add_external)
+app.command("update-external")(external_models.update_external)
+
 # What Adaptive's own SDK calls it.
 app.command("attach", hidden=True)(deploy)
 
@@ -165,7 +171,7 @@ def settings(
     """Show or change what requests to a model get in a project where they do not say.
 
     \b
-    Names: system_prompt, temperature, top_p, max_tokens, stop, seed, max_ttft_ms, response_format.
+    Names: system_prompt, temperature, top_p, max_tokens, stop, seed, max_ttft_ms, response_format, fallbacks.
     A value @FILE is read from a file; the one of response_format may be a JSON schema.
 
     \b
@@ -291,7 +297,7 @@ def show(key: Key, data_dir: DataDir = None, url: Url = None, api_key: ApiKey = 
 
 @app.command("list")
 def list_(data_dir: DataDir = None, json: Json = False) -> None:
-    """List the imported models.
+    """List the imported models, and the external ones.
 
     \b
     Examples:
@@ -306,12 +312,18 @@ def list_(data_dir: DataDir = None, json: Json = False) -> None:
             models.append(ModelDirectory.load(path))
         except CorruptModel as exc:
             damaged.append(exc.message)
+    external = _external(resolve_data_dir(data_dir))
     if json:
-        print_json([summary(model) for model in models])
-    elif models:
-        width = max(len(model.key) for model in models)
+        print_json([*map(summary, models), *map(external_summary, external)])
+    elif models or external:
+        width = max(len(key) for key in [*(model.key for model in models), *(each.key for each in external)])
         for model in models:
             typer.echo(f"{model.key:{width}}  {describe_model(model)}")
+        for each in external:
+            shown = external_summary(each)
+            typer.echo(
+                f"{each.key:{width}}  {shown['external_model_id']} of {each.provider}, {', '.join(shown['tags'])}"
+            )
     else:
         typer.echo("No models yet. Import the default one: adaptive models import smollm2-135m-instruct", err=True)
     for message in damaged:
@@ -333,11 +345,27 @@ def _import(source: str, directory: Path, key: str | None, progress: Progress) -
     return import_model(path, directory, key, progress=progress)
 
 
+def _external(directory: Path) -> list[Model]:
+    """External models of the store, if there is one."""
+    from adaptive_engine.settings import database_path
+    from adaptive_engine.store import models
+
+    settings = load_settings(directory)
+    if settings.db.url is None and not database_path(directory).exists():
+        return []
+    with closing(open_database(directory)) as database, database.read() as connection:
+        return [model for model in models.list_all(connection) if model.external is not None]
+
+
 def _show_stored(directory: Path, key: str, json: bool) -> None:
     from adaptive_engine.registry import ModelDirectory, locate
     from adaptive_engine.services import models
     from adaptive_engine.store import deployments
 
+    for each in _external(directory):
+        if each.key == key:
+            print_json(external_summary(each))
+            return
     model = ModelDirectory.load(locate(models_dir(directory), key))
     with _writing(directory) as connection:
         config, attached = models.find(connection, key).compute_config, deployments.list_for_model(connection, key)

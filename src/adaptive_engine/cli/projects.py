@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adaptive_engine.cli.options import DataDir, Json, open_database, resolve_data_dir
-from adaptive_engine.cli.output import print_json
-from adaptive_engine.cli.running import ApiKey, Url, ask_server
+from adaptive_engine.cli.output import print_json, show_table
+from adaptive_engine.cli.running import ApiKey, Url, ask_server, require_server
 
 if TYPE_CHECKING:
     from adaptive_engine.sdk import Adaptive
     from adaptive_engine.store import Connection
     from adaptive_engine.types import Project, Share
     from adaptive_engine.wire.models import ModelCard
+    from adaptive_engine.wire.usage import UsageGroup
 
 app = typer.Typer(help="Create, show, change and archive projects.", rich_markup_mode=None, no_args_is_help=True)
 
@@ -56,6 +57,42 @@ def list_(
         typer.echo(f"{project.key:{width}}  {project.name}")
     if not found:
         typer.echo(f"No {'archived projects' if archived else 'projects yet; `adaptive serve` makes one'}.", err=True)
+
+
+@app.command()
+def usage(
+    key: Key,
+    by: Annotated[str | None, typer.Option("--by", help="model, hour or day.")] = None,
+    data_dir: DataDir = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    json: Json = False,
+) -> None:
+    """Show what a project has used: interactions, tokens, and costs of external models. Needs a running server.
+
+    \b
+    Example:
+      adaptive projects usage support --by model
+    """
+    if by not in (None, "model", "hour", "day"):
+        raise typer.BadParameter("--by is model, hour or day.")
+    found = require_server(
+        url,
+        api_key,
+        resolve_data_dir(data_dir),
+        lambda client: client.projects.usage(key, by),  # type: ignore[arg-type]
+    )
+    if json:
+        print_json(found.model_dump(mode="json"))
+        return
+    rows = [[str(group.group or "-"), *_usage(group)] for group in found.data] + [["total", *_usage(found.total)]]
+    show_table([by or "", "interactions", "prompt", "cached", "completion", "cost"], rows)
+
+
+def _usage(group: UsageGroup) -> list[str]:
+    tokens = (group.interactions, group.prompt_tokens, group.cached_tokens, group.completion_tokens)
+    costs = ", ".join(f"{amount:.4f} {currency}" for currency, amount in sorted(group.costs.items()))
+    return [*map(str, tokens), costs or "-"]
 
 
 @app.command()

@@ -64,6 +64,7 @@ def serve(
         services.engines.wait()
 
         def on_ready(url: str) -> None:
+            services.backends.providers.listens_at(url)
             announce(settings.data_dir, url)
             _greet(url, new_key)
 
@@ -92,7 +93,7 @@ def _warn_of_misspelled_variables(settings: type[Settings]) -> None:
     """A variable of ours that sets nothing is most likely a typing error."""
     import difflib
 
-    areas = ("app", "db", "server", "engine", "store")
+    areas = ("app", "db", "server", "engine", "providers", "store")
     known = {f"ADAPTIVE_{name.upper()}" for name in settings.model_fields.keys() - {*areas}} | {
         f"ADAPTIVE_{area.upper()}__{name.upper()}"
         for area in areas

@@ -9,12 +9,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from adaptive_engine.engine.logprobs import TokenLogprob
 from adaptive_engine.engine.prompt import PlacedImage, Prompt
 from adaptive_engine.engine.sequence import FirstTokenLimit, GenerationRequest, SamplingParams
 from adaptive_engine.engine.stats import EngineStats
-from adaptive_engine.engine.stream import Delta, Timings, TokenStream
+from adaptive_engine.engine.stream import TokenStream
 from adaptive_engine.privacy import silence_openvino
+from adaptive_engine.types import Delta, Timings, TokenLogprob
 
 if TYPE_CHECKING:
     from adaptive_engine.engine.engine import Engine

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Seq
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from adaptive_engine.types import TokenLogprob
+
 TokenIds = NDArray[np.intp]
-
-
-@dataclass(frozen=True, slots=True)
-class TokenLogprob:
-    """One token of an answer and how likely it was, before temperature and top-p, among those its grammar allowed."""
-
-    token: bytes
-    logprob: float
-    """Natural logarithm; 0 for a token that the grammar left no choice about."""
-    top: tuple[tuple[bytes, float], ...] = ()
-    """The most likely tokens in its place, best first."""
 
 
 def token_logprob(

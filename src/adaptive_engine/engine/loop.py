@@ -19,10 +19,10 @@ from adaptive_engine.engine.sampler import Logits
 from adaptive_engine.engine.scheduler import Scheduler
 from adaptive_engine.engine.sequence import Sequence, Slice
 from adaptive_engine.engine.stats import EngineStats
-from adaptive_engine.engine.stream import Delta, Outbox, Timings, TokenStream
+from adaptive_engine.engine.stream import Outbox, TokenStream
 from adaptive_engine.engine.vision.encoder import Encoder
 from adaptive_engine.errors import AdaptiveError, EngineFailed
-from adaptive_engine.types import FinishReason, Usage
+from adaptive_engine.types import Delta, FinishReason, Timings, Usage
 
 log = logging.getLogger(__name__)
 

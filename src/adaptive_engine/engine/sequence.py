@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from adaptive_engine.engine.detokenizer import TextStream
-from adaptive_engine.engine.logprobs import TokenLogprob
 from adaptive_engine.engine.prefix import BlockName
 from adaptive_engine.engine.prompt import Prompt, content
 from adaptive_engine.engine.speculation import Drafter
 from adaptive_engine.engine.stream import TokenStream
+from adaptive_engine.types import TokenLogprob
 
 if TYPE_CHECKING:
     from adaptive_engine.engine.vision.views import Views

@@ -4,33 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Final
 
-from adaptive_engine.engine.logprobs import TokenLogprob
-from adaptive_engine.types import FinishReason, Usage
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """Milliseconds since the request was submitted."""
-
-    queue_ms: float
-    """Until the scheduler admitted it."""
-    ttft_ms: float
-    """Until its first token was sampled."""
-    total_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """A piece of text, and on the last one why generation ended."""
-
-    text: str
-    finish_reason: FinishReason | None = None
-    usage: Usage | None = None
-    timings: Timings | None = None
-    logprobs: tuple[TokenLogprob, ...] = ()
-    """Of the tokens since the last delta, when asked for. Their text may come later, or never behind a stop string."""
+from adaptive_engine.types import Delta
 
 
 class TokenStream:
@@ -38,6 +14,10 @@ class TokenStream:
 
     A slow reader costs no memory beyond its own text: deltas that wait are merged into one.
     """
+
+    # For who reads answers of providers too: requests to one, and seconds of waiting for it.
+    attempts: Final = ()
+    waited: Final = None
 
     def __init__(self, on_cancel: Callable[[TokenStream], None]) -> None:
         self.loop = asyncio.get_running_loop()

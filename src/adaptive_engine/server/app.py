@@ -12,6 +12,7 @@ from adaptive_engine.server.api import (
     ab_tests,
     deployments,
     exports,
+    external_models,
     feedback,
     graders,
     images,
@@ -25,6 +26,7 @@ from adaptive_engine.server.api import (
     shares,
     structured,
     teams,
+    usage,
     users,
 )
 from adaptive_engine.server.api import models as admin_models
@@ -57,8 +59,10 @@ def create_app(services: Services) -> ASGIApp:
         (chat.router, "chat"),
         (models.router, "models"),
         (admin_models.router, "models"),
+        (external_models.router, "models"),
         (projects.router, "projects"),
         (deployments.router, "models"),
+        (usage.router, "projects"),
         (deployments.admin_router, "models"),
         # Before the others of this noun: its path would be taken for an id.
         (exports.router, "interactions"),

@@ -10,15 +10,19 @@ from adaptive_engine.grammar.schemas import Schemas
 from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.server.lifespan import Services
 from adaptive_engine.services import access, models, teams
+from adaptive_engine.services.backends import Backends
 from adaptive_engine.services.completions import Completions
 from adaptive_engine.services.engines import Engines
+from adaptive_engine.services.external_models import ExternalModels
 from adaptive_engine.services.grading import GraderQueue, Grading
 from adaptive_engine.services.images import Images
 from adaptive_engine.services.keys import KeyRing
 from adaptive_engine.services.lifecycle import ModelLifecycle
 from adaptive_engine.services.projects import Projects
+from adaptive_engine.services.providers import Providers
 from adaptive_engine.services.referee import Referee
 from adaptive_engine.services.routing import Routing
+from adaptive_engine.services.sealing import Sealer
 from adaptive_engine.services.secret import load_secret, require_same_secret
 from adaptive_engine.services.storage import open_database
 from adaptive_engine.services.structured import StructuredOutput
@@ -49,8 +53,11 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
         images = Images(settings.images)
         try:
             structured = StructuredOutput(schemas)
-            completions = Completions(routing, engines, images, structured, recorder)
-            lifecycle = ModelLifecycle(database, routing, engines, schemas, structured, settings.engine)
+            sealer = Sealer(secret)
+            backends = Backends(engines, Providers(sealer, settings.providers))
+            completions = Completions(routing, backends, images, structured, recorder)
+            lifecycle = ModelLifecycle(database, routing, backends, schemas, structured, settings.engine)
+            externals = ExternalModels(lifecycle, backends.providers, sealer)
             projects = Projects(database, keys, routing, lifecycle)
             referee = Referee(database, routing)
             grading = Grading(database, routing, completions, referee, grader_queue)
@@ -60,8 +67,9 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
                 recorder,
                 keys,
                 routing,
-                engines,
+                backends,
                 lifecycle,
+                externals,
                 projects,
                 images,
                 structured,
@@ -94,7 +102,7 @@ def _fill(database: Database, default: ModelDirectory, engines: Engines) -> None
         teams.ensure_first_ones(connection)
         models.provide_default(connection, default)
         deployed = deployments.list_all(connection)
-    wanted = {deployment.model.key: deployment.model for deployment in deployed if deployment.online}
+    wanted = {d.model.key: d.model for d in deployed if d.online and d.model.external is None}
     if default.key not in wanted:
         engines.unload(default.key)
     # The one that is being read already comes first.

@@ -25,7 +25,9 @@ P = ParamSpec("P")
 Result = TypeVar("Result")
 
 if TYPE_CHECKING:
+    from adaptive_engine.services.backends import Backends
     from adaptive_engine.services.completions import Completions
+    from adaptive_engine.services.external_models import ExternalModels
     from adaptive_engine.services.grading import Grading
     from adaptive_engine.services.images import Images
     from adaptive_engine.services.keys import KeyRing
@@ -51,14 +53,19 @@ class Services:
     recorder: Recorder
     keys: KeyRing
     routing: Routing
-    engines: Engines
+    backends: Backends
     lifecycle: ModelLifecycle
+    external_models: ExternalModels
     projects: Projects
     images: Images
     structured: StructuredOutput
     completions: Completions
     referee: Referee
     grading: Grading
+
+    @property
+    def engines(self) -> Engines:
+        return self.backends.engines
 
     async def read(self, query: _Query[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Result:
         """What `query` finds, given a transaction and the arguments, in a thread."""

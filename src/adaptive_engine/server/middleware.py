@@ -42,7 +42,7 @@ class RequestContext:
         request_id = inbound if _REQUEST_ID.fullmatch(inbound) else f"req-{uuid7().hex}"
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        start = time.perf_counter()
+        start = scope["state"]["arrived"] = time.perf_counter()
         status = 499
 
         async def send_with_id(message: Message) -> None:

@@ -4,84 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
 from typing import Any
-from uuid import UUID
 
 import structlog
 
-from adaptive_engine.engine import (
-    Delta,
-    FirstTokenLimit,
-    Prompt,
-    SamplingParams,
-    TokenLogprob,
-    TokenStream,
-)
 from adaptive_engine.errors import AdaptiveError, InternalError
-from adaptive_engine.services.images import DecodedImages
-from adaptive_engine.services.structured import AnswerFormat, StructuredOutput
+from adaptive_engine.services.backends import AnswerStream
+from adaptive_engine.services.candidates import Begun, Candidates
+from adaptive_engine.services.prepared import Prepared, answered
+from adaptive_engine.services.structured import StructuredOutput
 from adaptive_engine.store.recorder import Recorder
-from adaptive_engine.types import (
-    AbTest,
-    Deployment,
-    Interaction,
-    InteractionState,
-    Notice,
-    Usage,
-    now_ms,
-)
+from adaptive_engine.types import Delta, Interaction, InteractionState, Notice, TokenLogprob, Usage, now_ms
 
 log = structlog.get_logger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A request after routing, settings and rendering: everything that is needed to run and to store it."""
-
-    deployment: Deployment
-    ab_test: AbTest | None
-    """The one that chose the deployment."""
-    ab_test_unit: int | None
-    session_id: UUID
-    session_given: bool
-    """The client named the session; otherwise the id is new, and nobody may ever come back with it."""
-    prompt: Prompt
-    params: SamplingParams
-    choices: int
-    fingerprint: str
-    """Of the engine that answers."""
-    store: bool
-    messages: list[dict[str, Any]]
-    images: DecodedImages
-    """Of the messages."""
-    labels: dict[str, str]
-    user: str | None
-    created_by: UUID | None
-    """The user whose key sent it."""
-    format: AnswerFormat
-    response_format: dict[str, Any] | None
-    """As the client sent it or the settings have it, for the record."""
-    system_prompt: str | None
-    """The deployment's own, as it was rendered for this request."""
-    first_token_limit: FirstTokenLimit | None
-    warnings: tuple[Notice, ...]
+_STATES: dict[str, InteractionState] = {"stop": "complete", "length": "length", "content_filter": "complete"}
 
 
 class Choice:
     """One generation of a completion, and the row that it becomes."""
 
-    def __init__(self, index: int, stream: TokenStream, row: Interaction) -> None:
+    def __init__(self, index: int, stream: AnswerStream, row: Interaction) -> None:
         self.index = index
         self.stream = stream
         self.row = row
         self.message_id = f"msg-{row.id.hex}"
         self.pieces: list[str] = []
+        self.reasoning: list[str] = []
         self.recorded = False
         self.schema_valid: bool | None = None
         """What a validator said about the finished answer; None where the masks leave no doubt."""
         self.notices: list[Notice] = []
+        self.failed: list[dict[str, Any]] = []
+        """Attempts of models that failed before this stream's."""
+        self.in_vain = False
+        """They include this stream's."""
         self.logprobs: list[TokenLogprob] = []
 
     @property
@@ -92,8 +50,16 @@ class Choice:
         """The next delta. Its text is the row's from here on, whoever still has to pass it on."""
         delta = await anext(self.stream)
         self.pieces.append(delta.text)
+        if delta.reasoning:
+            self.reasoning.append(delta.reasoning)
         self.logprobs += delta.logprobs
         return delta
+
+    def warn(self, notice: Notice) -> None:
+        """Of the finished answer."""
+        notice = dataclasses.replace(notice, param=f"choices[{self.index}].message.content")
+        self.row = dataclasses.replace(self.row, warnings=[*self.row.warnings, notice.as_dict()])
+        self.notices.append(notice)
 
     def ended(self, state: InteractionState, **changes: Any) -> Interaction:
         """The row in its final state, with the text and the tokens there are."""
@@ -103,6 +69,11 @@ class Choice:
             completion_tokens=self.stream.completion_tokens,
             cached_tokens=self.stream.cached_tokens,
         )
+        if self.failed or self.stream.attempts:
+            own = () if self.in_vain else self.stream.attempts
+            changes["attempts"] = [*self.failed, *(attempt.as_dict() for attempt in own)]
+        if self.reasoning:
+            changes["reasoning"] = "".join(self.reasoning)
         changes = {"usage": usage, **changes}
         return dataclasses.replace(self.row, state=state, completion=self.text, completed_at=now_ms(), **changes)
 
@@ -117,23 +88,42 @@ class Completion:
         structured: StructuredOutput,
         recorder: Recorder,
         request_id: str,
+        candidates: Candidates | None = None,
+        prepare: Callable[[Begun], Prepared] | None = None,
     ) -> None:
+        """`candidates` answer when these choices fail before they have said anything, as `prepare` makes of them."""
         self.id = request_id
         self.created = now_ms() // 1000
         self.prepared = prepared
         self.choices = choices
         self._structured = structured
         self._recorder = recorder
+        self._candidates = candidates
+        self._prepare = prepare
+        if candidates is not None:
+            for choice in choices:
+                choice.failed = list(candidates.failed)
 
     @property
     def usage(self) -> Usage:
         """Of all choices together; the prompt counts once."""
         rows = [choice.row.usage for choice in self.choices]
         return Usage(
-            prompt_tokens=len(self.prepared.prompt),
+            prompt_tokens=rows[0].prompt_tokens,
             completion_tokens=sum(row.completion_tokens for row in rows),
             cached_tokens=rows[0].cached_tokens,
         )
+
+    @property
+    def unsettled(self) -> bool:
+        """Which model answers, or whether one does, is not known before the first delta."""
+        return self.waited is not None or (self._candidates is not None and self._candidates.more)
+
+    @property
+    def waited(self) -> float | None:
+        """Seconds in which there was only a provider to wait for; None when an engine answers."""
+        waited = [choice.stream.waited for choice in self.choices]
+        return max((seconds for seconds in waited if seconds is not None), default=None)
 
     async def deltas(self) -> AsyncIterator[tuple[Choice, Delta]]:
         """Deltas of all choices as they come. One with a finish reason comes after its row is committed.
@@ -141,13 +131,24 @@ class Completion:
         Raises what went wrong, once every choice is stopped and recorded.
         """
         try:
-            alone = self.choices[0]
-            if len(self.choices) == 1:
-                while not alone.recorded:
-                    yield alone, await self._take(alone, await alone.read())
-            else:
-                async for choice, delta in _merge(self.choices):
-                    yield choice, await self._take(choice, delta)
+            while True:
+                said = False
+                try:
+                    alone = self.choices[0]
+                    if len(self.choices) == 1:
+                        while not alone.recorded:
+                            delta = await alone.read()
+                            said = True
+                            yield alone, await self._take(alone, delta)
+                    else:
+                        async for choice, delta in _merge(self.choices):
+                            said = True
+                            yield choice, await self._take(choice, delta)
+                    return
+                except AdaptiveError as exc:
+                    if said or self._candidates is None or not self._candidates.goes_on(exc):
+                        raise
+                    await self._fall_back(self._candidates, exc)
         except Exception as exc:
             known = isinstance(exc, AdaptiveError)
             error = exc if isinstance(exc, AdaptiveError) else InternalError("The completion failed unexpectedly.")
@@ -161,28 +162,45 @@ class Completion:
         """The client has left: stop within one step and record what there is."""
         await self._abandon("cancelled", None)
 
+    async def _fall_back(self, candidates: Candidates, error: AdaptiveError) -> None:
+        """Let the next candidate answer, in the same rows. Raises what the last one says."""
+        for choice in self.choices:
+            choice.stream.cancel()
+        attempts = [attempt.as_dict() for choice in self.choices for attempt in choice.stream.attempts]
+        candidates.gave_up(self.prepared.deployment, attempts, error)
+        for choice in self.choices:
+            choice.failed, choice.in_vain = candidates.failed, True
+        begun = await candidates.begin()
+        assert self._prepare is not None
+        self.prepared = self._prepare(begun)
+        for choice, stream in zip(self.choices, begun.streams, strict=True):
+            choice.stream, choice.in_vain = stream, False
+            choice.row = answered(choice.row, self.prepared, begun.job.parameters[choice.index])
+
     async def _take(self, choice: Choice, delta: Delta) -> Delta:
+        if delta.finish_reason is None:
+            return delta
         if delta.finish_reason == "stop":
             await self._check(choice)
-        if delta.finish_reason is not None and delta.usage is not None and delta.timings is not None:
-            timings = {name: round(value, 3) for name, value in dataclasses.asdict(delta.timings).items()}
-            choice.row = choice.ended(
-                "complete" if delta.finish_reason == "stop" else "length",
-                finish_reason=delta.finish_reason,
-                usage=delta.usage,
-                timings=timings,
-            )
-            if self.prepared.store:
-                await self._recorder.finish([choice.row])
-            choice.recorded = True
+        changes: dict[str, Any] = {"finish_reason": delta.finish_reason}
+        if delta.timings is not None:
+            changes["timings"] = {name: round(ms, 3) for name, ms in dataclasses.asdict(delta.timings).items()}
+        if delta.usage is None:
+            choice.warn(Notice("usage_unknown", "The provider does not say how many tokens it took.", ""))
+        else:
+            changes["usage"] = delta.usage
+            if (prices := self.prepared.prices) is not None:
+                changes |= {"cost": prices.cost(delta.usage), "currency": prices.currency}
+        choice.row = choice.ended(_STATES[delta.finish_reason], **changes)
+        if self.prepared.store:
+            await self._recorder.finish([choice.row])
+        choice.recorded = True
         return delta
 
     async def _check(self, choice: Choice) -> None:
         choice.schema_valid, notice = await self._structured.verdict(self.prepared.format, choice.text)
         if notice is not None:
-            notice = dataclasses.replace(notice, param=f"choices[{choice.index}].message.content")
-            choice.row = dataclasses.replace(choice.row, warnings=[*choice.row.warnings, notice.as_dict()])
-            choice.notices.append(notice)
+            choice.warn(notice)
 
     async def _abandon(self, state: InteractionState, error: dict[str, Any] | None) -> None:
         open_choices = [choice for choice in self.choices if not choice.recorded]

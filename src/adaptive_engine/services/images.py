@@ -81,6 +81,14 @@ class DecodedImages:
         """The same as they are stored and shown: with the path of each image instead of its bytes."""
         return [self._stored(at, message, project_id) for at, message in enumerate(messages)]
 
+    def without_files(self, messages: Sequence[Message]) -> list[Message]:
+        """The same, for who keeps them longer than the request is read: the images are here."""
+        return [self._without_files(message) if message.images else message for message in messages]
+
+    def uri(self, message: int, part: int) -> str:
+        """The image at that place as a data URI, for who sends it on: what is stored, not what the client sent."""
+        return data_uri(self._decoded[Place(message, part)].file)
+
     def files(self) -> tuple[StoredImage, ...]:
         """What is stored, each image once."""
         return tuple({_name(each): _stored_image(each) for each in self._decoded.values()}.values())
@@ -97,6 +105,12 @@ class DecodedImages:
             else:
                 content.append(part.text)
         return tuple(content)
+
+    def _without_files(self, message: Message) -> Message:
+        content = [
+            part.model_copy(update={"image_url": ""}) if isinstance(part, ImagePart) else part for part in message.parts
+        ]
+        return message.model_copy(update={"content": content})
 
     def _stored(self, at: int, message: Message, project_id: UUID) -> dict[str, Any]:
         if not message.images:

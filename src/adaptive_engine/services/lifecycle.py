@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adaptive_engine.errors import ModelOffline
+from adaptive_engine.providers import registry
 from adaptive_engine.services import model_settings, models
-from adaptive_engine.services.engines import Engines, ModelStatus
+from adaptive_engine.services.backends import Backends
+from adaptive_engine.services.engines import ModelStatus
 from adaptive_engine.services.routing import Routing
 from adaptive_engine.services.structured import StructuredOutput
 from adaptive_engine.settings import EngineSettings
@@ -46,14 +48,15 @@ class ModelLifecycle:
         self,
         database: Database,
         routing: Routing,
-        engines: Engines,
+        backends: Backends,
         schemas: Schemas,
         structured: StructuredOutput,
         settings: EngineSettings,
     ) -> None:
         self._database = database
         self._routing = routing
-        self._engines = engines
+        self._backends = backends
+        self._engines = backends.engines
         self._schemas = schemas
         self._structured = structured
         self._settings = settings
@@ -67,9 +70,7 @@ class ModelLifecycle:
             with self._database.read() as connection:
                 attached = deployments.list_all(connection)
                 return [
-                    ModelOverview(
-                        model, [d for d in attached if d.model.id == model.id], self._engines.status(model.key)
-                    )
+                    self._overview(model, [d for d in attached if d.model.id == model.id])
                     for model in store.list_all(connection)
                 ]
 
@@ -81,12 +82,8 @@ class ModelLifecycle:
         def read() -> list[ModelOverview]:
             with self._database.read() as connection:
                 return [
-                    ModelOverview(
-                        deployment.model,
-                        deployments.list_for_model(connection, deployment.model.key),
-                        self._engines.status(deployment.model.key),
-                    )
-                    for deployment in deployments.list_for_project(connection, project.id)
+                    self._overview(each.model, deployments.list_for_model(connection, each.model.key))
+                    for each in deployments.list_for_project(connection, project.id)
                 ]
 
         return await asyncio.to_thread(read)
@@ -98,7 +95,7 @@ class ModelLifecycle:
             with self._database.read() as connection:
                 model = models.find(connection, model_key)
                 attached = deployments.list_for_model(connection, model_key)
-            return ModelOverview(model, attached, self._engines.status(model_key))
+            return self._overview(model, attached)
 
         return await asyncio.to_thread(read)
 
@@ -195,7 +192,7 @@ class ModelLifecycle:
         if settled is not None:
             # Others wait for the same.
             await asyncio.shield(asyncio.wrap_future(settled))
-        status = self._engines.status(model_key)
+        status = (await self.get(model_key)).status
         if status.state != "ONLINE":
             raise ModelOffline(f"Model '{model_key}' is not online: {status.reason or 'it was terminated meanwhile.'}")
 
@@ -214,6 +211,7 @@ class ModelLifecycle:
                 wanted = [
                     (model, any(d.online for d in deployments.list_for_model(connection, model.key)))
                     for model in change(connection)
+                    if model.external is None
                 ]
             # In this order no request is routed to a model that nobody has begun to load, or that is gone already.
             for model, is_wanted in wanted:
@@ -230,14 +228,19 @@ class ModelLifecycle:
         if settings is None:
             return ()
 
-        def read() -> Deployment | None:
+        def read() -> tuple[Model, Deployment | None]:
             with self._database.read() as connection:
-                return deployments.get(connection, project.id, model_key)
+                return models.find(connection, model_key), deployments.get(connection, project.id, model_key)
 
-        known = await asyncio.to_thread(read)
+        model, known = await asyncio.to_thread(read)
         together = ModelSettings.model_validate(models.merged(known.settings if known else {}, settings))
-        return await model_settings.check(together, project, self._structured, self._engines.loaded(model_key))
+        profile = registry.profile(model.provider, model.external) if model.external else None
+        return await model_settings.check(together, project, self._structured, self._engines.loaded(model_key), profile)
+
+    def _overview(self, model: Model, attached: Seq[Deployment]) -> ModelOverview:
+        wanted = any(deployment.online for deployment in attached)
+        return ModelOverview(model, [*attached], self._backends.status(model, wanted=wanted))
 
     def _require_memory(self, model: Model) -> None:
-        if self._engines.status(model.key).state in ("OFFLINE", "ERROR"):
+        if model.external is None and self._engines.status(model.key).state in ("OFFLINE", "ERROR"):
             self._engines.require_memory(model)

@@ -14,6 +14,7 @@ from adaptive_engine.wire.models import ModelSettings
 
 if TYPE_CHECKING:
     from adaptive_engine.engine import Engine
+    from adaptive_engine.providers.base import Profile
 
 _OF_REQUESTS = ("temperature", "top_p", "max_tokens", "stop", "seed", "max_ttft_ms", "response_format")
 
@@ -58,9 +59,14 @@ def with_system_prompt(turns: list[ChatMessage], system_prompt: str | None) -> l
 
 
 async def check(
-    settings: ModelSettings, project: Project, structured: StructuredOutput, engine: Engine | None
+    settings: ModelSettings,
+    project: Project,
+    structured: StructuredOutput,
+    engine: Engine | None,
+    profile: Profile | None = None,
 ) -> tuple[Notice, ...]:
-    """What of the settings will have no effect. Without an engine, its tokens are left out of the check.
+    """What of the settings will have no effect. Without an engine, its tokens are left out of the check; `profile` is
+    that of an external model.
 
     Raises InvalidRequest for what requests would be refused for, Overloaded when there was no time to find out.
     """
@@ -68,7 +74,10 @@ async def check(
         if settings.system_prompt is not None:
             prompts.parse(settings.system_prompt)
         vocabulary = None if engine is None else engine.vocabulary
-        wanted = await structured.prepare(settings.response_format, project, vocabulary)
+        if profile is None:
+            wanted = await structured.prepare(settings.response_format, project, vocabulary)
+        else:
+            wanted = await structured.prepare_external(settings.response_format, project, profile.structured)
         if settings.max_tokens is not None and engine is not None:
             require_room(wanted, settings.max_tokens)
     except InvalidRequest as exc:

@@ -86,8 +86,21 @@ def update(
     if make_default and not deployment.is_default:
         deployments.set_default(connection, deployment.project.id, deployment.model.key)
     if settings is not None:
+        _require_fallbacks(connection, deployment, settings.fallbacks or [])
         deployments.set_settings(connection, deployment.id, merged(deployment.settings, settings))
     return find_deployment(connection, deployment.project.key, deployment.model.key)
+
+
+def _require_fallbacks(connection: Connection, deployment: Deployment, keys: list[str]) -> None:
+    """Raises InvalidRequest for one that is not attached to the project, or is the model itself."""
+    attached = {each.model.key for each in deployments.list_for_project(connection, deployment.project.id)}
+    for at, key in enumerate(keys):
+        if key == deployment.model.key or key not in attached or key in keys[:at]:
+            others = ", ".join(f"'{other}'" for other in sorted(attached - {deployment.model.key})) or "none"
+            raise InvalidRequest(
+                f"'{key}' is no other model of project '{deployment.project.key}', named once. There are: {others}.",
+                param=f"settings.fallbacks[{at}]",
+            )
 
 
 def merged(stored: dict[str, Any], change: ModelSettings) -> dict[str, Any]:
@@ -152,9 +165,16 @@ def terminate(connection: Connection, model_key: str, *, force: bool = False) ->
 def configure(connection: Connection, model_key: str, config: ComputeConfig, *, kv_cache_len: int | None) -> Model:
     """Store how a model is run from its next load on. `kv_cache_len` is the server's setting, where that is known.
 
-    Raises NotFound, or InvalidRequest for lengths that the model or its cache does not hold.
+    Raises NotFound, Conflict for an external model, or InvalidRequest for lengths that the model or its cache does not
+    hold.
     """
     model = find(connection, model_key)
+    if model.external is not None:
+        raise Conflict(
+            f"Model '{model_key}' runs at its provider: there is no KV cache here to configure.",
+            code="model_external",
+            param="compute_config",
+        )
     wanted, cache = config.max_seq_len, config.kv_cache_len or kv_cache_len
     if wanted is not None and wanted > model.context_length:
         raise InvalidRequest(

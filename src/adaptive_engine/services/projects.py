@@ -102,7 +102,7 @@ def create(connection: Connection, principal: Principal, given: ProjectCreate) -
     team = teams.for_new_project(connection, principal, given.team)
     if given.key is None and given.name is None:
         raise InvalidRequest("Give the project a key or a name.", param="key")
-    key = check_key(given.key) if given.key is not None else _key_from(given.name or "")
+    key = check_key(given.key) if given.key is not None else key_from(given.name or "")
     taken = projects.get_by_key(connection, key, archived=True)
     if taken is not None:
         archived = taken.archived and principal.may("project:read", taken.id)
@@ -166,7 +166,7 @@ def check_key(key: str) -> str:
     return key
 
 
-def _key_from(name: str) -> str:
+def key_from(name: str) -> str:
     """`Kundenservice Köln` becomes `kundenservice-koln`."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     key = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:64].rstrip("-")

@@ -132,6 +132,14 @@ class Routing:
             )
         return attached[model_key]
 
+    def fallbacks(self, deployment: Deployment) -> list[Deployment]:
+        """Who answers when it fails, in order: those of its settings that are attached to its project now."""
+        keys = deployment.settings.get("fallbacks")
+        if not keys:
+            return []
+        attached = self._current().deployments.get(deployment.project.id, {})
+        return [attached[key] for key in keys if key in attached and key != deployment.model.key]
+
     def route(
         self,
         principal: Principal,
@@ -226,9 +234,19 @@ class Routing:
         return [d for p in self.projects(principal, only) for d in snapshot.deployments.get(p.id, {}).values()]
 
     def wanted(self) -> set[str]:
-        """Keys of the models that some project wants to answer, as of the last look at the store."""
+        """Keys of the models that some project wants this server to run, as of the last look at the store."""
         attached = self._snapshot.deployments.values()
-        return {key for deployed in attached for key, deployment in deployed.items() if deployment.online}
+        return {
+            key
+            for deployed in attached
+            for key, deployment in deployed.items()
+            if deployment.online and deployment.model.external is None
+        }
+
+    def is_wanted(self, model_key: str) -> bool:
+        """Whether some project wants this model to answer."""
+        attached = self._snapshot.deployments.values()
+        return any(model_key in deployed and deployed[model_key].online for deployed in attached)
 
     async def renew(self) -> None:
         """Look at the store again when the snapshot is old. To be awaited before a request is routed: the event loop

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
@@ -38,10 +38,14 @@ class AnswerFormat:
     closed: bool = False
     """The answer is complete before its tokens run out."""
     notices: tuple[Notice, ...] = ()
+    external: bool = False
+    """A provider answers: nothing is masked here, so the finished answer is looked at in any case."""
+    sent: Literal["json_schema", "json_object"] | None = None
+    """What of it the provider is told."""
 
     @property
     def masked(self) -> bool:
-        return self.compiled is not None and self.compiled.grammar is not None
+        return not self.external and self.compiled is not None and self.compiled.grammar is not None
 
     def constraint(self) -> Constraint | None:
         """For one generation."""
@@ -54,10 +58,10 @@ class StructuredOutput:
     def __init__(self, schemas: Schemas) -> None:
         self._schemas = schemas
 
-    async def inspect(self, schema: Any, engine: Engine) -> SchemaReport:
-        """What would become of `schema`. Raises Overloaded."""
+    async def inspect(self, schema: Any, engine: Engine | None) -> SchemaReport:
+        """What would become of `schema`; without an engine, with bytes for tokens. Raises Overloaded."""
         try:
-            return report(await self._schemas.inspect(schema, engine.vocabulary))
+            return report(await self._schemas.inspect(schema, engine.vocabulary if engine else _bytes()))
         except CheckerBusy as exc:
             raise _busy() from exc
 
@@ -92,9 +96,48 @@ class StructuredOutput:
             await self._check_closable(compiled)
         return AnswerFormat(compiled, closed, notices)
 
+    async def prepare_external(
+        self,
+        wanted: ResponseFormat | None,
+        project: Project,
+        support: Literal["json_schema", "json_object", "none"],
+    ) -> AnswerFormat:
+        """For a provider that takes so much of it. Raises as `prepare` does, also for a strict schema that it does not
+        take.
+        """
+        if wanted is None or wanted.type == "text":
+            return AnswerFormat()
+        envelope = wanted.json_schema if wanted.type == "json_schema" else None
+        schema: Any = envelope.schema_ if envelope else {"type": "object"}
+        try:
+            compiled = await self._schemas.compile(schema, _bytes(), project.id.bytes)
+        except SchemaRefused as exc:
+            raise refused(exc) from exc
+        except CheckerBusy as exc:
+            raise _busy() from exc
+        notices = []
+        if support == "none" or (envelope is not None and support != "json_schema"):
+            what = "any JSON object" if support == "json_object" else "free text"
+            if envelope is not None and envelope.strict:
+                raise InvalidRequest(
+                    f"The schema is strict, and this model takes none: its answer would be {what}. Leave `strict` out "
+                    "to have the finished answer checked instead.",
+                    code="unsupported_response_format",
+                    param="response_format",
+                )
+            message = f"This model does not take it: the answer is {what}, and checked when it is finished."
+            notices.append(Notice("schema_not_enforced", message, "response_format"))
+        if envelope is not None and envelope.complete:
+            message = "Only models that run here can be made to close their JSON in time."
+            notices.append(Notice("not_applied", message, "response_format.json_schema.complete"))
+        sent: Literal["json_schema", "json_object"] | None = None if support == "none" else "json_object"
+        if envelope is not None and support == "json_schema":
+            sent = "json_schema"
+        return AnswerFormat(compiled, notices=tuple(notices), external=True, sent=sent)
+
     async def verdict(self, wanted: AnswerFormat, answer: str) -> tuple[bool | None, Notice | None]:
         """Whether a finished answer is valid, and what is to be said about it. None where the masks leave no doubt."""
-        if wanted.compiled is None or wanted.compiled.exact:
+        if wanted.compiled is None or (wanted.compiled.exact and not wanted.external):
             return None, None
         try:
             violation = await self._schemas.violation(wanted.compiled, answer)

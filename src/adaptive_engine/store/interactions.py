@@ -43,6 +43,29 @@ _FINISH = (
                 "cached_tokens",
                 "timings",
                 "warnings",
+                "attempts",
+                "cost",
+                "currency",
+                "reasoning",
+            )
+        }
+    )
+)
+# Another model than the one that was asked has answered, so that more is decided than usual.
+_MOVE = (
+    interactions.update()
+    .where(interactions.c.id == sa.bindparam("finished_id"), _UNDECIDED)
+    .values(
+        {
+            name: sa.bindparam(name)
+            for name in (
+                "model_id",
+                "model_key",
+                "provider",
+                "external_model",
+                "parameters",
+                "ab_test_id",
+                "ab_test_unit",
             )
         }
     )
@@ -74,6 +97,9 @@ def finish(connection: Connection, rows: Sequence[Interaction]) -> None:
     """
     if not rows:
         return
+    moved = [row for row in rows if row.attempts and row.attempts[0]["model"] != row.model_key]
+    if moved:
+        connection.execute(_MOVE, [{"finished_id": row.id, **_answered_by(row)} for row in moved])
     outcomes = [{"finished_id": row.id, **_outcome(row)} for row in rows]
     if connection.execute(_FINISH, outcomes).rowcount != len(rows):
         _insert(connection, unknown(connection, rows))
@@ -161,18 +187,26 @@ def _values(row: Interaction) -> dict[str, Any]:
         "session_id": row.session_id,
         "source": row.source,
         "created_at": row.created_at,
-        "model_id": row.model_id,
-        "model_key": row.model_key,
         "request_id": row.request_id,
         "choice_index": row.choice_index,
         "user": row.user,
         "prompt_hash": row.prompt_hash,
         "messages": row.messages,
+        "created_by": row.created_by,
+        **_answered_by(row),
+        **_outcome(row),
+    }
+
+
+def _answered_by(row: Interaction) -> dict[str, Any]:
+    return {
+        "model_id": row.model_id,
+        "model_key": row.model_key,
+        "provider": row.provider,
+        "external_model": row.external_model,
         "parameters": row.parameters,
         "ab_test_id": row.ab_test_id,
         "ab_test_unit": row.ab_test_unit,
-        "created_by": row.created_by,
-        **_outcome(row),
     }
 
 
@@ -188,6 +222,10 @@ def _outcome(row: Interaction) -> dict[str, Any]:
         "cached_tokens": row.usage.cached_tokens,
         "timings": row.timings,
         "warnings": row.warnings,
+        "attempts": row.attempts or None,
+        "cost": row.cost,
+        "currency": row.currency,
+        "reasoning": row.reasoning,
     }
 
 
@@ -209,4 +247,5 @@ def _load(connection: Connection, query: sa.Select[Any]) -> list[StoredInteracti
 def _from_row(row: Any, tags: dict[str, str]) -> Interaction:
     values = dict(row._mapping)
     usage = Usage(values.pop("prompt_tokens"), values.pop("completion_tokens"), values.pop("cached_tokens"))
+    values["attempts"] = values["attempts"] or []
     return Interaction(**values, usage=usage, labels=tags)

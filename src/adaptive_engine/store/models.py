@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ from sqlalchemy import Connection
 from adaptive_engine.errors import NotFound
 from adaptive_engine.store.database import duplicates_refused
 from adaptive_engine.store.tables import models
-from adaptive_engine.types import ComputeConfig, Model
+from adaptive_engine.types import ComputeConfig, ExternalModel, Model, Prices
 
 COLUMNS = (
     models.c.id,
@@ -22,6 +23,8 @@ COLUMNS = (
     models.c.created_at,
     models.c.kv_cache_len,
     models.c.max_seq_len,
+    models.c.external,
+    models.c.sealed_key,
 )
 
 
@@ -39,6 +42,7 @@ def create(connection: Connection, model: Model) -> None:
                 created_at=model.created_at,
                 kv_cache_len=model.compute_config.kv_cache_len,
                 max_seq_len=model.compute_config.max_seq_len,
+                **_external_values(model.external),
             )
         )
 
@@ -60,8 +64,36 @@ def set_compute_config(connection: Connection, key: str, config: ComputeConfig) 
         raise NotFound(f"model '{key}' is not registered", param="model")
 
 
+def set_external(connection: Connection, model: Model) -> None:
+    """Write what there is to change of an external model."""
+    values = {
+        "name": model.name,
+        "capabilities": model.capabilities,
+        "context_length": model.context_length,
+        **_external_values(model.external),
+    }
+    connection.execute(models.update().where(models.c.id == model.id).values(values))
+
+
 def from_row(row: Any) -> Model:
     """A Model from a row of COLUMNS."""
-    model_id, key, name, provider, capabilities, context_length, created_at, kv_cache_len, max_seq_len = row
-    config = ComputeConfig(kv_cache_len, max_seq_len)
-    return Model(model_id, key, name, provider, tuple(capabilities), context_length, created_at, config)
+    model_id, key, name, provider, capabilities, context_length, created_at, kv_cache_len, max_seq_len, *where = row
+    config, external = ComputeConfig(kv_cache_len, max_seq_len), _external(*where)
+    return Model(model_id, key, name, provider, tuple(capabilities), context_length, created_at, config, external)
+
+
+def _external_values(external: ExternalModel | None) -> dict[str, Any]:
+    if external is None:
+        return {"external": None, "sealed_key": None}
+    # The key has a column of its own: whatever shows the other one shows no secret.
+    shown = {field.name: getattr(external, field.name) for field in dataclasses.fields(external)}
+    shown.pop("sealed_key")
+    prices = None if external.prices is None else dataclasses.asdict(external.prices)
+    return {"external": {**shown, "prices": prices}, "sealed_key": external.sealed_key}
+
+
+def _external(stored: dict[str, Any] | None, sealed_key: bytes | None) -> ExternalModel | None:
+    if stored is None:
+        return None
+    prices = stored.pop("prices")
+    return ExternalModel(**stored, prices=Prices(**prices) if prices else None, sealed_key=sealed_key)

@@ -43,6 +43,8 @@ models = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("kv_cache_len", sa.BigInteger),
     sa.Column("max_seq_len", sa.BigInteger),
+    sa.Column("external", Json),
+    sa.Column("sealed_key", sa.LargeBinary),
 )
 
 deployments = sa.Table(
@@ -196,6 +198,12 @@ interactions = sa.Table(
     sa.Column("created_by", sa.Uuid),
     # Which server runs it: when that one is gone, others see to what it left pending.
     sa.Column("server_id", sa.Uuid),
+    sa.Column("provider", Text),
+    sa.Column("external_model", Text),
+    sa.Column("attempts", Json),
+    sa.Column("cost", sa.Double),
+    sa.Column("currency", Text),
+    sa.Column("reasoning", Text),
 )
 # Each serves one filter in listing order, so that a page costs its own length and not the project's.
 sa.Index("ix_interactions_newest", interactions.c.project_id, interactions.c.created_at, interactions.c.id)

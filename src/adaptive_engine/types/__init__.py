@@ -12,6 +12,9 @@ from adaptive_engine.types.access import Share as Share
 from adaptive_engine.types.access import Team as Team
 from adaptive_engine.types.access import User as User
 from adaptive_engine.types.access import UserType as UserType
+from adaptive_engine.types.generation import Delta as Delta
+from adaptive_engine.types.generation import Timings as Timings
+from adaptive_engine.types.generation import TokenLogprob as TokenLogprob
 from adaptive_engine.types.graders import Grader as Grader
 from adaptive_engine.types.graders import Judge as Judge
 from adaptive_engine.types.graders import JudgeExample as JudgeExample
@@ -41,8 +44,10 @@ from adaptive_engine.types.metrics import ScoringType as ScoringType
 from adaptive_engine.types.metrics import Tie as Tie
 from adaptive_engine.types.projects import ComputeConfig as ComputeConfig
 from adaptive_engine.types.projects import Deployment as Deployment
+from adaptive_engine.types.projects import ExternalModel as ExternalModel
 from adaptive_engine.types.projects import Model as Model
 from adaptive_engine.types.projects import ModelMemory as ModelMemory
 from adaptive_engine.types.projects import ModelState as ModelState
+from adaptive_engine.types.projects import Prices as Prices
 from adaptive_engine.types.projects import Project as Project
 from adaptive_engine.types.projects import tags_of as tags_of

@@ -12,7 +12,8 @@ from uuid import UUID
 from adaptive_engine.types.images import Image, StoredImage
 
 Role = Literal["system", "user", "assistant"]
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "content_filter"]
+"""`content_filter` comes from external providers only."""
 # What became of an interaction. `pending` rows left by a crash become `aborted` at the next start.
 InteractionState = Literal["pending", "complete", "length", "cancelled", "error", "aborted"]
 InteractionSource = Literal["LIVE", "OFFLINE", "AUTOMATION", "DATASET", "EVALUATION"]
@@ -109,3 +110,14 @@ class Interaction:
     """The user whose key sent it."""
     images: tuple[StoredImage, ...] = ()
     """Images that `messages` name, to be stored with it; those of one that was read are left in the store."""
+    provider: str | None = None
+    """Of an external model; the next two are its as well."""
+    external_model: str | None = None
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    """Requests to providers, and models that failed before a fallback answered: `{"model", "ms", "error"}`, the last
+    one without an error when it answered."""
+    cost: float | None = None
+    """In `currency`; None for internal models, and where prices or tokens are not known."""
+    currency: str | None = None
+    reasoning: str | None = None
+    """What the model thought before it answered, where its provider tells it."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
+from adaptive_engine.types.interactions import Usage
+
 ModelState = Literal["ONLINE", "PENDING", "OFFLINE", "ERROR"]
 """Whether a model answers: it does, it is being loaded, nobody wants it to, or it cannot."""
 
@@ -42,6 +44,39 @@ def tags_of(capabilities: Iterable[str]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Prices:
+    """Of a million tokens."""
+
+    prompt: float
+    completion: float
+    cached: float | None = None
+    """Of prompt tokens that the provider had in its cache; None: they cost what others do."""
+    currency: str = "USD"
+
+    def cost(self, usage: Usage) -> float:
+        cached = self.prompt if self.cached is None else self.cached
+        prompt = (usage.prompt_tokens - usage.cached_tokens) * self.prompt + usage.cached_tokens * cached
+        return (prompt + usage.completion_tokens * self.completion) / 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalModel:
+    """Where a model lives that does not live here."""
+
+    external_model_id: str
+    """As the provider calls it."""
+    endpoint: str | None = None
+    """None is the provider's own."""
+    extra_params: dict[str, Any] = field(default_factory=dict)
+    """Sent with each request as they are."""
+    prices: Prices | None = None
+    profile: dict[str, Any] = field(default_factory=dict)
+    """What is known better than the provider's `Profile` says."""
+    sealed_key: bytes | None = field(default=None, repr=False)
+    """The API key, as `services/sealing.py` encrypted it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A registry entry. `key` is also the name of the model directory."""
 
@@ -52,9 +87,11 @@ class Model:
     """`internal` for models that run in our engine."""
     capabilities: tuple[str, ...]
     context_length: int
-    """Most tokens of prompt and answer together that the model was trained for."""
+    """Most tokens of prompt and answer together that the model was trained for; 0: nobody said."""
     created_at: int
     compute_config: ComputeConfig = ComputeConfig()
+    external: ExternalModel | None = None
+    """Where it lives, unless it runs in our engine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,9 @@ class ResponseFormat(BaseModel):
             raise ValueError('`json_schema` is required: {"name": ..., "schema": {...}}')
         return self
 
+    def is_strict(self) -> bool:
+        return bool(self.json_schema and self.json_schema.strict)
+
     def unknown(self) -> list[str]:
         """Paths of fields that nobody reads."""
         inner = (self.json_schema.model_extra or {}) if self.json_schema else {}
@@ -175,6 +178,10 @@ class ChatRequest(BaseModel):
     use_tools: bool | None = None
     tools: list[dict[str, Any]] | None = None
     constrained_decoding: dict[str, Any] | None = None
+
+    def token_limit(self) -> int | None:
+        """Of the two names that OpenAI has for it, the smaller number."""
+        return min((n for n in (self.max_tokens, self.max_completion_tokens) if n is not None), default=None)
 
     @model_validator(mode="after")
     def _top_logprobs_needs_logprobs(self) -> ChatRequest:
@@ -224,6 +231,8 @@ class ChoiceMessage(BaseModel):
     id: str
     role: str
     content: str
+    reasoning_content: str | None = None
+    """What the model thought before, where its provider tells it. It is also there as `reasoning`."""
 
 
 class Choice(BaseModel):
@@ -254,6 +263,7 @@ class Delta(BaseModel):
     id: str
     role: str
     content: str
+    reasoning_content: str | None = None
 
 
 class ChunkChoice(BaseModel):

@@ -121,6 +121,14 @@ class Interaction(BaseModel):
     request_id: str | None
     choice_index: int
     ab_test_id: UUID | None = None
+    provider: str | None = None
+    """Of an external model, with what the provider calls it."""
+    external_model: str | None = None
+    attempts: list[dict[str, Any]] = Field(default_factory=list)
+    """Requests to providers, and models that failed before a fallback answered: `{"model", "ms", "error"}`."""
+    cost: float | None = None
+    currency: str | None = None
+    reasoning: str | None = None
     created_at: datetime
     completed_at: datetime | None
     created_by: UUID | None = None

@@ -19,6 +19,7 @@ from pydantic import (
 
 from adaptive_engine.wire.chat import MaxTokens, ResponseFormat, Seed, Stop, Temperature, TopP
 from adaptive_engine.wire.chat import Warning as WireWarning
+from adaptive_engine.wire.external_models import ExternalModel
 from adaptive_engine.wire.interactions import InProject, Key
 
 ModelState = Literal["ONLINE", "PENDING", "OFFLINE", "ERROR"]
@@ -34,7 +35,7 @@ class ModelCard(BaseModel):
     owned_by: str
     project: str
     name: str
-    context_length: int
+    context_length: int | None
     capabilities: list[str] = Field(default_factory=list)
     tags: list[str] = Field(default_factory=list)
     """The capabilities as people read them: `Text`, `Multimodal`, `Embedding`, `Reasoning`."""
@@ -83,6 +84,8 @@ class ModelSettings(BaseModel):
     seed: Seed | None = None
     max_ttft_ms: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = None
     response_format: ResponseFormat | None = None
+    fallbacks: Annotated[list[Key], Field(max_length=8)] | None = None
+    """Models of the project that answer, in this order, when this one fails before it has said anything."""
 
     @field_validator("response_format")
     @classmethod
@@ -114,7 +117,8 @@ class Model(BaseModel):
     provider: str
     capabilities: list[str]
     tags: list[str] = Field(default_factory=list)
-    context_length: int
+    context_length: int | None
+    """Null for an external model of which nobody said it."""
     created_at: datetime
     state: ModelState
     reason: str | None = None
@@ -127,6 +131,8 @@ class Model(BaseModel):
     """What it runs with now, while it is loaded."""
     reload_needed: bool = False
     """Its settings were changed since it was loaded: terminate and deploy it to let them take effect."""
+    external: ExternalModel | None = None
+    """Where it lives, unless it runs here."""
     deployments: list[ModelDeployment]
     """In the projects that the key may see."""
     warnings: list[WireWarning] = Field(default_factory=list)

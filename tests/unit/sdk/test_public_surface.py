@@ -65,11 +65,11 @@ def test_both_clients_offer_the_same() -> None:
         "ab_tests": {"create", "get", "list", "series", "cancel"},
         "models": {
             *("list", "list_registered", "get", "deploy", "attach", "add_to_project", "detach"),
-            *("update", "update_compute_config", "terminate"),
+            *("update", "update_compute_config", "terminate", "add_external", "update_external"),
         },
         "graders": {"create", "list", "get", "update", "delete", "run", "cancel", "judge"},
         "projects": {
-            *("create", "list", "get", "update", "archive", "unarchive"),
+            *("create", "list", "get", "update", "archive", "unarchive", "usage"),
             *("share", "unshare", "shares"),
         },
         "users": {

@@ -73,7 +73,7 @@ async def test_judges_are_asked_without_the_settings_of_their_model(services: Se
     )
     judging = await services.completions.start(Principal("grader", ALL), asked, "grader-1", background=True)
     await judging.cancel()
-    assert (judging.prepared.system_prompt, judging.prepared.first_token_limit) == (None, None)
+    assert (judging.prepared.system_prompt, judging.prepared.first_token_limited) == (None, False)
     await ask("PATCH /projects/default/models/tiny", {"settings": dict.fromkeys(settings)})
 
 

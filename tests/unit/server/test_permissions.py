@@ -117,9 +117,14 @@ ROUTES = {
     ("PUT", "/projects/{project}/shares"): Needs(
         "project:share", {"shares": [{"team": "default", "role": "admin", "is_owner": True}]}
     ),
+    ("GET", "/projects/{project}/usage"): Needs("project:read"),
     ("GET", "/admin/models"): Needs("admin:manage_models", addresses=None),
     ("GET", "/admin/models/{key}"): Needs("admin:manage_models", addresses=None),
     ("PATCH", "/admin/models/{key}"): Needs("admin:manage_models", {"compute_config": {}}, addresses=None),
+    ("POST", "/admin/models/external"): Needs(
+        "admin:manage_models", {"name": "e", "provider": "fake", "external_model_id": "e"}, addresses=None
+    ),
+    ("PATCH", "/admin/models/{key}/external"): Needs("admin:manage_models", {"prices": None}, addresses=None),
     ("POST", "/admin/models/{model}/deploy"): Needs("model:deploy", {"project": "{project}"}),
     ("PATCH", "/admin/models/{model}/deployments/{project}"): Needs("model:deploy", {"desired_online": True}),
     ("POST", "/admin/models/{key}/terminate"): Needs("admin:manage_models", addresses=None),

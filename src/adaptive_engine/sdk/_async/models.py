@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Required, TypeAlias, TypedDict
 from urllib.parse import quote
+
+from pydantic_core import to_json
 
 from adaptive_engine.sdk.errors import NotFoundError
 from adaptive_engine.sdk.http import Call
@@ -31,6 +33,7 @@ class ModelSettingsInput(TypedDict, total=False):
     stop: str | Sequence[str] | None
     seed: int | None
     max_ttft_ms: int | None
+    fallbacks: Sequence[str] | None
     response_format: ResponseFormatInput | None
 
 
@@ -39,6 +42,29 @@ class ComputeConfigInput(TypedDict, total=False):
 
     kv_cache_len: int | None
     max_seq_len: int | None
+
+
+class PricesInput(TypedDict, total=False):
+    """Of a million tokens. `cached`: of prompt tokens that the provider had in its cache."""
+
+    prompt: Required[float]
+    completion: Required[float]
+    cached: float | None
+    currency: str
+
+
+class ExternalModelInput(TypedDict, total=False):
+    """What can be changed of an external model."""
+
+    name: str
+    external_model_id: str
+    api_key: str | None
+    endpoint: str | None
+    extra_params: Mapping[str, Any] | None
+    prices: PricesInput | None
+    profile: Mapping[str, Any] | None
+    capabilities: Sequence[str]
+    context_length: int | None
 
 
 class AsyncModels:
@@ -136,6 +162,46 @@ class AsyncModels:
         """
         body = encode({"compute_config": compute_config})
         return decode(Model, await self._client._send(Call("PATCH", _admin_path(model), content=body)))
+
+    async def add_external(
+        self,
+        name: str,
+        external_model_id: str,
+        api_key: str | None = None,
+        provider: str = "openai",
+        endpoint: str | None = None,
+        extra_params: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        prices: PricesInput | None = None,
+        profile: Mapping[str, Any] | None = None,
+        capabilities: Sequence[str] | None = None,
+        context_length: int | None = None,
+    ) -> Model:
+        """Register a model of a provider; `deploy` lets it answer in a project. docs/providers.md explains the fields.
+
+        `external_model_id` is what the provider calls it. `key` is made from the name when it is not given. The API key
+        is encrypted at once and never shown again. Needs an admin key. Raises ConflictError when the key is taken.
+        """
+        fields = {
+            "name": name,
+            "external_model_id": external_model_id,
+            "api_key": api_key,
+            "provider": provider,
+            "endpoint": endpoint,
+            "extra_params": extra_params,
+            "key": key,
+            "prices": prices,
+            "profile": profile,
+            "capabilities": capabilities,
+            "context_length": context_length,
+        }
+        return decode(Model, await self._client._send(Call("POST", "/admin/models/external", content=encode(fields))))
+
+    async def update_external(self, model: str, changes: ExternalModelInput) -> Model:
+        """Change what is known of an external model, at once. What is absent stays as it is, None removes it."""
+        call = Call("PATCH", f"{_admin_path(model)}/external", content=to_json(changes))
+        return decode(Model, await self._client._send(call))
 
     async def terminate(self, model: str, force: bool = False) -> Model:
         """Take the model out of memory for all projects; requests that it answers end with an error.

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import quote
 
 from adaptive_engine.sdk._async.shares import AsyncShares
 from adaptive_engine.sdk.errors import NotFoundError
 from adaptive_engine.sdk.http import Call
-from adaptive_engine.sdk.payloads import decode, encode
+from adaptive_engine.sdk.payloads import TimeRange, decode, encode, time_text
 from adaptive_engine.sdk.settings import choose_project
 from adaptive_engine.wire.projects import Project, ProjectList
+from adaptive_engine.wire.usage import ProjectUsage
 
 if TYPE_CHECKING:
     from adaptive_engine.sdk._async.client import AsyncAdaptive
@@ -74,6 +75,21 @@ class AsyncProjects(AsyncShares):
         """Change what is given. `settings` has `default_metric`, a metric's key; None removes it."""
         body = encode({"name": name, "description": description, "settings": settings})
         return decode(Project, await self._client._send(Call("PATCH", self._path(project), content=body)))
+
+    async def usage(
+        self,
+        project: str | None = None,
+        group_by: Literal["model", "hour", "day"] | None = None,
+        timerange: TimeRange | None = None,
+    ) -> ProjectUsage:
+        """Tokens of the project's interactions, and what they cost at their providers, by currency.
+
+        `timerange` is as in `interactions.list`.
+        """
+        given = {"group_by": group_by, **{name: time_text(value) for name, value in (timerange or {}).items()}}  # type: ignore[arg-type]
+        query = [(name, value) for name, value in given.items() if value is not None]
+        call = Call("GET", f"{self._path(project)}/usage", query=query)
+        return decode(ProjectUsage, await self._client._send(call))
 
     async def archive(self, project: str) -> Project:
         """Refuse requests to the project and unload what only it wants; what is stored stays readable."""

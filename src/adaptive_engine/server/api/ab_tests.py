@@ -113,7 +113,7 @@ def _projects(services: Services, principal: Principal, project: str | None) -> 
 
 
 def _described(connection: Connection, services: Services, projects: dict[UUID, Project], test: AbTest) -> wire.AbTest:
-    return _to_wire(ab_tests.describe(connection, projects[test.project_id], test, services.engines.answers))
+    return _to_wire(ab_tests.describe(connection, projects[test.project_id], test, services.backends.answers))
 
 
 def _to_wire(overview: AbTestOverview) -> wire.AbTest:

@@ -6,12 +6,14 @@ import dataclasses
 
 from fastapi import APIRouter, Request
 
+from adaptive_engine.providers import registry
 from adaptive_engine.server.bodies import body_of, read_body
 from adaptive_engine.server.context import AdminDep, ServicesDep
 from adaptive_engine.server.times import from_ms
 from adaptive_engine.services.lifecycle import ModelOverview
-from adaptive_engine.types import ComputeConfig, Deployment, Principal, tags_of
+from adaptive_engine.types import ComputeConfig, Deployment, Model, Principal, tags_of
 from adaptive_engine.wire import models as wire
+from adaptive_engine.wire.external_models import ExternalModel, Prices
 
 router = APIRouter(prefix="/admin/models")
 
@@ -58,19 +60,33 @@ def to_wire(overview: ModelOverview, principal: Principal) -> wire.Model:
         provider=model.provider,
         capabilities=list(model.capabilities),
         tags=tags_of(model.capabilities),
-        context_length=model.context_length,
+        context_length=model.context_length or None,
         created_at=from_ms(model.created_at),
         state=status.state,
         reason=status.reason,
         memory=wire.ModelMemory(**dataclasses.asdict(status.memory)) if status.memory else None,
         compute_config=_config(model.compute_config),
         active_config=_config(status.active) if status.active else None,
+        external=_external(model) if model.external else None,
         reload_needed=overview.reload_needed,
         deployments=[
             _deployment(deployment, principal)
             for deployment in overview.deployments
             if principal.may("project:read", deployment.project.id)
         ],
+    )
+
+
+def _external(model: Model) -> ExternalModel:
+    known = model.external
+    assert known is not None
+    return ExternalModel(
+        external_model_id=known.external_model_id,
+        endpoint=known.endpoint,
+        has_api_key=known.sealed_key is not None,
+        extra_params=known.extra_params,
+        prices=Prices(**dataclasses.asdict(known.prices)) if known.prices else None,
+        profile=dataclasses.asdict(registry.profile(model.provider, known)),
     )
 
 

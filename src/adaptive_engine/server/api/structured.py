@@ -17,5 +17,6 @@ async def validate_schema(request: Request, services: ServicesDep, principal: Pr
     body = await read_body(request, SchemaCheck)
     routing = services.routing
     deployment = routing.deployment(principal, body.model) if body.model else routing.first_default(principal)
-    engine = services.engines.get(deployment)
+    # What a provider enforces of a schema is not known here; of its answers, what is told is what is checked.
+    engine = None if deployment.model.external else services.engines.get(deployment)
     return await services.structured.inspect(body.wanted, engine)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
@@ -11,7 +12,6 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from adaptive_engine.engine import Delta, TokenLogprob
 from adaptive_engine.errors import AdaptiveError
 from adaptive_engine.server.bodies import body_of, read_body
 from adaptive_engine.server.body_limit import require_small_text
@@ -21,7 +21,7 @@ from adaptive_engine.server.errors import error_response
 from adaptive_engine.server.sse import DONE, EventStream, event
 from adaptive_engine.server.usage import usage_body
 from adaptive_engine.services.completion import Choice, Completion
-from adaptive_engine.types import Notice, uuid7
+from adaptive_engine.types import Delta, Notice, TokenLogprob, uuid7
 from adaptive_engine.wire.chat import ChatRequest, ChatResponse
 from adaptive_engine.wire.errors import ErrorBody
 
@@ -51,14 +51,16 @@ async def create_chat_completion(request: Request, services: ServicesDep, princi
     del body
     # For the log: it is what interactions keep as their request id.
     request.state.completion = completion.id
-    headers = _headers(completion)
     deltas = completion.deltas()
+    ping_seconds = services.settings.server.ping_seconds
     try:
         if not stream:
             await until_disconnect(request.receive, _drain(deltas))
-        elif completion.prepared.first_token_limit is not None:
-            # A limit that is not met is a status, so no header may be sent before the first token.
-            deltas = await until_disconnect(request.receive, _begun(deltas))
+        elif completion.prepared.first_token_limited or completion.unsettled:
+            # What goes wrong before the first token is a status, so no header may be sent before it; but a connection
+            # on which nothing comes is cut by those in between, where no limit of the client's ends the wait.
+            patience = None if completion.prepared.first_token_limited else ping_seconds
+            deltas = await until_disconnect(request.receive, _begun(deltas, patience))
     except ClientLeft:
         await completion.cancel()
         return Response(status_code=499)
@@ -66,12 +68,13 @@ async def create_chat_completion(request: Request, services: ServicesDep, princi
         # The server stops without waiting any longer.
         await completion.cancel()
         return error_response(STOPPING_ERROR)
+    headers = _headers(completion, request)
     if stream:
         return EventStream(
             _frames(completion, deltas, include_usage),
             completion.cancel,
             headers=headers,
-            ping_seconds=services.settings.server.ping_seconds,
+            ping_seconds=ping_seconds,
             send_timeout=services.settings.server.send_timeout_seconds,
         )
     return Response(orjson.dumps(_body(completion)), 200, headers, "application/json")
@@ -82,21 +85,39 @@ async def _drain(deltas: Deltas) -> None:
         pass
 
 
-async def _begun(deltas: Deltas) -> Deltas:
-    """The same deltas, once the first of them is there. Raises what comes instead of it."""
-    first = await anext(deltas)
+async def _begun(deltas: Deltas, patience: float | None) -> Deltas:
+    """The same deltas, once the first of them is there, or `patience` seconds are over. Raises what comes instead."""
+    first = asyncio.ensure_future(_next(deltas))
+    try:
+        done, _ = await asyncio.wait({first}, timeout=patience)
+    except asyncio.CancelledError:
+        first.cancel()
+        await asyncio.wait({first})
+        raise
+    if done and (error := first.exception()) is not None:
+        raise error
 
     async def all_of_them() -> Deltas:
-        yield first
+        try:
+            yield await first
+        finally:
+            first.cancel()
         async for item in deltas:
             yield item
 
     return all_of_them()
 
 
-def _headers(completion: Completion) -> dict[str, str]:
+async def _next(deltas: Deltas) -> tuple[Choice, Delta]:
+    return await anext(deltas)
+
+
+def _headers(completion: Completion, request: Request) -> dict[str, str]:
     deployment = completion.prepared.deployment
     headers = {"x-adaptive-model": f"{deployment.project.key}/{deployment.model.key}"}
+    if (waited := completion.waited) is not None:
+        ours = time.perf_counter() - request.state.arrived - waited
+        headers["x-adaptive-overhead-ms"] = f"{1000 * ours:.2f}"
     if completion.prepared.ab_test is not None:
         test = completion.prepared.ab_test
         # Headers are ASCII; keys need not be.
@@ -120,12 +141,17 @@ def _body(completion: Completion) -> dict[str, Any]:
         "choices": [
             {
                 "index": choice.index,
-                "message": {"id": choice.message_id, "role": "assistant", "content": choice.text},
+                "message": {
+                    "id": choice.message_id,
+                    "role": "assistant",
+                    "content": choice.text,
+                    **_reasoning("".join(choice.reasoning)),
+                },
                 "finish_reason": choice.row.finish_reason,
                 "completion_id": str(choice.row.id),
                 "model": model,
                 **_verdict(choice),
-                **({"logprobs": _logprobs(choice.logprobs)} if completion.prepared.params.logprobs is not None else {}),
+                **({"logprobs": _logprobs(choice.logprobs)} if completion.prepared.logprobs else {}),
             }
             for choice in completion.choices
         ],
@@ -151,6 +177,11 @@ def _logprobs(tokens: Iterable[TokenLogprob]) -> dict[str, Any]:
 
 def _logprob(text: bytes, logprob: float) -> dict[str, Any]:
     return {"token": text.decode("utf-8", "replace"), "logprob": logprob, "bytes": list(text)}
+
+
+def _reasoning(text: str) -> dict[str, str]:
+    """Under both names that clients look for."""
+    return {"reasoning_content": text, "reasoning": text} if text else {}
 
 
 def _verdict(choice: Choice) -> dict[str, bool]:
@@ -187,6 +218,8 @@ class _Framer:
 
     def text(self, choice: Choice, delta: Delta) -> bytes:
         head, content = self._choices[choice.index], orjson.dumps(delta.text)
+        if delta.reasoning:
+            content += b"," + orjson.dumps(_reasoning(delta.reasoning))[1:-1]
         if delta.finish_reason is None and not delta.logprobs:
             return b'%b%b},"finish_reason":null}],"usage":null}\n\n' % (head, content)
         more: dict[str, Any] = {"logprobs": _logprobs(delta.logprobs)} if delta.logprobs else {}
@@ -217,11 +250,14 @@ def _warnings(notices: Iterable[Notice]) -> bytes:
 
 async def _frames(completion: Completion, deltas: Deltas, include_usage: bool) -> AsyncIterator[bytes]:
     """Every frame of the stream. `[DONE]` promises that the answer is complete and stored."""
-    framer = _Framer(completion)
+    framer, answering = _Framer(completion), completion.prepared
     for choice in completion.choices:
         yield framer.first(choice)
     try:
         async for choice, delta in deltas:
+            if completion.prepared is not answering:
+                # A fallback came so late that the stream had begun: its chunks name it, the header cannot.
+                framer, answering = _Framer(completion), completion.prepared
             yield framer.text(choice, delta)
     except AdaptiveError as exc:
         yield event(orjson.dumps(exc.body()))

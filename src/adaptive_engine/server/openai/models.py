@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
-from adaptive_engine.services.engines import Engines
+from adaptive_engine.services.backends import Backends
 from adaptive_engine.types import Deployment, tags_of
 from adaptive_engine.wire.models import ModelCard, ModelList
 
@@ -16,16 +16,16 @@ router = APIRouter()
 async def list_models(services: ServicesDep, principal: PrincipalDep, project: str | None = None) -> ModelList:
     """The deployments of one project, or of all that the key may use."""
     deployments = services.routing.deployments(principal, project)
-    return ModelList(data=[_card(deployment, services.engines) for deployment in deployments])
+    return ModelList(data=[_card(deployment, services.backends) for deployment in deployments])
 
 
 @router.get("/models/{model:path}")
 async def get_model(services: ServicesDep, principal: PrincipalDep, model: str) -> ModelCard:
     """One deployment, addressed as in a request: `project/model`, or `project` for its default."""
-    return _card(services.routing.deployment(principal, model, needs="project:read"), services.engines)
+    return _card(services.routing.deployment(principal, model, needs="project:read"), services.backends)
 
 
-def _card(deployment: Deployment, engines: Engines) -> ModelCard:
+def _card(deployment: Deployment, backends: Backends) -> ModelCard:
     model = deployment.model
     return ModelCard(
         id=f"{deployment.project.key}/{model.key}",
@@ -33,10 +33,10 @@ def _card(deployment: Deployment, engines: Engines) -> ModelCard:
         owned_by=model.provider,
         project=deployment.project.key,
         name=model.name,
-        context_length=engines.context_length(model),
+        context_length=backends.context_length(model) or None,
         capabilities=list(model.capabilities),
         tags=tags_of(model.capabilities),
         is_default=deployment.is_default,
-        online=deployment.online and engines.online(model.key),
+        online=deployment.online and backends.online(model),
         settings=sorted(deployment.settings),
     )

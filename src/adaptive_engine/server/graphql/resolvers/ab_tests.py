@@ -182,7 +182,7 @@ async def _detached(context: Context, arm: AbTestArm) -> dict[str, Any]:
 
 
 def _described(context: Context, connection: Connection, project: Project, test: AbTest) -> AbTestOverview:
-    return ab_tests.describe(connection, project, test, context.services.engines.answers)
+    return ab_tests.describe(connection, project, test, context.services.backends.answers)
 
 
 BINDABLES = (query, mutation, campaign)

@@ -8,12 +8,15 @@ from typing import Any
 from ariadne import MutationType, ObjectType, QueryType
 
 from adaptive_engine.errors import AdaptiveError, InvalidRequest
+from adaptive_engine.server.errors import as_invalid_request
 from adaptive_engine.server.graphql.context import Context, Info
 from adaptive_engine.server.graphql.fields import project_name
 from adaptive_engine.services import models
+from adaptive_engine.services.engines import ModelStatus
 from adaptive_engine.store import Connection, deployments
 from adaptive_engine.store import models as store
 from adaptive_engine.types import ComputeConfig, Deployment, Model, Project
+from adaptive_engine.wire.external_models import ExternalModelCreate
 from adaptive_engine.wire.models import ModelSettings
 
 query = QueryType()
@@ -30,7 +33,22 @@ model_service.set_alias("isDefault", "is_default")
 model_service.set_alias("desiredOnline", "online")
 deploy_result.set_alias("modelService", "model_service")
 
-_PROVIDERS = {"internal": "HARMONY"}
+_PROVIDERS = {
+    "internal": "HARMONY",
+    "openai": "OPEN_AI",
+    "openai_compatible": "LEGACY_OPEN_AI",
+    "anthropic_compatible": "ANTHROPIC",
+    "fake": "LEGACY_OPEN_AI",
+}
+# The vendor's name of a provider: ours, and where its data is.
+_EXTERNAL = {
+    "OPEN_AI": ("openai", "openAI"),
+    "LEGACY_OPEN_AI": ("openai_compatible", "legacyOpenAI"),
+    "GOOGLE": ("google", "google"),
+    "ANTHROPIC": ("anthropic", "anthropic"),
+    "AZURE": ("azure", "azure"),
+    "NVIDIA": ("openai_compatible", "nvidia"),
+}
 
 
 @query.field("models")
@@ -46,12 +64,12 @@ async def get_model(_: Any, info: Info, idOrKey: str) -> Model | None:
 
 @model.field("online")
 async def model_online(found: Model, info: Info) -> str:
-    return info.context.services.engines.status(found.key).state
+    return _status(info.context, found).state
 
 
 @model.field("error")
 async def model_error(found: Model, info: Info) -> str | None:
-    status = info.context.services.engines.status(found.key)
+    status = _status(info.context, found)
     return status.reason if status.state == "ERROR" else None
 
 
@@ -71,7 +89,9 @@ async def model_kind(found: Model, _: Info) -> str:
 
 
 @model.field("computeConfig")
-async def model_compute_config(found: Model, info: Info) -> dict[str, int]:
+async def model_compute_config(found: Model, info: Info) -> dict[str, int] | None:
+    if found.external is not None:
+        return None
     services = info.context.services
     own = found.compute_config
     return {
@@ -108,6 +128,25 @@ async def service_name(found: Deployment, _: Info) -> str:
 @model_service.field("attached")
 async def service_attached(_: Deployment, info: Info) -> bool:
     return True
+
+
+@mutation.field("addExternalModel")
+async def add_external_model(_: Any, info: Info, input: dict[str, Any]) -> Model:  # noqa: A002
+    info.context.require("admin:manage_models")
+    if input.get("description"):
+        raise InvalidRequest("Models have no description here; leave it out.", param="description")
+    provider, place = _EXTERNAL[input["provider"]]
+    data = (input.get("providerData") or {}).get(place)
+    if data is None:
+        raise InvalidRequest(f"Provider {input['provider']} needs its data.", param=f"providerData.{place}")
+    if place == "legacyOpenAI" and data.get("endpoint") is None:
+        provider = "openai"
+    names = {"apiKey": "api_key", "endpoint": "endpoint", "extraParams": "extra_params"}
+    fields = {names[name]: value for name, value in data.items() if name in names and value is not None}
+    fields |= {"name": input["name"], "provider": provider, "external_model_id": data["externalModelId"]}
+    with as_invalid_request():
+        new = ExternalModelCreate.model_validate(fields)
+    return (await info.context.services.external_models.add(new)).model
 
 
 @mutation.field("addModelsToProject")
@@ -170,7 +209,7 @@ async def deploy_model_everywhere(
         await context.services.lifecycle.update(each.project, key, online=True, settings=settings)
     if wait:
         await context.services.lifecycle.until_online(key)
-    return f"Model '{key}' is {context.services.engines.status(key).state}."
+    return f"Model '{key}' is {(await context.services.lifecycle.get(key)).status.state}."
 
 
 @mutation.field("attachModel")
@@ -256,8 +295,14 @@ async def _visible(context: Context) -> list[Model]:
     return await context.read(read)
 
 
+def _status(context: Context, found: Model) -> ModelStatus:
+    services = context.services
+    wanted = services.routing.is_wanted(found.key)
+    return services.backends.status(found, wanted=wanted)
+
+
 def _passes(context: Context, found: Model, wanted: dict[str, Any]) -> bool:
-    state = context.services.engines.status(found.key).state
+    state = _status(context, found).state
     if wanted.get("online") and state not in wanted["online"]:
         return False
     if wanted.get("available") is not None and wanted["available"] is not (state == "ONLINE"):

@@ -1,0 +1,147 @@
+"""Requests to models that live elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass
+from typing import Any
+
+from adaptive_engine.errors import FirstTokenTimeout, InvalidRequest
+from adaptive_engine.providers.base import Call, JsonSchema, ProviderRequest
+from adaptive_engine.providers.stream import FirstTokenLimit, ProviderStream, Upstream
+from adaptive_engine.services.backends import Asked
+from adaptive_engine.services.images import DecodedImages, require_sight
+from adaptive_engine.services.structured import AnswerFormat, StructuredOutput
+from adaptive_engine.types import ExternalModel, Notice
+from adaptive_engine.wire.chat import ChatRequest, ImagePart, Message, TextPart
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderJob:
+    """See `backends.Job`."""
+
+    upstream: Upstream
+    calls: tuple[Call, ...]
+    """Of each choice."""
+    parameters: Seq[dict[str, Any]]
+    format: AnswerFormat
+    notices: Seq[Notice]
+    limit: FirstTokenLimit | None
+    fingerprint: None = None
+    prompt_tokens: int = 0
+
+    def start(self) -> Seq[ProviderStream]:
+        return [ProviderStream(self.upstream, call, self.limit) for call in self.calls]
+
+
+class ProviderBackend:
+    """See `backends.Backend`."""
+
+    def __init__(self, upstream: Upstream, structured: StructuredOutput) -> None:
+        self._upstream = upstream
+        self._structured = structured
+
+    async def prepare(self, asked: Asked) -> ProviderJob:
+        request, deployment, profile = asked.request, asked.deployment, self._upstream.provider.profile
+        external = deployment.model.external
+        assert external is not None
+        require_sight(request.messages, deployment.model)
+        messages = _messages(asked)
+        wanted = await self._structured.prepare_external(
+            request.response_format, deployment.project, profile.structured
+        )
+        limit = None
+        if request.max_ttft_ms is not None:
+            left = asked.arrived + request.max_ttft_ms / 1000 - time.perf_counter()
+            if left <= 0:
+                raise FirstTokenTimeout(request.max_ttft_ms, "it was over before the provider could be asked")
+            limit = FirstTokenLimit(request.max_ttft_ms, asyncio.get_running_loop().time() + left)
+        parameters = [_parameters(request, index) for index in range(request.n or 1)]
+        requests = [_provider_request(request, messages, external, wanted, own) for own in parameters]
+        if wanted.sent == "json_schema" and profile.schemas != "any":
+            # A large schema takes tens of milliseconds to reduce.
+            calls = await asyncio.to_thread(self._calls, requests)
+        else:
+            calls = self._calls(requests)
+        notices = [*wanted.notices, *calls[0].notices]
+        if request.ignore_eos:
+            notices.append(Notice("not_applied", "Providers end answers where their models do.", "ignore_eos"))
+        lost = [notice for notice in calls[0].notices if notice.param.startswith("response_format")]
+        if lost and request.response_format and request.response_format.is_strict():
+            raise InvalidRequest(
+                f"The schema is strict, and the provider does not take all of it. {lost[0].message} "
+                "Change that, or leave `strict` out to have the finished answer checked instead.",
+                code="invalid_schema",
+                param=lost[0].param,
+            )
+        return ProviderJob(self._upstream, calls, parameters, wanted, notices, limit)
+
+    def _calls(self, requests: Seq[ProviderRequest]) -> tuple[Call, ...]:
+        return tuple(self._upstream.provider.call(request) for request in requests)
+
+
+def _provider_request(
+    request: ChatRequest,
+    messages: list[dict[str, Any]],
+    external: ExternalModel,
+    wanted: AnswerFormat,
+    parameters: dict[str, Any],
+) -> ProviderRequest:
+    return ProviderRequest(
+        external.external_model_id,
+        messages,
+        bool(request.stream),
+        format=_format(request, wanted),
+        extra=external.extra_params,
+        **parameters,
+    )
+
+
+def _parameters(request: ChatRequest, index: int) -> dict[str, Any]:
+    """Those of ProviderRequest that a client gave. Choices of one request differ by their seed."""
+    stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
+    given = {
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "seed": None if request.seed is None else request.seed + index,
+        "max_tokens": request.token_limit(),
+        "logprobs": (request.top_logprobs or 0) if request.logprobs else None,
+    }
+    found: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return {**found, "stop": stop} if stop else found
+
+
+def _format(request: ChatRequest, wanted: AnswerFormat) -> Any:
+    envelope = request.response_format.json_schema if request.response_format else None
+    if wanted.sent != "json_schema" or envelope is None:
+        return wanted.sent
+    return JsonSchema(envelope.name or "answer", envelope.schema_, envelope.description, bool(envelope.strict))
+
+
+def _messages(asked: Asked) -> list[dict[str, Any]]:
+    request, system_prompt = asked.request, asked.system_prompt
+    messages = [_message(message, at, asked.images) for at, message in enumerate(request.messages)]
+    if system_prompt is None:
+        return messages
+    if messages and messages[0]["role"] == "system":
+        own = request.messages[0].text()
+        return [{**messages[0], "content": f"{system_prompt}\n\n{own}"}, *messages[1:]]
+    return [{"role": "system", "content": system_prompt}, *messages]
+
+
+def _message(message: Message, at: int, images: DecodedImages) -> dict[str, Any]:
+    sent: dict[str, Any] = {"role": message.role, "content": message.text()}
+    if message.name is not None:
+        sent["name"] = message.name
+    if message.images:
+        sent["content"] = [_part(part, at, part_at, images) for part_at, part in enumerate(message.parts)]
+    return sent
+
+
+def _part(part: TextPart | ImagePart, at: int, part_at: int, images: DecodedImages) -> dict[str, Any]:
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}
+    image = {"url": images.uri(at, part_at)}
+    return {"type": "image_url", "image_url": image if part.detail is None else {**image, "detail": part.detail}}

@@ -1,0 +1,546 @@
+"""External models through the front door of a real server, with an upstream that behaves and misbehaves."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+from openai import APIError, OpenAI
+
+from adaptive_engine.sdk import Adaptive
+from adaptive_engine.settings import ProviderSettings
+from faultserver import WORDS, FaultServer, answer
+from integration.gateway import MODEL, Gateway, running_gateway
+from integration.upstream import idle, running_upstream
+from vendorservers import AnthropicServer, AzureServer, GeminiServer
+
+KEY = "sk-canary-0123456789abcdef-CANARY"
+ANSWER = "".join(WORDS)
+ASKED = [{"role": "user", "content": "What is the answer?"}]
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[FaultServer]:
+    with running_upstream() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """One with time limits that a test can wait for."""
+    limits = ProviderSettings(
+        first_byte_timeout_seconds=0.6, answer_timeout_seconds=1, idle_timeout_seconds=0.6, retries=1
+    )
+    with running_gateway(tmp_path_factory.mktemp("providers"), limits) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def http(server: Gateway) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=server.api, headers=server.headers, timeout=20) as client:
+        yield client
+
+
+class Models:
+    """Registers each model of the upstream when it is first asked for, and deploys it."""
+
+    def __init__(self, http: httpx2.Client, upstream: FaultServer) -> None:
+        self._http = http
+        self._upstream = upstream
+        self._known: set[str] = set()
+
+    def __call__(self, name: str, *, key: str | None = None, **given: Any) -> str:
+        key = key or f"x-{name}"
+        if key not in self._known:
+            body = {"name": key, "provider": "openai_compatible", "external_model_id": name, "api_key": KEY}
+            body |= {"endpoint": self._upstream.url, "key": key, **given}
+            made = self._http.post("/admin/models/external", json=body)
+            assert made.status_code == 201, made.text
+            deployed = self._http.post("/projects/default/models", json={"model": key, "wait": True})
+            assert deployed.status_code == 200, deployed.text
+            self._known.add(key)
+        return f"default/{key}"
+
+
+@pytest.fixture(scope="module")
+def models(http: httpx2.Client, upstream: FaultServer) -> Models:
+    return Models(http, upstream)
+
+
+def ask(http: httpx2.Client, model: str, **more: Any) -> httpx2.Response:
+    return http.post("/chat/completions", json={"model": model, "messages": ASKED, **more})
+
+
+def events(response: httpx2.Response) -> list[Any]:
+    """The data of each event, JSON where it is; `[DONE]` as text."""
+    found = [line.removeprefix("data: ") for line in response.text.split("\n\n") if line.startswith("data: ")]
+    return [event if event == "[DONE]" else json.loads(event) for event in found]
+
+
+def row(http: httpx2.Client, model: str) -> dict[str, Any]:
+    """The newest interaction of a model."""
+    key = model.partition("/")[2]
+    found: dict[str, Any] = http.get("/interactions", params={"project": "default", "model": key, "limit": 1}).json()
+    newest: dict[str, Any] = found["data"][0]
+    return newest
+
+
+def test_an_answer_in_one_piece(http: httpx2.Client, models: Models) -> None:
+    prices = {"prompt": 2.0, "completion": 10.0, "cached": 0.5, "currency": "EUR"}
+    model = models("priced", prices=prices)
+    answer = ask(http, model, temperature=0.5, stop=["x"], seed=4, top_p=0.5, max_completion_tokens=7)
+    body = answer.json()
+    assert answer.status_code == 200, answer.text
+    assert body["choices"][0]["message"]["content"] == ANSWER
+    assert body["choices"][0]["model"] == "x-priced"
+    assert body["usage"]["total_tokens"] == 16
+    assert body["usage"]["prompt_tokens_details"] == {"cached_tokens": 4}
+    assert 0 <= float(answer.headers["x-adaptive-overhead-ms"]) < 1000
+    stored = row(http, model)
+    assert stored["completion"] == ANSWER
+    assert stored["state"] == "complete"
+    assert (stored["provider"], stored["external_model"]) == ("openai_compatible", "priced")
+    assert [set(attempt) for attempt in stored["attempts"]] == [{"model", "ms"}]
+    assert stored["cost"] == pytest.approx((7 * 2.0 + 4 * 0.5 + 5 * 10.0) / 1e6)
+    assert stored["currency"] == "EUR"
+    assert stored["parameters"] == {"temperature": 0.5, "top_p": 0.5, "seed": 4, "max_tokens": 7, "stop": ["x"]}
+    assert stored["timings"].keys() == {"queue_ms", "ttft_ms", "total_ms"}
+
+
+def test_a_stream(http: httpx2.Client, models: Models) -> None:
+    model = models("good")
+    response = ask(http, model, stream=True, stream_options={"include_usage": True})
+    *chunks, usage, done = events(response)
+    assert response.headers["x-adaptive-model"] == model
+    assert done == "[DONE]"
+    assert usage["choices"] == []
+    assert usage["usage"]["completion_tokens"] == 5
+    assert "".join(chunk["choices"][0]["delta"]["content"] for chunk in chunks) == ANSWER
+    assert chunks[0]["choices"][0]["delta"]["role"] == "assistant"
+    assert chunks[-1]["choices"][0]["finish_reason"] == "stop"
+    assert row(http, model)["completion"] == ANSWER
+
+
+def test_with_the_openai_client(server: Gateway, models: Models) -> None:
+    with OpenAI(base_url=server.api, api_key=server.api_key, max_retries=0) as client:
+        chunks = client.chat.completions.create(model=models("good"), messages=ASKED, stream=True, n=2)
+        texts = {0: "", 1: ""}
+        for chunk in chunks:
+            texts[chunk.choices[0].index] += chunk.choices[0].delta.content or ""
+        assert texts == {0: ANSWER, 1: ANSWER}
+        with pytest.raises(APIError, match="in time"):
+            for _ in client.chat.completions.create(model=models("silent-after-2"), messages=ASKED, stream=True):
+                pass
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("model", "status", "code"),
+    [
+        ("status-401", 502, "upstream_auth_failed"),
+        ("status-400", 400, "upstream_rejected"),
+        ("status-500", 502, "upstream_error"),
+        ("status-429", 503, "upstream_rate_limited"),
+        ("status-302", 502, "upstream_redirect"),
+        ("html", 502, "upstream_bad_response"),
+        ("hang-up", 502, "upstream_incomplete"),
+        ("silent", 504, "upstream_timeout"),
+        ("endless-line", 502, "upstream_bad_response"),
+    ],
+)
+def test_what_fails_before_the_first_byte_is_a_status(
+    http: httpx2.Client, models: Models, upstream: FaultServer, model: str, status: int, code: str, stream: bool
+) -> None:
+    failed = ask(http, models(model), stream=stream)
+    assert (failed.status_code, failed.json()["error"]["code"]) == (status, code)
+    assert "CANARY" not in failed.text
+    stored = row(http, models(model))
+    assert stored["state"] == "error"
+    assert stored["error"]["code"] == code
+    assert stored["attempts"][-1]["error"] == code
+    assert idle(upstream)
+
+
+@pytest.mark.parametrize(
+    ("model", "code"),
+    [
+        ("hang-up-after-2", "upstream_incomplete"),
+        ("reset-after-2", "upstream_incomplete"),
+        ("half-close-after-2", "upstream_incomplete"),
+        ("silent-after-2", "upstream_timeout"),
+        ("garbage-after-2", "upstream_bad_response"),
+        ("error-after-2", "upstream_error"),
+        ("no-done", "upstream_incomplete"),
+    ],
+)
+def test_what_fails_later_is_an_error_frame(
+    http: httpx2.Client, models: Models, upstream: FaultServer, model: str, code: str
+) -> None:
+    response = ask(http, models(model), stream=True)
+    *chunks, last = events(response)
+    assert response.status_code == 200
+    assert last["error"]["code"] == code
+    text = "".join(chunk["choices"][0]["delta"]["content"] for chunk in chunks)
+    assert text == "".join(WORDS[:2])
+    stored = row(http, models(model))
+    assert (stored["state"], stored["completion"], stored["error"]["code"]) == ("error", text, code)
+    assert idle(upstream)
+
+
+def test_leaving_ends_the_request_upstream(http: httpx2.Client, models: Models, upstream: FaultServer) -> None:
+    model = models("slow-after-2", profile={})
+    upstream.behaviours["slow-after-2"] = [_two_words_and_silence]
+    body = {"model": model, "messages": ASKED, "stream": True}
+    with http.stream("POST", "/chat/completions", json=body) as response:
+        text = response.iter_text()
+        while "answer" not in next(text):
+            pass
+    assert idle(upstream)
+    upstream.behaviours["slow-after-2"] = [_silence]
+    with pytest.raises(httpx2.ReadTimeout):
+        http.post("/chat/completions", json={**body, "stream": False}, timeout=0.15)
+    assert idle(upstream)
+    states = {row(http, model)["state"] for _ in range(50)}
+    assert "cancelled" in states
+
+
+async def _two_words_and_silence(connection: Any) -> None:
+    await connection.begin_stream()
+    await connection.words(*WORDS[:2])
+    await connection.until_closed()
+
+
+async def _silence(connection: Any) -> None:
+    await connection.until_closed()
+
+
+def test_reasoning_is_kept_apart(http: httpx2.Client, models: Models, upstream: FaultServer) -> None:
+    model = models("thinks")
+    for stream in (False, True):
+        upstream.behaviours["thinks"] = [lambda connection: answer(connection, reasoning_content="Let me see.")]
+        response = ask(http, model, stream=stream)
+        if stream:
+            deltas = [chunk["choices"][0]["delta"] for chunk in events(response)[:-1]]
+            assert "".join(delta.get("reasoning_content", "") for delta in deltas) == "Let me see."
+            assert "".join(delta["content"] for delta in deltas) == ANSWER
+        else:
+            message = response.json()["choices"][0]["message"]
+            assert (message["content"], message["reasoning"]) == (ANSWER, "Let me see.")
+        assert row(http, model)["reasoning"] == "Let me see."
+
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+
+
+def formatted(**envelope: Any) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA, **envelope}}
+
+
+def test_s65_a_schema_goes_to_the_provider_and_the_answer_is_checked(
+    http: httpx2.Client, models: Models, upstream: FaultServer
+) -> None:
+    model = models("structured")
+    upstream.answers["structured"] = '{"n": 7}'
+    good = ask(http, model, response_format=formatted(strict=True)).json()
+    sent = upstream.requests[-1].body["response_format"]
+    assert sent == {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA, "strict": True}}
+    assert good["choices"][0]["schema_valid"] is True
+    assert "warnings" not in good
+    upstream.answers["structured"] = '{"n": "seven"}'
+    bad = ask(http, model, response_format=formatted()).json()
+    assert bad["choices"][0]["schema_valid"] is False
+    assert bad["warnings"][0]["code"] == "schema_violated"
+    assert row(http, model)["warnings"][0]["code"] == "schema_violated"
+    upstream.answers["structured"] = "no JSON at all"
+    assert ask(http, model, response_format={"type": "json_object"}).json()["choices"][0]["schema_valid"] is False
+    assert upstream.requests[-1].body["response_format"] == {"type": "json_object"}
+
+
+def test_s100_a_model_without_schemas_says_so(http: httpx2.Client, models: Models, upstream: FaultServer) -> None:
+    model = models("unstructured", profile={"structured": "none", "seed": False})
+    answer = ask(http, model, response_format=formatted(), seed=3, tags=["a"], frequency_penalty=1.0).json()
+    sent = upstream.requests[-1].body
+    assert "response_format" not in sent
+    assert "seed" not in sent
+    params = {warning["param"] for warning in answer["warnings"]}
+    assert {"response_format", "seed", "tags", "frequency_penalty"} <= params
+    assert answer["choices"][0]["schema_valid"] is False
+    refused = ask(http, model, response_format=formatted(strict=True))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "unsupported_response_format")
+
+
+def test_a_schema_is_reduced_and_the_answer_checked_against_all_of_it(
+    http: httpx2.Client, models: Models, upstream: FaultServer
+) -> None:
+    model = models("gpt-4o", provider="openai")
+    schema = {**SCHEMA, "properties": {"n": {"type": "string", "minLength": 2}}}
+    upstream.answers["gpt-4o"] = '{"n": "7"}'
+    answer = ask(http, model, response_format=formatted(schema=schema)).json()
+    sent = upstream.requests[-1].body["response_format"]["json_schema"]
+    assert sent["schema"] == {**SCHEMA, "properties": {"n": {"type": "string"}}}
+    assert sent["strict"] is True
+    assert answer["choices"][0]["schema_valid"] is False
+    place = "response_format.json_schema.schema#/properties/n/minLength"
+    assert [(each["code"], each["param"]) for each in answer["warnings"]] == [
+        ("schema_keyword_not_enforced", place),
+        ("schema_violated", "choices[0].message.content"),
+    ]
+    asked = upstream.asked("gpt-4o")
+    refused = ask(http, model, response_format=formatted(schema=schema, strict=True))
+    assert refused.status_code == 400
+    assert (refused.json()["error"]["code"], refused.json()["error"]["param"]) == ("invalid_schema", place)
+    assert upstream.asked("gpt-4o") == asked
+
+
+@pytest.mark.parametrize(
+    ("provider", "other", "usage"),
+    [
+        ("anthropic", AnthropicServer, (11, 5)),
+        ("google", GeminiServer, (11, 7)),
+        ("azure", AzureServer, (11, 5)),
+    ],
+)
+def test_other_vendors(
+    http: httpx2.Client, models: Models, provider: str, other: type[FaultServer], usage: tuple[int, int]
+) -> None:
+    with running_upstream(other()) as vendor:
+        model = models(provider, provider=provider, endpoint=vendor.url)
+        whole = ask(http, model, seed=1).json()
+        assert whole["choices"][0]["message"]["content"] == ANSWER
+        assert (whole["usage"]["prompt_tokens"], whole["usage"]["completion_tokens"]) == usage
+        *chunks, done = events(ask(http, model, stream=True))
+        assert done == "[DONE]"
+        assert "".join(chunk["choices"][0]["delta"]["content"] for chunk in chunks) == ANSWER
+        stored = row(http, model)
+        assert (stored["provider"], stored["completion"]) == (provider, ANSWER)
+        assert ("warnings" in whole) == (provider == "anthropic")
+
+
+def test_fallbacks(http: httpx2.Client, models: Models, upstream: FaultServer) -> None:
+    """External to external, to internal, and back."""
+    failing, good = models("status-503", key="failing"), models("good")
+    settings = "/projects/default/models/{}"
+    changed = http.patch(settings.format("failing"), json={"settings": {"fallbacks": ["x-good", MODEL]}})
+    assert changed.status_code == 200, changed.text
+    answer = ask(http, failing)
+    assert answer.headers["x-adaptive-model"] == good
+    assert answer.json()["choices"][0]["model"] == "x-good"
+    stored = row(http, good)
+    assert [(each["model"], each.get("error")) for each in stored["attempts"]] == [
+        *[("failing", "upstream_overloaded")] * 2,
+        ("x-good", None),
+    ]
+    streamed = ask(http, failing, stream=True)
+    assert streamed.headers["x-adaptive-model"] == good
+    assert events(streamed)[-1] == "[DONE]"
+    http.patch(settings.format("failing"), json={"settings": {"fallbacks": [MODEL]}})
+    inside = ask(http, failing, max_tokens=3).json()
+    assert inside["choices"][0]["model"] == MODEL
+    assert inside["usage"]["completion_tokens"] == 3
+    http.patch(settings.format(MODEL), json={"settings": {"fallbacks": ["x-good"]}, "desired_online": False})
+    try:
+        assert ask(http, f"default/{MODEL}").json()["choices"][0]["model"] == "x-good"
+    finally:
+        http.patch(settings.format(MODEL), json={"settings": {"fallbacks": None}})
+        http.post("/projects/default/models", json={"model": MODEL, "wait": True})
+    unknown = http.patch(settings.format("failing"), json={"settings": {"fallbacks": ["x-good", "nobody"]}})
+    assert (unknown.status_code, unknown.json()["error"]["param"]) == (400, "settings.fallbacks[1]")
+
+
+def test_the_key_is_nowhere(http: httpx2.Client, models: Models, server: Gateway) -> None:
+    """Not in answers, exports, logs or files, in no spelling."""
+    models("good")
+    graphql = {"query": "{ models(filter: {}) { key name providerName isExternal } }"}
+    shown = [
+        http.get("/admin/models").text,
+        http.get("/admin/models/x-good").text,
+        http.get("/projects/default/models").text,
+        http.get("/models").text,
+        http.post(f"{server.url}/api/graphql", json=graphql).text,
+        http.post("/interactions/export", json={"project": "default"}).text,
+        http.post("/admin/models/external", json={"api_key": KEY, "name": 7}).text,
+    ]
+    files = [path.read_bytes() for path in server.data_dir.rglob("*") if path.is_file() and path.stat().st_size < 1e7]
+    for secret in (KEY.encode(), b"CANARY", base64.b64encode(KEY.encode())[:30]):
+        assert not any(secret in text.encode() for text in shown)
+        assert not any(secret in content for content in files)
+    assert http.get("/admin/models/x-good").json()["external"]["has_api_key"] is True
+
+
+def test_a_registration_can_be_changed(http: httpx2.Client, models: Models, upstream: FaultServer) -> None:
+    model = models("changing")
+    ask(http, model)
+    assert upstream.requests[-1].headers["authorization"] == f"Bearer {KEY}"
+    change = {"api_key": "another-key", "extra_params": {"top_k": 5}, "external_model_id": "changed"}
+    changed = http.patch("/admin/models/x-changing/external", json=change).json()
+    assert changed["external"]["extra_params"] == {"top_k": 5}
+    ask(http, model)
+    sent = upstream.requests[-1]
+    assert sent.headers["authorization"] == "Bearer another-key"
+    assert (sent.model, sent.body["top_k"]) == ("changed", 5)
+    http.patch("/admin/models/x-changing/external", json={"api_key": None})
+    ask(http, model)
+    assert "authorization" not in upstream.requests[-1].headers
+    inside = http.patch(f"/admin/models/{MODEL}/external", json={"prices": None})
+    assert (inside.status_code, inside.json()["error"]["code"]) == (409, "model_not_external")
+
+
+@pytest.mark.parametrize(
+    ("given", "param"),
+    [
+        ({"provider": "acme"}, "provider"),
+        ({"endpoint": "ftp://x/"}, "endpoint"),
+        ({"endpoint": "http://user:pass@127.0.0.1/v1"}, "endpoint"),
+        ({"endpoint": "http://169.254.169.254/latest"}, "endpoint"),
+        ({"endpoint": "http://[::ffff:169.254.169.254]/"}, "endpoint"),
+        ({"endpoint": "http://[fe80::1]/"}, "endpoint"),
+        ({"endpoint": None}, "endpoint"),
+        ({"provider": "openai", "endpoint": None, "api_key": None}, "api_key"),
+        ({"api_key": "two\r\nlines"}, "api_key"),
+        ({"profile": {"colour": 1}}, "profile.colour"),
+        ({"profile": {"seed": "yes"}}, "profile.seed"),
+        ({"capabilities": ["Telepathy"]}, "capabilities"),
+        ({"prices": {"prompt": -1, "completion": 1}}, "prices.prompt"),
+        ({"context_length": 0}, "context_length"),
+    ],
+)
+def test_registrations_that_are_wrong(http: httpx2.Client, given: dict[str, Any], param: str) -> None:
+    body = {"name": "wrong", "provider": "openai_compatible", "external_model_id": "m", "api_key": KEY}
+    body |= {"endpoint": "http://127.0.0.1:9/v1", **given}
+    refused = http.post("/admin/models/external", json={name: value for name, value in body.items() if value})
+    if "context_length" in given:
+        refused = http.post("/admin/models/external", json=body)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, param)
+    assert KEY not in refused.text
+
+
+def test_its_own_port_is_refused(http: httpx2.Client, server: Gateway) -> None:
+    body = {"name": "self", "provider": "openai_compatible", "external_model_id": "m", "endpoint": server.api}
+    refused = http.post("/admin/models/external", json=body)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "endpoint_refused")
+
+
+def test_like_any_other_model(http: httpx2.Client, models: Models) -> None:
+    model = models("ordinary")
+    shown = http.get("/admin/models/x-ordinary").json()
+    assert (shown["state"], shown["provider"], shown["context_length"]) == ("ONLINE", "openai_compatible", None)
+    card = http.get(f"/models/{model}").json()
+    assert (card["online"], card["owned_by"]) == (True, "openai_compatible")
+    taken = http.post(
+        "/admin/models/external", json={"name": "x-ordinary", "provider": "fake", "external_model_id": "e"}
+    )
+    assert taken.status_code == 409
+    assert http.post("/admin/models/x-ordinary/terminate", json={}).json()["state"] == "OFFLINE"
+    offline = ask(http, model)
+    assert (offline.status_code, offline.json()["error"]["code"]) == (503, "model_offline")
+    assert http.delete("/projects/default/models/x-ordinary").status_code == 200
+    assert http.get(f"{http.base_url}".replace("/api/v1/", "") + "/readyz").json()["status"] == "ok"
+
+
+def test_what_a_project_has_used(http: httpx2.Client, models: Models) -> None:
+    prices = {"prompt": 1.0, "completion": 2.0, "currency": "CHF"}
+    model = models("billed", prices=prices)
+    for stream in (False, True, True):
+        ask(http, model, stream=stream, n=2 if stream else 1)
+    usage = http.get("/projects/default/usage", params={"group_by": "model"}).json()
+    billed = next(group for group in usage["data"] if group["group"] == "x-billed")
+    assert (billed["interactions"], billed["prompt_tokens"], billed["completion_tokens"]) == (5, 55, 25)
+    assert billed["costs"] == {"CHF": pytest.approx(5 * (11 * 1.0 + 5 * 2.0) / 1e6)}
+    ask(http, f"default/{MODEL}", max_tokens=3)
+    inside = http.get("/projects/default/usage", params={"group_by": "model"}).json()
+    assert next(group for group in inside["data"] if group["group"] == MODEL)["costs"] == {}
+    total = http.get("/projects/default/usage").json()["total"]
+    assert total["interactions"] == sum(group["interactions"] for group in inside["data"])
+    refused = http.get("/projects/default/usage", params={"group_by": "user"})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "group_by")
+
+
+def test_with_our_own_client(server: Gateway, upstream: FaultServer) -> None:
+    with Adaptive(server.url, server.api_key, default_project="default") as client:
+        made = client.models.add_external(
+            "Ours", "good", KEY, "openai_compatible", upstream.url, {"top_k": 3}, prices={"prompt": 1, "completion": 1}
+        )
+        assert (made.key, made.state) == ("ours", "OFFLINE")
+        assert made.external is not None
+        assert made.external.profile["structured"] == "json_schema"
+        client.models.deploy("ours", wait=True, settings={"fallbacks": [MODEL]})
+        answer = client.chat.create(model="ours", messages=ASKED)
+        assert answer.choices[0].message.content == ANSWER
+        changed = client.models.update_external("ours", {"prices": None})
+        assert changed.external is not None
+        assert changed.external.prices is None
+        usage = client.projects.usage(group_by="model")
+        assert "ours" in [group.group for group in usage.data]
+
+
+def test_with_graphql(server: Gateway, http: httpx2.Client, upstream: FaultServer) -> None:
+    """As the vendor's client registers a model."""
+    query = (
+        "mutation AddExternalModel($input: AddExternalModelInput!) { addExternalModel(input: $input) "
+        "{ key isExternal providerName online computeConfig { tp } } }"
+    )
+    data = {"apiKey": KEY, "externalModelId": "good", "extraParams": None, "endpoint": upstream.url}
+    wanted = {"name": "From GraphQL", "provider": "OPEN_AI", "providerData": {"openAI": data}}
+    answer = http.post(f"{server.url}/api/graphql", json={"query": query, "variables": {"input": wanted}}).json()
+    assert answer["data"]["addExternalModel"] == {
+        "key": "from-graphql",
+        "isExternal": True,
+        "providerName": "OPEN_AI",
+        "online": "OFFLINE",
+        "computeConfig": None,
+    }
+    wanted["providerData"] = {}
+    refused = http.post(f"{server.url}/api/graphql", json={"query": query, "variables": {"input": wanted}})
+    assert "needs its data" in refused.text
+    assert KEY not in refused.text
+
+
+def test_an_ab_test_of_an_internal_and_an_external_model_ends_by_itself(
+    server: Gateway, http: httpx2.Client, models: Models
+) -> None:
+    models("good")
+    http.post("/metrics", json={"project": "default", "key": "liked", "kind": "bool"})
+    test = {"project": "default", "key": "in-or-out", "metric": "liked", "models": [MODEL, "x-good"], "min_scores": 20}
+    made = http.post("/ab_tests", json=test)
+    assert made.status_code == 201, made.text
+    for _ in range(400):
+        answer = ask(http, "default", max_tokens=2)
+        if "x-adaptive-ab-campaign" not in answer.headers:
+            break
+        choice = answer.json()["choices"][0]
+        assert answer.headers["x-adaptive-ab-campaign"] == "in-or-out"
+        score = {"metric": "liked", "value": choice["model"] == "x-good", "completion_id": choice["completion_id"]}
+        http.post("/feedback", json=score)
+    # It may end at any time, and only then stops to choose who answers.
+    assert http.get("/ab_tests/in-or-out", params={"project": "default"}).json()["status"] == "DONE"
+
+
+def test_our_own_server_as_an_upstream(http: httpx2.Client, server: Gateway, models: Models) -> None:
+    """Of another server: to itself nobody may send anything."""
+    with running_gateway(server.data_dir / "upstream", ProviderSettings()) as behind:
+        given = {"endpoint": behind.api, "api_key": behind.api_key}
+        model = models("default/tiny", key="behind", **given)
+        body = {"max_tokens": 5, "temperature": 0, "logprobs": True, "top_logprobs": 2}
+        strict = {"response_format": formatted(strict=True), "max_tokens": 60}
+        with httpx2.Client(base_url=behind.api, headers=behind.headers, timeout=30) as direct:
+            straight = ask(direct, "default/tiny", **body).json()
+            # A first use of a schema may take longer than this gateway waits.
+            ask(direct, "default/tiny", **strict)
+        answer = ask(http, model, **body)
+        assert answer.status_code == 200, answer.text
+        through = answer.json()
+        for name in ("message", "logprobs", "finish_reason"):
+            ours, theirs = through["choices"][0][name], straight["choices"][0][name]
+            assert {**ours, "id": 0} == {**theirs, "id": 0} if name == "message" else ours == theirs
+        assert through["usage"] == straight["usage"]
+        chunks = events(ask(http, model, stream=True, **body))[1:-1]
+        text = "".join(chunk["choices"][0]["delta"]["content"] for chunk in chunks)
+        assert text == straight["choices"][0]["message"]["content"]
+        wanted = ask(http, model, **strict)
+        assert wanted.status_code == 200, wanted.text
+        if wanted.json()["choices"][0]["finish_reason"] == "stop":
+            assert wanted.json()["choices"][0]["schema_valid"] is True
