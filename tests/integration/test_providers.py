@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -156,6 +157,8 @@ def test_what_a_project_has_used(http: httpx2.Client, models: Models) -> None:
     assert next(group for group in inside["data"] if group["group"] == MODEL)["costs"] == {}
     total = http.get("/projects/default/usage").json()["total"]
     assert total["interactions"] == sum(group["interactions"] for group in inside["data"])
+    exported = http.post("/interactions/export", json={"project": "default", "models": ["x-billed"]}).text.splitlines()
+    assert [json.loads(line)["currency"] for line in exported] == ["CHF"] * 5
     refused = http.get("/projects/default/usage", params={"group_by": "user"})
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "group_by")
 
