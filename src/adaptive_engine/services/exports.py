@@ -44,7 +44,7 @@ _WHOLE = (
     *("id", "created_at", "completed_at", "project", "session_id", "model", "state", "source", "finish_reason", "user"),
     *("messages", "completion", "labels", "scores", "prompt_tokens", "completion_tokens", "cached_tokens"),
     *("parameters", "timings", "warnings", "error", "prompt_hash", "request_id", "choice_index"),
-    *("ab_test_id", "created_by"),
+    *("ab_test_id", "created_by", "provider", "external_model", "attempts", "cost", "currency", "reasoning"),
 )
 COLUMNS: dict[ExportKind, tuple[str, ...]] = {
     "interactions": _WHOLE,
@@ -180,6 +180,12 @@ def _whole(stored: StoredInteraction, project_key: str) -> Record:
         "choice_index": row.choice_index,
         "ab_test_id": row.ab_test_id,
         "created_by": row.created_by,
+        "provider": row.provider,
+        "external_model": row.external_model,
+        "attempts": row.attempts,
+        "cost": row.cost,
+        "currency": row.currency,
+        "reasoning": row.reasoning,
     }
 
 

@@ -43,6 +43,8 @@ def parquet_file(columns: tuple[str, ...]) -> Callable[[Iterable[list[dict[str, 
     def kind(name: str) -> Any:
         if name in _NUMBERS:
             return pa.int64()
+        if name == "cost":
+            return pa.float64()
         if name in _TIMES:
             return pa.timestamp("ms", tz="UTC")
         if not whole and (name in _TURNS or name in ("messages", "completion")):

@@ -1,4 +1,4 @@
-"""Without a server; `tests/integration/test_providers.py` has the same over HTTP."""
+"""Without a server; `tests/integration/test_external_models.py` has the same over HTTP."""
 
 from __future__ import annotations
 

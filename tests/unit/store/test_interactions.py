@@ -68,6 +68,12 @@ def done(make: Make, model: Model) -> Interaction:
         warnings=[{"code": "c", "message": "m"}],
         prompt_hash="abc",
         completed_at=99,
+        provider="openai",
+        external_model="gpt-4o",
+        attempts=[{"model": model.key, "ms": 1.5}],
+        cost=0.25,
+        currency="EUR",
+        reasoning="Let me see.",
     )
 
 
@@ -87,6 +93,10 @@ def test_finish_completes_a_pending_row(database: Database, done: Interaction, m
         timings={},
         warnings=[],
         completed_at=None,
+        attempts=[],
+        cost=None,
+        currency=None,
+        reasoning=None,
     )
     insert(database, pending)
     assert stored(database, done.id) == pending
@@ -100,6 +110,18 @@ def test_finish_writes_a_missing_row_in_full(database: Database, done: Interacti
     finish(database, replace(begun, state="complete"), done, replace(done, completion="second"))
     assert stored(database, done.id) == done
     assert stored(database, begun.id) == replace(begun, state="complete")
+
+
+def test_a_fallback_takes_the_row_over(database: Database, done: Interaction, make: Make) -> None:
+    begun = replace(make(id=done.id), session_id=done.session_id, model_key="failed", ab_test_unit=7)
+    insert(database, begun)
+    attempts = [{"model": "failed", "ms": 1.0, "error": "upstream_error"}, {"model": done.model_key, "ms": 2.0}]
+    answered = replace(done, attempts=attempts, ab_test_unit=None)
+    finish(database, answered)
+    found = stored(database, done.id)
+    assert found is not None
+    taken = ("model_id", "model_key", "provider", "external_model", "parameters", "ab_test_unit", "attempts", "cost")
+    assert {name: getattr(found, name) for name in taken} == {name: getattr(answered, name) for name in taken}
 
 
 def test_a_second_finish_changes_nothing(database: Database, done: Interaction) -> None:

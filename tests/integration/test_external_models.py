@@ -1,0 +1,128 @@
+"""Registering models of providers, and what nobody gets to see."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from adaptive_engine.settings import ProviderSettings
+from faultserver import FaultServer
+from integration.gateway import MODEL, Gateway, running_gateway
+from integration.upstream import KEY, Models, ask, running_upstream
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[FaultServer]:
+    with running_upstream() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with running_gateway(tmp_path_factory.mktemp("providers"), ProviderSettings()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def http(server: Gateway) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=server.api, headers=server.headers, timeout=20) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def models(http: httpx2.Client, upstream: FaultServer) -> Models:
+    return Models(http, upstream)
+
+
+def test_the_key_is_nowhere(http: httpx2.Client, models: Models, server: Gateway) -> None:
+    """Not in answers, exports, logs or files, in no spelling."""
+    models("good")
+    graphql = {"query": "{ models(filter: {}) { key name providerName isExternal } }"}
+    shown = [
+        http.get("/admin/models").text,
+        http.get("/admin/models/x-good").text,
+        http.get("/projects/default/models").text,
+        http.get("/models").text,
+        http.post(f"{server.url}/api/graphql", json=graphql).text,
+        http.post("/interactions/export", json={"project": "default"}).text,
+        http.post("/admin/models/external", json={"api_key": KEY, "name": 7}).text,
+    ]
+    files = [path.read_bytes() for path in server.data_dir.rglob("*") if path.is_file() and path.stat().st_size < 1e7]
+    for secret in (KEY.encode(), b"CANARY", base64.b64encode(KEY.encode())[:30]):
+        assert not any(secret in text.encode() for text in shown)
+        assert not any(secret in content for content in files)
+    assert http.get("/admin/models/x-good").json()["external"]["has_api_key"] is True
+
+
+def test_a_registration_can_be_changed(http: httpx2.Client, models: Models, upstream: FaultServer) -> None:
+    model = models("changing")
+    ask(http, model)
+    assert upstream.requests[-1].headers["authorization"] == f"Bearer {KEY}"
+    change = {"api_key": "another-key", "extra_params": {"top_k": 5}, "external_model_id": "changed"}
+    changed = http.patch("/admin/models/x-changing/external", json=change).json()
+    assert changed["external"]["extra_params"] == {"top_k": 5}
+    ask(http, model)
+    sent = upstream.requests[-1]
+    assert sent.headers["authorization"] == "Bearer another-key"
+    assert (sent.model, sent.body["top_k"]) == ("changed", 5)
+    http.patch("/admin/models/x-changing/external", json={"api_key": None})
+    ask(http, model)
+    assert "authorization" not in upstream.requests[-1].headers
+    inside = http.patch(f"/admin/models/{MODEL}/external", json={"prices": None})
+    assert (inside.status_code, inside.json()["error"]["code"]) == (409, "model_not_external")
+
+
+@pytest.mark.parametrize(
+    ("given", "param"),
+    [
+        ({"provider": "acme"}, "provider"),
+        ({"endpoint": "ftp://x/"}, "endpoint"),
+        ({"endpoint": "http://user:pass@127.0.0.1/v1"}, "endpoint"),
+        ({"endpoint": "http://169.254.169.254/latest"}, "endpoint"),
+        ({"endpoint": "http://[::ffff:169.254.169.254]/"}, "endpoint"),
+        ({"endpoint": "http://[fe80::1]/"}, "endpoint"),
+        ({"endpoint": None}, "endpoint"),
+        ({"provider": "openai", "endpoint": None, "api_key": None}, "api_key"),
+        ({"api_key": "two\r\nlines"}, "api_key"),
+        ({"profile": {"colour": 1}}, "profile.colour"),
+        ({"profile": {"seed": "yes"}}, "profile.seed"),
+        ({"capabilities": ["Telepathy"]}, "capabilities"),
+        ({"prices": {"prompt": -1, "completion": 1}}, "prices.prompt"),
+        ({"context_length": 0}, "context_length"),
+    ],
+)
+def test_registrations_that_are_wrong(http: httpx2.Client, given: dict[str, Any], param: str) -> None:
+    body = {"name": "wrong", "provider": "openai_compatible", "external_model_id": "m", "api_key": KEY}
+    body |= {"endpoint": "http://127.0.0.1:9/v1", **given}
+    refused = http.post("/admin/models/external", json={name: value for name, value in body.items() if value})
+    if "context_length" in given:
+        refused = http.post("/admin/models/external", json=body)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, param)
+    assert KEY not in refused.text
+
+
+def test_its_own_port_is_refused(http: httpx2.Client, server: Gateway) -> None:
+    body = {"name": "self", "provider": "openai_compatible", "external_model_id": "m", "endpoint": server.api}
+    refused = http.post("/admin/models/external", json=body)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "endpoint_refused")
+
+
+def test_like_any_other_model(http: httpx2.Client, models: Models) -> None:
+    model = models("ordinary")
+    shown = http.get("/admin/models/x-ordinary").json()
+    assert (shown["state"], shown["provider"], shown["context_length"]) == ("ONLINE", "openai_compatible", None)
+    card = http.get(f"/models/{model}").json()
+    assert (card["online"], card["owned_by"]) == (True, "openai_compatible")
+    taken = http.post(
+        "/admin/models/external", json={"name": "x-ordinary", "provider": "fake", "external_model_id": "e"}
+    )
+    assert taken.status_code == 409
+    assert http.post("/admin/models/x-ordinary/terminate", json={}).json()["state"] == "OFFLINE"
+    offline = ask(http, model)
+    assert (offline.status_code, offline.json()["error"]["code"]) == (503, "model_offline")
+    assert http.delete("/projects/default/models/x-ordinary").status_code == 200
+    assert http.get(f"{http.base_url}".replace("/api/v1/", "") + "/readyz").json()["status"] == "ok"
