@@ -1,12 +1,12 @@
 """Train the tiny vision model of the tests, and export it as optimum-intel exports SmolVLM.
 
     python -m venv /tmp/vision && /tmp/vision/bin/pip install \
-        torch==2.13.0 transformers==4.57.6 optimum-intel==1.27.0 openvino==2026.4.1 pillow
-    /tmp/vision/bin/python scripts/train_vision_model.py OUTPUT [--minutes 15] [--seed 1]
+        torch==2.13.0 transformers==4.57.6 'optimum-intel[openvino]==1.27.0' openvino==2026.4.1 pillow
+    /tmp/vision/bin/python scripts/train_vision_model.py OUTPUT [--minutes 15] [--seed 1] [--resume CHECKPOINT]
 
 The classes are transformers' own for Idefics3, which SmolVLM-256M-Instruct is: vision encoder, pixel shuffle, llama.
 Everything is random at first. The pictures are those of `tests/pictures.py`. OUTPUT gets `checkpoint/`, the Hugging
-Face directory, and `model/`, what optimum-intel makes of it. Takes one core.
+Face directory, and `model/`, what optimum-intel makes of it. Takes one core, for minutes.
 """
 
 from __future__ import annotations
@@ -388,18 +388,18 @@ def learn_to_talk(
     model: Idefics3ForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
     budget: Budget,
-    seed: int,
+    options: argparse.Namespace,
     batch: int = 24,
 ) -> None:
     """The language model alone, from pictures that were encoded once."""
-    album = Album(model, seed)
-    conversations = Conversations(seed, album.pictures)
+    album = Album(model, options.seed + 2)
+    conversations = Conversations(options.seed + 2, album.pictures)
     parameters = [*model.model.text_model.parameters(), *model.lm_head.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=1.5e-3, weight_decay=0.01, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(parameters, lr=options.rate, weight_decay=0.01, betas=(0.9, 0.98))
     step = 0
     while (done := budget.used) < 1:
         for group in optimizer.param_groups:
-            group["lr"] = 1.5e-3 * min(1, (step + 1) / 50) * max(0.5 * (1 + math.cos(math.pi * done)), 0.01)
+            group["lr"] = options.rate * min(1, (step + 1) / 50) * max(0.5 * (1 + math.cos(math.pi * done)), 0.01)
         drills = round(batch * max(1 - done, 0.4))
         texts = [conversations.drill() if row < drills else conversations.turns() for row in range(batch)]
         samples = [sample_of(*text, tokenizer) for text in texts]
@@ -513,6 +513,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
     parser.add_argument("--minutes", type=float, default=15, help="of processor time that it may take")
+    parser.add_argument("--rate", type=float, default=1.5e-3, help="of learning to talk, at its highest")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--resume", type=Path, help="a checkpoint whose language model is to be trained further")
     parser.add_argument("--threads", type=int, default=1)
@@ -530,7 +531,7 @@ def main() -> None:
         model = build_model(tokenizer)
         learn_to_see(model, Budget(options, 0.25), options.seed + 1)
     report(f"{len(tokenizer)} tokens, {sum(p.numel() for p in model.parameters()) / 1e6:.2f} million parameters")
-    learn_to_talk(model, tokenizer, Budget(options, 0.75), options.seed + 2)
+    learn_to_talk(model, tokenizer, Budget(options, 0.75), options)
     model.eval()
     report(json.dumps(accuracy(model, tokenizer, 200)))
     save(model, tokenizer, options.output / "checkpoint")
