@@ -107,9 +107,7 @@ class DecodedImages:
         return tuple(content)
 
     def _without_files(self, message: Message) -> Message:
-        content = [
-            part.model_copy(update={"image_url": ""}) if isinstance(part, ImagePart) else part for part in message.parts
-        ]
+        content = [_without_file(part) if isinstance(part, ImagePart) else part for part in message.parts]
         return message.model_copy(update={"content": content})
 
     def _stored(self, at: int, message: Message, project_id: UUID) -> dict[str, Any]:
@@ -214,6 +212,12 @@ def embedded(connection: Connection, project_id: UUID, messages: list[dict[str, 
         message if isinstance(message["content"], str) else {**message, "content": [*map(part, message["content"])]}
         for message in messages
     ]
+
+
+def _without_file(part: ImagePart) -> ImagePart:
+    spelled = part.image_url
+    empty = "" if isinstance(spelled, str) else spelled.model_copy(update={"url": ""})
+    return part.model_copy(update={"image_url": empty})
 
 
 def _refused(place: Place, code: str, reason: str) -> InvalidRequest:

@@ -179,7 +179,8 @@ async def test_pictures_count_as_memory_while_somebody_has_them(
     held = [await images.read(given) for _ in range(4)]
     assert 4 * 120_000 < sum(pictures.bytes for pictures in held) < 2**20
     with pytest.raises(Overloaded):
-        held += [await images.read(given) for _ in range(4)]
+        for _ in range(4):
+            held.append(await images.read(given))
     held.clear()
     gc.collect()
     assert await images.read(given)
