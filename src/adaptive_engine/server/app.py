@@ -7,7 +7,7 @@ from fastapi.security import HTTPBearer
 from starlette.types import ASGIApp
 
 from adaptive_engine import __version__
-from adaptive_engine.server import errors, health
+from adaptive_engine.server import errors, health, openapi
 from adaptive_engine.server.api import (
     ab_tests,
     deployments,
@@ -21,15 +21,18 @@ from adaptive_engine.server.api import (
     projects,
     roles,
     shares,
+    sign_in,
     structured,
     teams,
     users,
 )
 from adaptive_engine.server.api import models as admin_models
+from adaptive_engine.server.browser import AllowedHosts
 from adaptive_engine.server.context import Services
 from adaptive_engine.server.graphql import route as graphql
 from adaptive_engine.server.middleware import Authentication, BodyLimit, PathSpelling, RequestContext
 from adaptive_engine.server.openai import chat, models
+from adaptive_engine.server.web import WebApplication
 
 API_PREFIX = "/api/v1"
 # Tells the API description about keys; the Authentication middleware is what checks them.
@@ -38,6 +41,18 @@ _BEARER = HTTPBearer(auto_error=False, description="An API key from `adaptive ke
 
 def create_app(services: Services) -> ASGIApp:
     """The ASGI application of one server."""
+    app = create_api()
+    app.state.services = services
+    settings = services.settings.server
+    hosts = AllowedHosts(settings)
+    # From the inside out: a request meets them in the opposite order.
+    guarded: ASGIApp = BodyLimit(app, settings.max_body_bytes, settings.body_timeout_seconds)
+    guarded = Authentication(guarded, services, hosts)
+    return RequestContext(PathSpelling(WebApplication(guarded, hosts)))
+
+
+def create_api() -> FastAPI:
+    """The routes."""
     app = FastAPI(
         title="Adaptive Engine",
         version=__version__,
@@ -47,8 +62,8 @@ def create_app(services: Services) -> ASGIApp:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.services = services
     errors.install(app)
+    openapi.install(app)
     app.include_router(health.router, tags=["health"])
     for router, tag in (
         (chat.router, "chat"),
@@ -71,11 +86,8 @@ def create_app(services: Services) -> ASGIApp:
         (roles.router, "roles"),
         (shares.router, "projects"),
         (keys.router, "keys"),
+        (sign_in.router, "keys"),
     ):
         app.include_router(router, prefix=API_PREFIX, tags=[tag], dependencies=[Security(_BEARER)])
     app.include_router(graphql.router, prefix="/api", tags=["GraphQL"], dependencies=[Security(_BEARER)])
-    settings = services.settings.server
-    # From the inside out: a request meets them in the opposite order.
-    guarded: ASGIApp = BodyLimit(app, settings.max_body_bytes, settings.body_timeout_seconds)
-    guarded = Authentication(guarded, services.keys, services.routing)
-    return RequestContext(PathSpelling(guarded))
+    return app
