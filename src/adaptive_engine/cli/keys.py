@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adaptive_engine.cli.options import DataDir, load_settings, open_database, resolve_data_dir
-from adaptive_engine.cli.table import show_table
+from adaptive_engine.cli.output import show_table
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from adaptive_engine.cli.model_views import describe_model, show_running, show_stored, summary
 from adaptive_engine.cli.options import DataDir, create_data_dir, models_dir, open_database, resolve_data_dir
+from adaptive_engine.cli.output import print_json
 from adaptive_engine.cli.running import ApiKey, Url, ask_server
 
 if TYPE_CHECKING:
     from adaptive_engine.registry import ModelDirectory, Progress
     from adaptive_engine.store import Connection
-    from adaptive_engine.types import ComputeConfig, Deployment
-    from adaptive_engine.wire.models import Model
 
 app = typer.Typer(help="Import, deploy, configure and terminate models.", rich_markup_mode=None, no_args_is_help=True)
 
@@ -24,7 +24,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Key = Annotated[str, typer.Argument(help="The model's key, as `adaptive models list` shows it.")]
 InProject = Annotated[str, typer.Option("--project", help="The project.")]
 
-_SERVERS = "the server's setting"
 _NEXT_START = "It counts from the next start of a server on."
 
 
@@ -53,9 +52,9 @@ def import_(
         model = _import(source, models_dir(directory), key, progress)
     _register(directory, model)
     if json:
-        _print_json(_summary(model))
+        print_json(summary(model))
     else:
-        typer.echo(f"Model '{model.key}' ({_describe(model)}) is in {model.path}")
+        typer.echo(f"Model '{model.key}' ({describe_model(model)}) is in {model.path}")
         typer.echo(f"To serve it: adaptive models deploy {model.key}", err=True)
 
 
@@ -181,7 +180,7 @@ def settings(
     for notice in notices:
         typer.echo(f"Warning: {notice}", err=True)
     if json:
-        _print_json(stored)
+        print_json(stored)
     else:
         show_settings(stored)
 
@@ -279,9 +278,9 @@ def show(key: Key, data_dir: DataDir = None, url: Url = None, api_key: ApiKey = 
     if model is None:
         raise NotFound(f"Model '{key}' is not registered; import it first with `adaptive models import`.")
     if json:
-        _print_json(model.model_dump(mode="json"))
+        print_json(model.model_dump(mode="json"))
     else:
-        _show_running(model)
+        show_running(model)
 
 
 @app.command("list")
@@ -302,11 +301,11 @@ def list_(data_dir: DataDir = None, json: Json = False) -> None:
         except CorruptModel as exc:
             damaged.append(exc.message)
     if json:
-        _print_json([_summary(model) for model in models])
+        print_json([summary(model) for model in models])
     elif models:
         width = max(len(model.key) for model in models)
         for model in models:
-            typer.echo(f"{model.key:{width}}  {_describe(model)}")
+            typer.echo(f"{model.key:{width}}  {describe_model(model)}")
     else:
         typer.echo("No models yet. Import the default one: adaptive models import smollm2-135m-instruct", err=True)
     for message in damaged:
@@ -328,50 +327,19 @@ def _import(source: str, directory: Path, key: str | None, progress: Progress) -
     return import_model(path, directory, key, progress=progress)
 
 
-def _show_running(model: Model) -> None:
-    from adaptive_engine.services.memory import describe
-
-    typer.echo(f"{model.key}: {model.state}{f'. {model.reason}' if model.reason else ''}")
-    typer.echo(f"  tags          {', '.join(model.tags)}")
-    for name, own in model.compute_config:
-        active = getattr(model.active_config, name, None)
-        typer.echo(f"  {name:13} {active or own or _SERVERS}" + (f" (stored: {own})" if active and own else ""))
-    if model.reload_needed:
-        typer.echo("  Its settings were changed since it was loaded. Terminate and deploy it to let them take effect.")
-    if model.memory is not None:
-        parts = f"{describe(model.memory.weights)} of weights, {describe(model.memory.kv_cache)} of KV cache"
-        typer.echo(f"  memory        {parts}, {describe(model.memory.kv_cache_used)} of it in use")
-    for deployment in model.deployments:
-        _show_deployment(deployment.project, deployment.is_default, deployment.desired_online)
-
-
 def _show_stored(directory: Path, key: str, json: bool) -> None:
     from adaptive_engine.registry import ModelDirectory, locate
-
-    model = ModelDirectory.load(locate(models_dir(directory), key))
-    config, deployments = _stored(directory, key)
-    if json:
-        settings = {"kv_cache_len": config.kv_cache_len, "max_seq_len": config.max_seq_len}
-        _print_json({**_summary(model), "compute_config": settings})
-        return
-    typer.echo(f"{key}: {_describe(model)}. No server was asked.")
-    typer.echo(f"  kv_cache_len  {config.kv_cache_len or _SERVERS}")
-    typer.echo(f"  max_seq_len   {config.max_seq_len or _SERVERS}")
-    for deployment in deployments:
-        _show_deployment(deployment.project.key, deployment.is_default, deployment.online)
-
-
-def _stored(directory: Path, key: str) -> tuple[ComputeConfig, list[Deployment]]:
     from adaptive_engine.services import models
     from adaptive_engine.store import deployments
 
+    model = ModelDirectory.load(locate(models_dir(directory), key))
     with _writing(directory) as connection:
-        return models.find(connection, key).compute_config, deployments.list_for_model(connection, key)
-
-
-def _show_deployment(project: str, is_default: bool, online: bool) -> None:
-    marks = [mark for mark, holds in (("default", is_default), ("offline", not online)) if holds]
-    typer.echo(f"  project       {project}" + (f" ({', '.join(marks)})" if marks else ""))
+        config, attached = models.find(connection, key).compute_config, deployments.list_for_model(connection, key)
+    if json:
+        settings = {"kv_cache_len": config.kv_cache_len, "max_seq_len": config.max_seq_len}
+        print_json({**summary(model), "compute_config": settings})
+    else:
+        show_stored(model, config, attached)
 
 
 @contextmanager
@@ -400,34 +368,3 @@ def _register(data_dir: Path, model: ModelDirectory) -> None:
 
     with closing(open_database(data_dir)) as opened, opened.write() as connection:
         service.register(connection, model)
-
-
-def _describe(model: ModelDirectory) -> str:
-    from adaptive_engine.types import tags_of
-
-    quantization = model.manifest.quantization or "as exported"
-    tags = "".join(f", {tag}" for tag in tags_of(model.capabilities))
-    return f"{model.family}, {quantization}, context {model.context_length}, {model.size / 1e6:.0f} MB{tags}"
-
-
-def _summary(model: ModelDirectory) -> dict[str, Any]:
-    from adaptive_engine.types import tags_of
-
-    return {
-        "key": model.key,
-        "name": model.name,
-        "family": model.family,
-        "quantization": model.manifest.quantization,
-        "context_length": model.context_length,
-        "capabilities": list(model.capabilities),
-        "tags": tags_of(model.capabilities),
-        "size": model.size,
-        "path": str(model.path),
-        "created_at": model.manifest.created_at,
-    }
-
-
-def _print_json(value: Any) -> None:
-    import orjson
-
-    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adaptive_engine.cli.options import DataDir, open_database, resolve_data_dir
+from adaptive_engine.cli.output import print_json
 from adaptive_engine.cli.running import ApiKey, Url, ask_server
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def list_(
         with _writing(directory) as connection:
             found = [p for p in projects.list_all(connection, archived=True) if p.archived == archived]
     if json:
-        _print_json([_summary(project) for project in found])
+        print_json([_summary(project) for project in found])
         return
     width = max((len(project.key) for project in found), default=0)
     for project in found:
@@ -111,7 +112,7 @@ def show(key: Key, data_dir: DataDir = None, url: Url = None, api_key: ApiKey = 
         models = [(card.id.partition("/")[2], card.is_default, card.online) for card in cards]
     if json:
         shown = [{"model": model, "is_default": default, "online": online} for model, default, online in models]
-        _print_json({**_summary(found), "models": shown})
+        print_json({**_summary(found), "models": shown})
         return
     typer.echo(f"{found.key}: {found.name}{' (archived)' if found.archived_at else ''}")
     rows = [("id", found.id), ("description", found.description), *_settings(found).items()]
@@ -306,9 +307,3 @@ def _summary(project: Any) -> dict[str, Any]:
         "settings": {name: value for name, value in _settings(project).items() if value is not None},
         "archived": project.archived_at is not None,
     }
-
-
-def _print_json(value: Any) -> None:
-    import orjson
-
-    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())

@@ -8,7 +8,7 @@ import typer
 
 from adaptive_engine.cli.keys import operating
 from adaptive_engine.cli.options import DataDir
-from adaptive_engine.cli.table import show_table
+from adaptive_engine.cli.output import show_table
 
 app = typer.Typer(help="Create teams, who share projects.", rich_markup_mode=None, no_args_is_help=True)
 

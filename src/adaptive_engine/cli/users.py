@@ -10,7 +10,7 @@ import typer
 
 from adaptive_engine.cli.keys import operating
 from adaptive_engine.cli.options import DataDir
-from adaptive_engine.cli.table import show_table
+from adaptive_engine.cli.output import show_table
 
 if TYPE_CHECKING:
     from adaptive_engine.services.users import UserInTeams

@@ -60,7 +60,7 @@ async def ask(
     prompt = engine.render(history, salt)
     sampling = SamplingParams(**{"temperature": 0, "max_tokens": 24, **params})
     stream = engine.submit(GenerationRequest(prompt, sampling, salt, session))
-    sequence = engine._sequences[stream]
+    sequence = engine._loop.sequences[stream]
     text = ""
     if leave_after is None:
         async for delta in stream:

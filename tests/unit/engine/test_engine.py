@@ -47,7 +47,9 @@ async def eventually(condition: Callable[[], bool]) -> None:
 
 async def idle(engine: Engine) -> None:
     """Wait until nothing runs; the engine's own check has then passed."""
-    await eventually(lambda: not (engine.stats.running or engine.stats.waiting or engine._sequences or engine._inbox))
+    await eventually(
+        lambda: not (engine.stats.running or engine.stats.waiting or engine._loop.sequences or engine._loop._inbox)
+    )
     assert engine.health().alive
     assert engine.stats.kv_blocks_used == 0
 
@@ -201,7 +203,7 @@ async def test_the_choices_of_a_completion_are_queued_together_or_not_at_all(eng
     streams = engine.submit_all([GenerationRequest((5,))] * (most - 1))
     with pytest.raises(Overloaded):
         engine.submit_all([GenerationRequest((5,))] * 2)
-    assert len(engine._sequences) == most - 1
+    assert len(engine._loop.sequences) == most - 1
     for stream in streams:
         stream.cancel()
     await idle(engine)
@@ -224,7 +226,7 @@ async def test_requests_that_cannot_even_begin_fail_and_the_next_do_not(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(engine._generation, "begin", lambda sequence: 1 / 0)
+        broken.setattr(engine._loop._generation, "begin", lambda sequence: 1 / 0)
         # What waits in the inbox is read together.
         streams = engine.submit_all([request(engine, QUESTIONS[0])] * 4)
         async with asyncio.timeout(10):

@@ -55,14 +55,14 @@ async def busy(engine: Engine) -> AsyncIterator[TokenStream]:
     assert running.phase == "decode", "it is nobody's business"
     running.cancel()
     await idle(engine)
-    assert not engine._deadlines
+    assert not engine._loop._deadlines
 
 
 @pytest.mark.parametrize("limit", [60_000, 10**12, 2**63 - 1])
 async def test_a_limit_that_is_met_changes_nothing(engine: Engine, limit: int) -> None:
     assert await tokens(engine.submit(request(limit=limit))) == 4
     await idle(engine)
-    assert not engine._deadlines
+    assert not engine._loop._deadlines
 
 
 async def test_no_time_at_all_is_never_enough(engine: Engine) -> None:
@@ -130,7 +130,7 @@ async def test_a_token_of_one_choice_meets_the_limit_for_all(engine: Engine, mon
     assert limit.met
     # As if it had passed meanwhile.
     limit.since -= 3600
-    while engine._deadlines:  # noqa: ASYNC110 - another thread's state has no event to wait for
+    while engine._loop._deadlines:  # noqa: ASYNC110 - another thread's state has no event to wait for
         await asyncio.sleep(0.005)
     assert second.phase == "queue"
     first.cancel()

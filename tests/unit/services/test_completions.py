@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from adaptive_engine.engine import Delta, TokenStream
-from adaptive_engine.services.completions import Choice, Completion
+from adaptive_engine.services.completion import Choice, Completion
 from adaptive_engine.types import Interaction, uuid7
 
 

@@ -190,10 +190,10 @@ async def test_an_engine_that_has_failed_says_so_and_is_loaded_anew(
     engines, tiny = make_engines(), make_model("tiny")
     await asyncio.to_thread(engines.load(tiny).result, SECONDS)
     engine = engines.get(deployment(tiny))
-    monkeypatch.setattr(engine._scheduler, "schedule", panic)
+    monkeypatch.setattr(engine._loop._scheduler, "schedule", panic)
     with pytest.raises(EngineFailed):
         await anext(endless(engine))
-    engine._thread.join(SECONDS)
+    engine._loop._thread.join(SECONDS)
     assert engines.status("tiny").state == "ERROR"
     assert not engines.answers(deployment(tiny))
     with pytest.raises(ModelOffline, match="the engine thread has ended"):
@@ -216,8 +216,8 @@ async def test_what_waits_for_a_step_that_hangs_ends_when_the_model_is_unloaded(
         hangs.set()
         may_go_on.wait(SECONDS)
 
-    monkeypatch.setattr(engine._runner, "finish", finish)
-    monkeypatch.setattr("adaptive_engine.engine.engine._CLOSING_SECONDS", 0.1)
+    monkeypatch.setattr(engine._loop._runner, "finish", finish)
+    monkeypatch.setattr("adaptive_engine.engine.loop._CLOSING_SECONDS", 0.1)
     stream = endless(engine)
     assert await asyncio.to_thread(hangs.wait, SECONDS)
     await asyncio.to_thread(engines.unload, "tiny")
@@ -237,7 +237,7 @@ async def test_an_engine_goes_on_without_the_graph_that_it_could_not_get(
     engines, tiny = make_engines(), make_model("tiny")
     await asyncio.to_thread(engines.load(tiny).result, SECONDS)
     engine = engines.get(deployment(tiny))
-    engine._answered.set()
+    engine._loop.answered.set()
     await asyncio.to_thread(engine._compiler.shutdown)
     assert "goes on without a graph for its smallest steps" in caplog.text
     stream = endless(engine)

@@ -16,7 +16,7 @@ from adaptive_engine.errors import AdaptiveError, UnsupportedMediaType
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
 from adaptive_engine.server.errors import error_response, parse
 from adaptive_engine.server.sse import DONE, STOPPING_ERROR, ClientLeft, EventStream, event, until_disconnect
-from adaptive_engine.services.completions import Choice, Completion
+from adaptive_engine.services.completion import Choice, Completion
 from adaptive_engine.types import Notice, Usage, uuid7
 from adaptive_engine.wire.chat import ChatRequest, ChatResponse
 from adaptive_engine.wire.errors import ErrorBody

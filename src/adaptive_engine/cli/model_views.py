@@ -1,0 +1,69 @@
+"""How `adaptive models` shows a model: from a running server, from the store, from its directory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from adaptive_engine.registry import ModelDirectory
+    from adaptive_engine.types import ComputeConfig, Deployment
+    from adaptive_engine.wire.models import Model
+
+_SERVERS = "the server's setting"
+
+
+def show_running(model: Model) -> None:
+    from adaptive_engine.services.memory import describe
+
+    typer.echo(f"{model.key}: {model.state}{f'. {model.reason}' if model.reason else ''}")
+    typer.echo(f"  tags          {', '.join(model.tags)}")
+    for name, own in model.compute_config:
+        active = getattr(model.active_config, name, None)
+        typer.echo(f"  {name:13} {active or own or _SERVERS}" + (f" (stored: {own})" if active and own else ""))
+    if model.reload_needed:
+        typer.echo("  Its settings were changed since it was loaded. Terminate and deploy it to let them take effect.")
+    if model.memory is not None:
+        parts = f"{describe(model.memory.weights)} of weights, {describe(model.memory.kv_cache)} of KV cache"
+        typer.echo(f"  memory        {parts}, {describe(model.memory.kv_cache_used)} of it in use")
+    for deployment in model.deployments:
+        _show_deployment(deployment.project, deployment.is_default, deployment.desired_online)
+
+
+def show_stored(model: ModelDirectory, config: ComputeConfig, deployments: list[Deployment]) -> None:
+    typer.echo(f"{model.key}: {describe_model(model)}. No server was asked.")
+    typer.echo(f"  kv_cache_len  {config.kv_cache_len or _SERVERS}")
+    typer.echo(f"  max_seq_len   {config.max_seq_len or _SERVERS}")
+    for deployment in deployments:
+        _show_deployment(deployment.project.key, deployment.is_default, deployment.online)
+
+
+def _show_deployment(project: str, is_default: bool, online: bool) -> None:
+    marks = [mark for mark, holds in (("default", is_default), ("offline", not online)) if holds]
+    typer.echo(f"  project       {project}" + (f" ({', '.join(marks)})" if marks else ""))
+
+
+def describe_model(model: ModelDirectory) -> str:
+    from adaptive_engine.types import tags_of
+
+    quantization = model.manifest.quantization or "as exported"
+    tags = "".join(f", {tag}" for tag in tags_of(model.capabilities))
+    return f"{model.family}, {quantization}, context {model.context_length}, {model.size / 1e6:.0f} MB{tags}"
+
+
+def summary(model: ModelDirectory) -> dict[str, Any]:
+    from adaptive_engine.types import tags_of
+
+    return {
+        "key": model.key,
+        "name": model.name,
+        "family": model.family,
+        "quantization": model.manifest.quantization,
+        "context_length": model.context_length,
+        "capabilities": list(model.capabilities),
+        "tags": tags_of(model.capabilities),
+        "size": model.size,
+        "path": str(model.path),
+        "created_at": model.manifest.created_at,
+    }

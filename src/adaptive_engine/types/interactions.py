@@ -1,0 +1,93 @@
+"""Prompts and answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from uuid import UUID
+
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length"]
+# What became of an interaction. `pending` rows left by a crash become `aborted` at the next start.
+InteractionState = Literal["pending", "complete", "length", "cancelled", "error", "aborted"]
+InteractionSource = Literal["LIVE", "OFFLINE", "AUTOMATION", "DATASET", "EVALUATION"]
+
+
+def prompt_hash(messages: Sequence[Mapping[str, Any]]) -> str:
+    """The same for the same messages, as they are stored."""
+    return hashlib.sha256(json.dumps(messages, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One turn as the chat template sees it: text parts already joined."""
+
+    role: Role
+    content: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something a request asked for that its answer does not reflect."""
+
+    code: str
+    message: str
+    param: str
+
+    def as_dict(self) -> dict[str, str]:
+        return {"code": self.code, "message": self.message, "param": self.param}
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    """Prompt tokens whose keys and values were already in the cache."""
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """One prompt and one completion, as stored. `id` is the completion id; times are epoch milliseconds."""
+
+    id: UUID
+    project_id: UUID
+    session_id: UUID
+    messages: list[dict[str, Any]]
+    """As the client sent them: `{"role", "content", ...}`."""
+    state: InteractionState
+    source: InteractionSource
+    created_at: int
+    completion: str = ""
+    model_id: UUID | None = None
+    model_key: str | None = None
+    """Kept beside the id so that the row still reads when the model is gone."""
+    request_id: str | None = None
+    choice_index: int = 0
+    finish_reason: str | None = None
+    error: dict[str, Any] | None = None
+    """`{"code", "message"}` when state is `error`; `{"phase"}` when `cancelled`."""
+    user: str | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """Sampling parameters as they were applied."""
+    usage: Usage = field(default_factory=Usage)
+    timings: dict[str, float] = field(default_factory=dict)
+    """Milliseconds: `queue_ms`, `ttft_ms`, `total_ms`."""
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+    prompt_hash: str | None = None
+    completed_at: int | None = None
+    ab_test_id: UUID | None = None
+    """The A/B test that chose the model."""
+    ab_test_unit: int | None = None
+    """What the arm was chosen by, a session or a user, as a number: scores of one unit are alike."""
+    created_by: UUID | None = None
+    """The user whose key sent it."""
