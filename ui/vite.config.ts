@@ -34,6 +34,8 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
     target: 'es2023',
+    // These know light-dark(); what is made of it for others does not follow Mantine's switch.
+    cssTarget: ['chrome123', 'firefox120', 'safari17.5'],
   },
   server: { proxy: { '/api': process.env.ADAPTIVE_URL ?? 'http://127.0.0.1:9000' } },
   test: { environment: 'node', include: ['src/**/*.test.ts'] },

@@ -1,4 +1,11 @@
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet, redirect } from '@tanstack/react-router';
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  Outlet,
+  redirect,
+} from '@tanstack/react-router';
 import { ApiError } from './api/errors';
 import { meQuery, queryClient } from './api/queries';
 import { ErrorPage } from './components/ErrorPage';
@@ -13,7 +20,8 @@ async function signedIn(href: string) {
   try {
     return await queryClient.ensureQueryData(meQuery);
   } catch (error) {
-    if (error instanceof ApiError && error.isSignedOut) throw redirect({ to: '/sign-in', search: { next: href } });
+    if (error instanceof ApiError && error.isSignedOut)
+      throw redirect({ to: '/sign-in', search: { next: href } });
     throw error;
   }
 }

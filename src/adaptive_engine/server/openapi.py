@@ -23,21 +23,19 @@ def install(app: FastAPI) -> None:
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """The description, in which every schema of a request is a component too.
+    """The description, in which the schemas that routes give themselves are components like all others.
 
-    A body's schema comes with definitions of its own, to which nothing else in the document can point.
+    They come with definitions of their own, to which nothing else in the document can point.
     """
     document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
     components = document["components"]["schemas"]
-    for path in document["paths"].values():
-        for operation in path.values():
-            content = operation.get("requestBody", {}).get("content", {}).get("application/json")
-            if content is not None and "title" in content["schema"]:
-                content["schema"] = _lift(content["schema"], components)
-    # FastAPI's own answer to what is not valid; ours is a 400.
-    for path in document["paths"].values():
-        for operation in path.values():
-            operation["responses"].pop("422", None)
+    for operation in (operation for path in document["paths"].values() for operation in path.values()):
+        # FastAPI's own answer to what is not valid; ours is a 400.
+        operation["responses"].pop("422", None)
+        for body in (operation.get("requestBody", {}), *operation["responses"].values()):
+            for content in body.get("content", {}).values():
+                if "properties" in content.get("schema", {}):
+                    content["schema"] = _lift(content["schema"], components)
     for name in ("HTTPValidationError", "ValidationError"):
         components.pop(name, None)
     return document
@@ -45,26 +43,27 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 def _lift(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, str]:
     """Make components of a schema and its definitions; give a reference to it."""
-    own = schema.get("$defs", {})
-    body = {name: value for name, value in schema.items() if name != "$defs"}
-    # The same model reads differently as a request where it has defaults or aliases.
-    names = {name: _free_name(name, definition, components) for name, definition in own.items()}
-    for name, definition in own.items():
-        components[names[name]] = _renamed(definition, names)
-    title = _free_name(schema["title"], body, components)
-    components[title] = _renamed(body, names)
-    return {"$ref": _COMPONENTS + title}
+    title = schema["title"]
+    definitions = {**schema.get("$defs", {}), title: {name: value for name, value in schema.items() if name != "$defs"}}
+    names = {name: name for name in definitions}
+    # A name that is taken changes the schemas that refer to it, and so perhaps their names.
+    while (
+        found := {name: _free_name(name, _renamed(definitions[name], names), components) for name in names}
+    ) != names:
+        names = found
+    components.update({names[name]: _renamed(definition, names) for name, definition in definitions.items()})
+    return {"$ref": _COMPONENTS + names[title]}
 
 
 def _free_name(name: str, schema: dict[str, Any], components: dict[str, Any]) -> str:
-    return name if name not in components or components[name] == _renamed(schema, {}) else f"{name}Input"
+    """The same model reads differently as a request where it has defaults or aliases."""
+    return name if components.get(name, schema) == schema else f"{name}Input"
 
 
 def _renamed(value: Any, names: dict[str, str]) -> Any:
     """`value` with its references pointing to components."""
     if isinstance(value, str) and value.startswith(_DEFINITIONS):
-        name = value.removeprefix(_DEFINITIONS)
-        return _COMPONENTS + names.get(name, name)
+        return _COMPONENTS + names[value.removeprefix(_DEFINITIONS)]
     if isinstance(value, list):
         return [_renamed(item, names) for item in value]
     if isinstance(value, dict):

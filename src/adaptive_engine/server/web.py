@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import mimetypes
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,14 @@ NOT_BUILT = "The web application is not built; `make install` builds it. The API
 
 _PAGE = re.compile(r"/|/(?:sign-in|projects)(?:/.*)?")
 """Addresses that the application itself understands, in `ui/src/router.tsx`. All others are the API's."""
+# What a machine believes about file names is not to be relied on: without its type a browser runs no script.
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+}
 _ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
 _HEADERS = {
     # Styles inline: Mantine sets the variables of its theme so. No page of ours asks another host for anything.
@@ -100,7 +107,7 @@ def _read(path: Path, directory: Path) -> _File:
     is_named_by_content = path.relative_to(directory).parts[0] == "assets"
     headers = {
         **_HEADERS,
-        "content-type": mimetypes.guess_type(path.name)[0] or "application/octet-stream",
+        "content-type": _TYPES.get(path.suffix, "application/octet-stream"),
         "cache-control": "public, max-age=31536000, immutable" if is_named_by_content else "no-cache",
         "etag": f'"{hashlib.sha256(bodies["identity"]).hexdigest()[:24]}"',
     }

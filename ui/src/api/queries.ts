@@ -19,7 +19,8 @@ export const queryClient = new QueryClient({
     queries: {
       staleTime: 15_000,
       // The server's word on a bad request is final; only what may pass by itself is asked again.
-      retry: (failures, error) => failures < 2 && error instanceof ApiError && [0, 502, 503, 504].includes(error.status),
+      retry: (failures, error) =>
+        failures < 2 && error instanceof ApiError && [0, 502, 503, 504].includes(error.status),
     },
   },
 });

@@ -1,4 +1,15 @@
-import { Alert, Button, Checkbox, Group, Input, JsonInput, List, Stack, Text, TextInput } from '@mantine/core';
+import {
+  Alert,
+  Button,
+  Checkbox,
+  Group,
+  Input,
+  JsonInput,
+  List,
+  Stack,
+  Text,
+  TextInput,
+} from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
 import { api, body, type Schemas } from '../api/client';
@@ -23,7 +34,12 @@ export function AnswerSchemaEditor({ project, settings, value, onChange }: Answe
           size="compact-sm"
           variant="default"
           onClick={() =>
-            onChange({ name, schema: JSON.stringify(schema, null, 2), strict: value?.strict ?? false, complete: true })
+            onChange({
+              name,
+              schema: JSON.stringify(schema, null, 2),
+              strict: value?.strict ?? false,
+              complete: true,
+            })
           }
         >
           {label}
@@ -87,7 +103,15 @@ const VERDICTS: Record<Schemas['SchemaReport']['verdict'], { color: string; titl
   refused: { color: 'red', title: 'Refused: requests with this schema fail' },
 };
 
-function SchemaVerdict({ project, settings, schema }: { project: string; settings: Settings; schema: string }) {
+function SchemaVerdict({
+  project,
+  settings,
+  schema,
+}: {
+  project: string;
+  settings: Settings;
+  schema: string;
+}) {
   const [text] = useDebouncedValue(schema, 350);
   const parsed = parse(text);
   const model = settings.model ? `${project}/${settings.model}` : project;
@@ -97,9 +121,15 @@ function SchemaVerdict({ project, settings, schema }: { project: string; setting
     enabled: parsed.schema !== undefined,
     placeholderData: (before) => before,
   });
-  if (parsed.problem) return <Alert color="red" variant="light" title="This is not JSON yet" children={parsed.problem} />;
+  if (parsed.problem) {
+    return (
+      <Alert color="red" variant="light" title="This is no schema yet">
+        {parsed.problem}
+      </Alert>
+    );
+  }
   if (check.error) return <ErrorNotice error={check.error} title="The schema could not be checked" />;
-  if (!check.data) return <Text size="sm" c="dimmed" children="Checking …" />;
+  if (!check.data) return <Text size="sm">Checking …</Text>;
   const report = check.data;
   const { color, title } = VERDICTS[report.verdict];
   return (
@@ -112,8 +142,8 @@ function SchemaVerdict({ project, settings, schema }: { project: string; setting
       {report.enforced.length > 0 && <Text size="xs">Enforced keywords: {report.enforced.join(', ')}</Text>}
       {report.shortest_answer && (
         <Text size="xs">
-          The shortest answer has {report.shortest_answer.tokens} tokens, {Math.round(100 * report.shortest_answer.forced_share)} %
-          of them without a choice.
+          The shortest answer has {report.shortest_answer.tokens} tokens,{' '}
+          {Math.round(100 * report.shortest_answer.forced_share)} % of them without a choice.
         </Text>
       )}
     </Alert>

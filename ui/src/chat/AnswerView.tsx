@@ -59,7 +59,11 @@ export const AnswerView = memo(
               <BranchPicker pane={pane} turn={turn} />
               <CopyText value={turn.text} label="Copy answer" />
               <Action label="Regenerate" icon={IconRefresh} onClick={again} />
-              <Action label={raw ? 'Show formatted' : 'Show as plain text'} icon={IconFileText} onClick={toggleRaw} />
+              <Action
+                label={raw ? 'Show formatted' : 'Show as plain text'}
+                icon={IconFileText}
+                onClick={toggleRaw}
+              />
               <Action label="View request as code" icon={IconCode} onClick={openCode} />
               <Scoring pane={pane.id} turn={turn} project={project} />
               <Group gap={6} ml={4}>
@@ -95,16 +99,40 @@ function Remarks({ turn }: { turn: Turn }) {
   const answer = turn.answer!;
   return (
     <>
-      {answer.state === 'stopped' && <Badge color="gray" variant="light">stopped</Badge>}
-      {answer.finishReason === 'length' && <Badge color="yellow" variant="light">cut at max tokens</Badge>}
-      {answer.schemaValid === false && <Badge color="red" variant="light">does not match the schema</Badge>}
+      {answer.state === 'stopped' && (
+        <Badge color="gray" variant="light">
+          stopped
+        </Badge>
+      )}
+      {answer.finishReason === 'length' && (
+        <Badge color="yellow" variant="light">
+          cut at max tokens
+        </Badge>
+      )}
+      {answer.schemaValid === false && (
+        <Badge color="red" variant="light">
+          does not match the schema
+        </Badge>
+      )}
       {answer.abTest && <Badge variant="light">A/B test {answer.abTest}</Badge>}
-      {answer.settings.store === false && <Badge color="gray" variant="light">not stored</Badge>}
+      {answer.settings.store === false && (
+        <Badge color="gray" variant="light">
+          not stored
+        </Badge>
+      )}
     </>
   );
 }
 
-function Action({ label, icon: Icon, onClick }: { label: string; icon: typeof IconCode; onClick: () => void }) {
+function Action({
+  label,
+  icon: Icon,
+  onClick,
+}: {
+  label: string;
+  icon: typeof IconCode;
+  onClick: () => void;
+}) {
   return (
     <Tooltip label={label}>
       <ActionIcon variant="subtle" color="gray" size="md" aria-label={label} onClick={onClick}>

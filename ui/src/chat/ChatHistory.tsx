@@ -44,7 +44,13 @@ export function ChatHistory({ project }: { project: string }) {
           </Link>
           <Menu position="bottom-end" shadow="md">
             <Menu.Target>
-              <ActionIcon className={classes.more} variant="subtle" color="gray" size="sm" aria-label={`More about ${title}`}>
+              <ActionIcon
+                className={classes.more}
+                variant="subtle"
+                color="gray"
+                size="sm"
+                aria-label={`More about ${title}`}
+              >
                 <IconDots size={15} />
               </ActionIcon>
             </Menu.Target>

@@ -41,7 +41,8 @@ export function ChatPage() {
     gcTime: 0,
     staleTime: 0,
   });
-  const found = stored.data?.owner === me.key && stored.data.project === project ? stored.data : null;
+  const isTheirs = stored.data?.owner === me.key && stored.data?.project === project;
+  const found = isTheirs ? stored.data : null;
   useEffect(() => {
     if (found && useChat.getState().chat?.id !== id) open(found);
   }, [found, id, open]);
@@ -50,14 +51,17 @@ export function ChatPage() {
   if (stored.error) return <ErrorNotice error={stored.error} title="This chat could not be read" />;
   if (stored.isPending || found) return null;
   const action = (
-    <Button renderRoot={(props) => <Link to="/projects/$project/chat" params={{ project }} {...props} />} mt="xs">
+    <Button
+      renderRoot={(props) => <Link to="/projects/$project/chat" params={{ project }} {...props} />}
+      mt="xs"
+    >
       New chat
     </Button>
   );
   return (
     <EmptyState icon={IconMessageOff} title="This chat is not in this browser" action={action}>
-      Chats are kept in the browser that had them, for the key that was signed in. What was asked and answered is among
-      the project's interactions.
+      Chats are kept in the browser that had them, for the key that was signed in. What was asked and answered
+      is among the project's interactions.
     </EmptyState>
   );
 }
@@ -65,8 +69,8 @@ export function ChatPage() {
 function NotPermitted() {
   return (
     <EmptyState icon={IconMessageOff} title="This key may not ask models">
-      It lacks the permission <code>completion:create</code> in this project. Sign in with another key, or ask an
-      administrator for one with the role <code>inference</code>.
+      It lacks the permission <code>completion:create</code> in this project. Sign in with another key, or ask
+      an administrator for one with the role <code>inference</code>.
     </EmptyState>
   );
 }

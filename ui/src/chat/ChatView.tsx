@@ -81,7 +81,14 @@ export function ChatView({ chat, draft: shared = '', unreadableLink, isNew }: Ch
           />
         ))}
       </div>
-      <Composer chat={chat} draft={draft} onDraft={setDraft} running={running} onSend={submit} onStop={stop} />
+      <Composer
+        chat={chat}
+        draft={draft}
+        onDraft={setDraft}
+        running={running}
+        onSend={submit}
+        onStop={stop}
+      />
       <CodeDialog chat={chat} draft={draft} opened={code} onClose={closeCode} />
       <ShareDialog chat={chat} draft={draft} opened={share} onClose={closeShare} />
     </div>
@@ -98,7 +105,14 @@ interface ToolProps {
 export function Tool({ label, icon: Icon, onClick, disabled }: ToolProps) {
   return (
     <Tooltip label={label}>
-      <ActionIcon variant="subtle" color="gray" size="lg" aria-label={label} onClick={onClick} disabled={disabled}>
+      <ActionIcon
+        variant="subtle"
+        color="gray"
+        size="lg"
+        aria-label={label}
+        onClick={onClick}
+        disabled={disabled}
+      >
         <Icon size={19} stroke={1.7} />
       </ActionIcon>
     </Tooltip>

@@ -54,7 +54,6 @@ export function Composer({ chat, draft, running, onDraft, onSend, onStop }: Comp
     : {};
   return (
     <div className={classes.composer}>
-      {/* biome-ignore lint/a11y/noStaticElementInteractions: pictures are dropped here; the button beside does the same */}
       <div className={classes.box} data-dragging={dragging || undefined} {...dropping}>
         {images.length > 0 && (
           <Group gap="xs" p="sm" pb={0}>
@@ -109,7 +108,14 @@ export function Composer({ chat, draft, running, onDraft, onSend, onStop }: Comp
             <FileButton onChange={(files) => take(files)} accept={IMAGE_TYPES.join(',')} multiple>
               {(props) => (
                 <Tooltip label="Add images">
-                  <ActionIcon {...props} variant="subtle" color="gray" size="lg" radius="xl" aria-label="Add images">
+                  <ActionIcon
+                    {...props}
+                    variant="subtle"
+                    color="gray"
+                    size="lg"
+                    radius="xl"
+                    aria-label="Add images"
+                  >
                     <IconPhotoPlus size={19} stroke={1.7} />
                   </ActionIcon>
                 </Tooltip>
@@ -123,11 +129,25 @@ export function Composer({ chat, draft, running, onDraft, onSend, onStop }: Comp
               {running ? 'Esc stops' : 'Enter sends, Shift+Enter begins a line'}
             </Text>
             {running ? (
-              <ActionIcon size="lg" radius="xl" variant="filled" color="dark" aria-label="Stop" onClick={() => onStop()}>
+              <ActionIcon
+                size="lg"
+                radius="xl"
+                variant="filled"
+                color="dark"
+                aria-label="Stop"
+                onClick={() => onStop()}
+              >
                 <IconPlayerStopFilled size={16} />
               </ActionIcon>
             ) : (
-              <ActionIcon size="lg" radius="xl" variant="filled" aria-label="Send" disabled={!ready} onClick={send}>
+              <ActionIcon
+                size="lg"
+                radius="xl"
+                variant="filled"
+                aria-label="Send"
+                disabled={!ready}
+                onClick={send}
+              >
                 <IconArrowUp size={19} />
               </ActionIcon>
             )}

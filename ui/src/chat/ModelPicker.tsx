@@ -1,4 +1,4 @@
-import { type ComboboxItemGroup, Select } from '@mantine/core';
+import { type ComboboxItem, type ComboboxItemGroup, Select } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { abTestsQuery, modelsQuery } from '../api/queries';
 import type { Settings } from './types';
@@ -17,7 +17,7 @@ export function ModelPicker({ project, settings, onChange }: ModelPickerProps) {
   const standard = models.find((model) => model.is_default);
   const keyOf = (id: string) => id.slice(project.length + 1);
 
-  const data: ComboboxItemGroup[] = [
+  const data: ComboboxItemGroup<ComboboxItem>[] = [
     {
       group: running.length ? 'Project: running A/B tests take their share' : 'Project',
       items: [{ value: 'default', label: standard ? `Default (${keyOf(standard.id)})` : 'Default' }],
@@ -37,7 +37,11 @@ export function ModelPicker({ project, settings, onChange }: ModelPickerProps) {
       items: running.map((test) => ({ value: `test ${test.key}`, label: `A/B test ${test.key}` })),
     });
   }
-  const value = settings.model ? `model ${settings.model}` : settings.abTest ? `test ${settings.abTest}` : 'default';
+  const value = settings.model
+    ? `model ${settings.model}`
+    : settings.abTest
+      ? `test ${settings.abTest}`
+      : 'default';
   if (settings.model && !models.some((model) => keyOf(model.id) === settings.model)) {
     data[1]!.items.push({ value, label: `${settings.model} (not deployed)`, disabled: true });
   }
@@ -47,7 +51,10 @@ export function ModelPicker({ project, settings, onChange }: ModelPickerProps) {
     const [kind, ...rest] = chosen.split(' ');
     const name = rest.join(' ');
     const { model: _model, abTest: _abTest, ...others } = settings;
-    onChange({ ...others, ...(kind === 'model' ? { model: name } : kind === 'test' ? { abTest: name } : {}) });
+    onChange({
+      ...others,
+      ...(kind === 'model' ? { model: name } : kind === 'test' ? { abTest: name } : {}),
+    });
   };
   return (
     <Select

@@ -27,7 +27,10 @@ export function PaneView({ pane, project, removable, tools, onSuggest }: PaneVie
   const [settings, { open, close }] = useDisclosure(false);
   const turns = useMemo(() => path(pane), [pane]);
   return (
-    <section className={classes.pane} aria-label={`Conversation with ${pane.settings.model ?? 'the default model'}`}>
+    <section
+      className={classes.pane}
+      aria-label={`Conversation with ${pane.settings.model ?? 'the default model'}`}
+    >
       <Group className={classes.head} justify="space-between" wrap="nowrap" gap="xs">
         <ModelPicker
           project={project}

@@ -62,7 +62,13 @@ export const QuestionView = memo(
           <BranchPicker pane={pane} turn={turn} />
           <CopyText value={turn.text} label="Copy message" />
           <Tooltip label="Edit">
-            <ActionIcon variant="subtle" color="gray" size="md" aria-label="Edit" onClick={() => setDraft(turn.text)}>
+            <ActionIcon
+              variant="subtle"
+              color="gray"
+              size="md"
+              aria-label="Edit"
+              onClick={() => setDraft(turn.text)}
+            >
               <IconPencil size={16} stroke={1.7} />
             </ActionIcon>
           </Tooltip>

@@ -31,7 +31,12 @@ export function RequestDialog({ title, opened, onClose, ...request }: RequestDia
   );
 }
 
-function RequestCode({ project, settings, turns, sessionId }: Omit<RequestDialogProps, 'title' | 'opened' | 'onClose'>) {
+function RequestCode({
+  project,
+  settings,
+  turns,
+  sessionId,
+}: Omit<RequestDialogProps, 'title' | 'opened' | 'onClose'>) {
   const [dialect, setDialect] = useState<Dialect>('sdk');
   let code: string;
   try {
@@ -49,7 +54,8 @@ function RequestCode({ project, settings, turns, sessionId }: Omit<RequestDialog
       />
       <CodeBlock code={code} label={dialect === 'curl' ? 'Shell' : 'Python'} />
       <Text size="xs" c="dimmed">
-        The code reads the API key from the variable ADAPTIVE_API_KEY. "Generate new API key" at the top left makes one.
+        The code reads the API key from the variable ADAPTIVE_API_KEY. "Generate new API key" at the top left
+        makes one.
       </Text>
     </Stack>
   );

@@ -1,5 +1,11 @@
 import { ActionIcon, Button, Group, NumberInput, Popover, Stack, Text, Tooltip } from '@mantine/core';
-import { IconGauge, IconThumbDown, IconThumbDownFilled, IconThumbUp, IconThumbUpFilled } from '@tabler/icons-react';
+import {
+  IconGauge,
+  IconThumbDown,
+  IconThumbDownFilled,
+  IconThumbUp,
+  IconThumbUpFilled,
+} from '@tabler/icons-react';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, body, type Schemas } from '../api/client';
@@ -39,12 +45,20 @@ export function Scoring({ pane, turn, project }: ScoringProps) {
   return (
     <>
       {thumbs ? (
-        <Thumbs metric={thumbs} given={scores[thumbs.key]} onScore={(value) => score.mutate({ metric: thumbs.key, value })} />
+        <Thumbs
+          metric={thumbs}
+          given={scores[thumbs.key]}
+          onScore={(value) => score.mutate({ metric: thumbs.key, value })}
+        />
       ) : (
         <FirstMetric project={project} />
       )}
       {rest.length > 0 && (
-        <OtherMetrics metrics={rest} scores={scores} onScore={(metric, value) => score.mutate({ metric, value })} />
+        <OtherMetrics
+          metrics={rest}
+          scores={scores}
+          onScore={(metric, value) => score.mutate({ metric, value })}
+        />
       )}
     </>
   );
@@ -141,10 +155,19 @@ function OtherMetrics({ metrics, scores, onScore }: OtherMetricsProps) {
                 <Text size="sm" className="truncate">
                   {metric.name}
                 </Text>
-                <Thumbs metric={metric} given={scores[metric.key]} onScore={(value) => onScore(metric.key, value)} />
+                <Thumbs
+                  metric={metric}
+                  given={scores[metric.key]}
+                  onScore={(value) => onScore(metric.key, value)}
+                />
               </Group>
             ) : (
-              <Scale key={metric.id} metric={metric} given={scores[metric.key]} onScore={(value) => onScore(metric.key, value)} />
+              <Scale
+                key={metric.id}
+                metric={metric}
+                given={scores[metric.key]}
+                onScore={(value) => onScore(metric.key, value)}
+              />
             ),
           )}
         </Stack>
@@ -167,7 +190,12 @@ function Scale(props: { metric: Schemas['Metric']; given?: number; onScore: (val
         flex={1}
         size="xs"
       />
-      <Button size="xs" variant="light" disabled={typeof value !== 'number'} onClick={() => onScore(value as number)}>
+      <Button
+        size="xs"
+        variant="light"
+        disabled={typeof value !== 'number'}
+        onClick={() => onScore(value as number)}
+      >
         {given === undefined ? 'Score' : 'Score again'}
       </Button>
     </Group>

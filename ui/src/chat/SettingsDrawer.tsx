@@ -46,7 +46,9 @@ function SettingsForm({ project, settings, onChange }: Omit<SettingsDrawerProps,
       <Textarea
         label="System prompt"
         description="What the model is told before the conversation"
-        placeholder={model?.settings?.includes('system_prompt') ? 'The deployment has one; yours is appended' : 'None'}
+        placeholder={
+          model?.settings?.includes('system_prompt') ? 'The deployment has one; yours is appended' : 'None'
+        }
         autosize
         minRows={3}
         maxRows={12}
@@ -122,8 +124,8 @@ function SettingsForm({ project, settings, onChange }: Omit<SettingsDrawerProps,
         Reset to defaults
       </Button>
       <Text size="xs" c="dimmed">
-        Kept with this chat, and in the link that shares it. Settings for all requests to a model are those of its
-        deployment: adaptive models settings.
+        Kept with this chat, and in the link that shares it. Settings for all requests to a model are those of
+        its deployment: adaptive models settings.
       </Text>
     </Stack>
   );

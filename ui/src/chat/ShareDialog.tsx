@@ -18,8 +18,8 @@ export function ShareDialog({ chat, draft, opened, onClose }: ShareDialogProps) 
     <Modal opened={opened} onClose={onClose} title="Share by link" size="lg">
       <Stack gap="sm">
         <Text size="sm">
-          It opens a new chat with the models and settings of this one and with what you are about to send. Messages and
-          keys are not in it; who opens it signs in with a key of their own.
+          It opens a new chat with the models and settings of this one and with what you are about to send.
+          Messages and keys are not in it; who opens it signs in with a key of their own.
         </Text>
         <CodeBlock code={link} label="Link" />
       </Stack>

@@ -45,8 +45,15 @@ export function Thread({ pane, turns, project }: ThreadProps) {
   };
 
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: keyboards scroll it
-    <div ref={scroller} className={classes.thread} onScroll={onScroll} tabIndex={0} role="log" aria-label="Messages">
+    <div
+      ref={scroller}
+      className={classes.thread}
+      onScroll={onScroll}
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: keyboards scroll it
+      tabIndex={0}
+      role="log"
+      aria-label="Messages"
+    >
       <div className={classes.turns} style={{ height }}>
         {virtualizer.getVirtualItems().map(({ key, index, start }) => {
           const turn = turns[index]!;

@@ -16,8 +16,8 @@ export function Welcome({ project, onSuggest }: { project: string; onSuggest: (t
     <div className={classes.welcome}>
       <EmptyState icon={IconMessageCircle} title={`Ask the models of ${project}`}>
         <p>
-          Each answer is an interaction like those of your applications: stored, labelled, ready to be scored. Settings,
-          a JSON schema for answers and a second model to compare with are at the top.
+          Each answer is an interaction like those of your applications: stored, labelled, ready to be scored.
+          Settings, a JSON schema for answers and a second model to compare with are at the top.
         </p>
         <SimpleGrid cols={{ base: 1, xs: 2 }} spacing="xs" mt="md">
           {SUGGESTIONS.map((text) => (

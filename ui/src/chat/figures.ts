@@ -15,8 +15,13 @@ export function figures({ model, usage, firstTokenMs, totalMs }: Answer): string
 }
 
 /** Of all tokens but the first, which is the prompt's time. */
-export function tokensPerSecond({ usage, firstTokenMs, totalMs }: Pick<Answer, 'usage' | 'firstTokenMs' | 'totalMs'>) {
-  if (!usage || usage.completion_tokens < 2 || firstTokenMs === undefined || totalMs === undefined) return null;
+export function tokensPerSecond({
+  usage,
+  firstTokenMs,
+  totalMs,
+}: Pick<Answer, 'usage' | 'firstTokenMs' | 'totalMs'>) {
+  if (!usage || usage.completion_tokens < 2 || firstTokenMs === undefined || totalMs === undefined)
+    return null;
   const speed = ((usage.completion_tokens - 1) * 1000) / (totalMs - firstTokenMs);
   return Number.isFinite(speed) ? Math.round(speed) : null;
 }

@@ -5,7 +5,12 @@ import type { AnswerSchema, Settings, Turn } from './types';
 export type ChatRequest = Schemas['ChatRequest'];
 
 /** What the settings and the turns before an answer ask for. Raises SyntaxError for a schema that is not JSON. */
-export function chatRequest(project: string, settings: Settings, turns: Turn[], sessionId?: string): ChatRequest {
+export function chatRequest(
+  project: string,
+  settings: Settings,
+  turns: Turn[],
+  sessionId?: string,
+): ChatRequest {
   const model = settings.model ? `${project}/${settings.model}` : project;
   return compact({
     model,
@@ -39,7 +44,10 @@ export function responseFormat({ name, schema, strict, complete }: AnswerSchema)
 function message(turn: Turn): Schemas['Message'] {
   if (!turn.images?.length) return { role: turn.role, content: turn.text };
   const images = turn.images.map((url) => ({ type: 'image_url' as const, image_url: { url } }));
-  return { role: turn.role, content: [...(turn.text ? [{ type: 'text' as const, text: turn.text }] : []), ...images] };
+  return {
+    role: turn.role,
+    content: [...(turn.text ? [{ type: 'text' as const, text: turn.text }] : []), ...images],
+  };
 }
 
 function compact<T extends object>(fields: T): Partial<T> {

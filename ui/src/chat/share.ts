@@ -17,7 +17,9 @@ export function encodeShared(shared: Shared): string {
 export function decodeShared(text: string): Shared | null {
   try {
     const binary = atob(text.replaceAll('-', '+').replaceAll('_', '/'));
-    const found: unknown = JSON.parse(new TextDecoder().decode(Uint8Array.from(binary, (c) => c.charCodeAt(0))));
+    const found: unknown = JSON.parse(
+      new TextDecoder().decode(Uint8Array.from(binary, (c) => c.charCodeAt(0))),
+    );
     if (!isObject(found) || !Array.isArray(found.settings)) return null;
     const settings = found.settings.slice(0, 4).filter(isObject).map(known);
     return settings.length ? { settings, draft: typeof found.draft === 'string' ? found.draft : '' } : null;
@@ -35,7 +37,8 @@ function known(given: Record<string, unknown>): Settings {
     if (Number.isFinite(given[name])) settings[name] = given[name] as number;
   }
   if (typeof given.store === 'boolean') settings.store = given.store;
-  if (Array.isArray(given.stop)) settings.stop = given.stop.filter((item): item is string => typeof item === 'string');
+  if (Array.isArray(given.stop))
+    settings.stop = given.stop.filter((item): item is string => typeof item === 'string');
   if (isObject(given.labels)) {
     settings.labels = Object.fromEntries(
       Object.entries(given.labels).filter((pair): pair is [string, string] => typeof pair[1] === 'string'),
@@ -44,7 +47,12 @@ function known(given: Record<string, unknown>): Settings {
   const wanted = given.answerSchema;
   if (isObject(wanted) && typeof wanted.schema === 'string') {
     const name = typeof wanted.name === 'string' ? wanted.name : '';
-    settings.answerSchema = { name, schema: wanted.schema, strict: wanted.strict === true, complete: wanted.complete === true };
+    settings.answerSchema = {
+      name,
+      schema: wanted.schema,
+      strict: wanted.strict === true,
+      complete: wanted.complete === true,
+    };
   }
   return settings;
 }

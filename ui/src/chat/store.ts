@@ -35,7 +35,15 @@ const running = new Map<string, AbortController>();
 
 export function newChat(owner: string, project: string, settings: Settings): Chat {
   const now = Date.now();
-  return { id: newId(), owner, project, title: 'New chat', createdAt: now, updatedAt: now, panes: [newPane(settings)] };
+  return {
+    id: newId(),
+    owner,
+    project,
+    title: 'New chat',
+    createdAt: now,
+    updatedAt: now,
+    panes: [newPane(settings)],
+  };
 }
 
 export const useChat = create<ChatStore>()((set, get) => {
@@ -79,7 +87,13 @@ export const useChat = create<ChatStore>()((set, get) => {
         ...found,
         updatedAt: Date.now(),
         panes: found.panes.map((pane) =>
-          pane.id === paneId ? conversation.update(pane, turn.id, (old) => ({ ...old, ...shown, answer: { ...known, scores: old.answer?.scores } })) : pane,
+          pane.id === paneId
+            ? conversation.update(pane, turn.id, (old) => ({
+                ...old,
+                ...shown,
+                answer: { ...known, scores: old.answer?.scores },
+              }))
+            : pane,
         ),
       });
       if (get().chat?.id === chat.id) change(apply);
@@ -100,7 +114,8 @@ export const useChat = create<ChatStore>()((set, get) => {
         (chunk) => {
           const choice = chunk.choices[0];
           if (chunk.usage) known = { ...known, usage: chunk.usage };
-          if (chunk.warnings?.length) known = { ...known, warnings: [...(known.warnings ?? []), ...chunk.warnings] };
+          if (chunk.warnings?.length)
+            known = { ...known, warnings: [...(known.warnings ?? []), ...chunk.warnings] };
           if (choice) {
             text += choice.delta.content;
             known = { ...known, model: choice.model ?? undefined, completionId: choice.completion_id };
@@ -119,7 +134,8 @@ export const useChat = create<ChatStore>()((set, get) => {
       const error = cause instanceof Error ? cause : new Error(String(cause));
       const requestId = error instanceof ApiError ? error.requestId : null;
       end({ state: 'failed', error: { message: error.message, requestId } });
-      if (error instanceof ApiError && error.isSignedOut) void queryClient.invalidateQueries({ queryKey: ['me'] });
+      if (error instanceof ApiError && error.isSignedOut)
+        void queryClient.invalidateQueries({ queryKey: ['me'] });
     }
   };
 
@@ -151,8 +167,11 @@ export const useChat = create<ChatStore>()((set, get) => {
         })),
       ),
     send: (text, images) => {
-      change((chat) => (chat.panes.every((pane) => !pane.chosen.root) ? { ...chat, title: titleOf(text) } : chat));
-      for (const pane of get().chat?.panes ?? []) ask(pane, conversation.path(pane).at(-1)?.id ?? null, text, images);
+      change((chat) =>
+        chat.panes.every((pane) => !pane.chosen.root) ? { ...chat, title: titleOf(text) } : chat,
+      );
+      for (const pane of get().chat?.panes ?? [])
+        ask(pane, conversation.path(pane).at(-1)?.id ?? null, text, images);
     },
     edit: (paneId, turnId, text) => {
       const pane = get().chat?.panes.find((found) => found.id === paneId);

@@ -6,7 +6,9 @@ import type { Settings } from './types';
 /** The model that these settings name, as far as it is known before it answers. */
 export function useModel(project: string, settings: Settings): Schemas['ModelCard'] | undefined {
   const { data: models = [] } = useQuery(modelsQuery(project));
-  return models.find((model) => (settings.model ? model.id === `${project}/${settings.model}` : model.is_default));
+  return models.find((model) =>
+    settings.model ? model.id === `${project}/${settings.model}` : model.is_default,
+  );
 }
 
 export function canSee(model: Schemas['ModelCard'] | undefined): boolean {

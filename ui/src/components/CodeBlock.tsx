@@ -23,7 +23,13 @@ export function CopyText({ value, label = 'Copy' }: { value: string; label?: str
     <CopyButton value={value}>
       {({ copied, copy }) => (
         <Tooltip label={copied ? 'Copied' : label}>
-          <ActionIcon variant="subtle" color={copied ? 'teal' : 'gray'} size="md" onClick={copy} aria-label={label}>
+          <ActionIcon
+            variant="subtle"
+            color={copied ? 'teal' : 'gray'}
+            size="md"
+            onClick={copy}
+            aria-label={label}
+          >
             {copied ? <IconCheck size={16} /> : <IconCopy size={16} stroke={1.7} />}
           </ActionIcon>
         </Tooltip>

@@ -3,7 +3,12 @@ import type { TablerIcon } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 
 /** What a page says before there is anything on it: what it is for, and the first step. */
-export function EmptyState(props: { icon: TablerIcon; title: string; children?: ReactNode; action?: ReactNode }) {
+export function EmptyState(props: {
+  icon: TablerIcon;
+  title: string;
+  children?: ReactNode;
+  action?: ReactNode;
+}) {
   const Icon = props.icon;
   return (
     <Stack align="center" gap="sm" maw={520} mx="auto" px="md" py="xl" ta="center">

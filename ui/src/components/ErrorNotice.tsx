@@ -1,6 +1,6 @@
 import { Alert, Button, Code, CopyButton, Group, Text } from '@mantine/core';
 import { IconAlertCircle } from '@tabler/icons-react';
-import { ApiError } from '../api/errors';
+import type { ApiError } from '../api/errors';
 
 export interface ErrorNoticeProps {
   error: Error | { message: string; requestId?: string | null };

@@ -1,5 +1,5 @@
 import { notifications } from '@mantine/notifications';
-import { ApiError, unreachable } from '../api/errors';
+import { type ApiError, unreachable } from '../api/errors';
 
 /** Say in a corner that something worked. */
 export function tell(message: string) {

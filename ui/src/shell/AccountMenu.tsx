@@ -17,7 +17,12 @@ export function AccountMenu() {
   return (
     <Menu width={248} position="top-start" shadow="md">
       <Menu.Target>
-        <UnstyledButton w="100%" p={6} style={{ display: 'flex', alignItems: 'center', gap: 10 }} aria-label="Account">
+        <UnstyledButton
+          w="100%"
+          p={6}
+          style={{ display: 'flex', alignItems: 'center', gap: 10 }}
+          aria-label="Account"
+        >
           <IconKey size={18} stroke={1.7} />
           <Text size="sm" flex={1} className="truncate">
             {me.user?.name ?? `Key ${me.key}`}

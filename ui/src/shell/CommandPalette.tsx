@@ -1,6 +1,14 @@
 import { useMantineColorScheme } from '@mantine/core';
 import { Spotlight, type SpotlightActionData } from '@mantine/spotlight';
-import { IconFolder, IconKey, IconLogout, IconMoon, IconPlus, IconSearch, IconSun } from '@tabler/icons-react';
+import {
+  IconFolder,
+  IconKey,
+  IconLogout,
+  IconMoon,
+  IconPlus,
+  IconSearch,
+  IconSun,
+} from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { projectsQuery } from '../api/queries';
@@ -24,7 +32,13 @@ export function CommandPalette({ project, onNewChat, onNewKey }: CommandPaletteP
   const granted = me.projects[project] ?? [];
 
   const actions: SpotlightActionData[] = [
-    { id: 'new chat', label: 'New chat', description: 'Ctrl+Shift+O', leftSection: <IconPlus size={18} />, onClick: onNewChat },
+    {
+      id: 'new chat',
+      label: 'New chat',
+      description: 'Ctrl+Shift+O',
+      leftSection: <IconPlus size={18} />,
+      onClick: onNewChat,
+    },
     ...PAGES.filter((page) => granted.includes(page.permission)).map(({ to, label, icon: Icon }) => ({
       id: `page ${label}`,
       label: `Go to ${label}`,
@@ -41,10 +55,27 @@ export function CommandPalette({ project, onNewChat, onNewKey }: CommandPaletteP
         onClick: () => navigate({ to: '/projects/$project/chat', params: { project: found.key } }),
       })),
     ...(onNewKey
-      ? [{ id: 'new key', label: 'Generate new API key', leftSection: <IconKey size={18} />, onClick: onNewKey }]
+      ? [
+          {
+            id: 'new key',
+            label: 'Generate new API key',
+            leftSection: <IconKey size={18} />,
+            onClick: onNewKey,
+          },
+        ]
       : []),
-    { id: 'light', label: 'Light colors', leftSection: <IconSun size={18} />, onClick: () => setColorScheme('light') },
-    { id: 'dark', label: 'Dark colors', leftSection: <IconMoon size={18} />, onClick: () => setColorScheme('dark') },
+    {
+      id: 'light',
+      label: 'Light colors',
+      leftSection: <IconSun size={18} />,
+      onClick: () => setColorScheme('light'),
+    },
+    {
+      id: 'dark',
+      label: 'Dark colors',
+      leftSection: <IconMoon size={18} />,
+      onClick: () => setColorScheme('dark'),
+    },
     { id: 'sign out', label: 'Sign out', leftSection: <IconLogout size={18} />, onClick: signOut },
   ];
   return (
@@ -54,7 +85,11 @@ export function CommandPalette({ project, onNewChat, onNewKey }: CommandPaletteP
       limit={12}
       highlightQuery
       nothingFound="No such command"
-      searchProps={{ leftSection: <IconSearch size={18} />, placeholder: 'Type a command', 'aria-label': 'Type a command' }}
+      searchProps={{
+        leftSection: <IconSearch size={18} />,
+        placeholder: 'Type a command',
+        'aria-label': 'Type a command',
+      }}
     />
   );
 }

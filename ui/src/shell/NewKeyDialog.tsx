@@ -27,12 +27,15 @@ export function NewKeyDialog({ project, opened, onClose }: NewKeyDialogProps) {
   };
   const key = create.data?.api_key;
   return (
-    <Modal opened={opened} onClose={close} title={key ? 'Your new API key' : 'Generate new API key'} size="lg">
+    <Modal
+      opened={opened}
+      onClose={close}
+      title={key ? 'Your new API key' : 'Generate new API key'}
+      size="lg"
+    >
       {key ? (
         <Stack>
-          <Text size="sm">
-            Copy it now. It is shown this once; the server stores only a hash of it.
-          </Text>
+          <Text size="sm">Copy it now. It is shown this once; the server stores only a hash of it.</Text>
           <CodeBlock code={key} label="API key" />
           <Text size="sm">For programs that read the environment:</Text>
           <CodeBlock

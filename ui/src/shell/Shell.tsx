@@ -1,4 +1,15 @@
-import { ActionIcon, AppShell, Burger, Group, Kbd, NavLink, ScrollArea, Stack, Text, UnstyledButton } from '@mantine/core';
+import {
+  ActionIcon,
+  AppShell,
+  Burger,
+  Group,
+  Kbd,
+  NavLink,
+  ScrollArea,
+  Stack,
+  Text,
+  UnstyledButton,
+} from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { spotlight } from '@mantine/spotlight';
 import { IconPlus, IconSearch } from '@tabler/icons-react';
@@ -16,7 +27,9 @@ import { PAGES } from './pages';
 import classes from './Shell.module.css';
 import { useMay, useProject } from './useProject';
 
-const ChatHistory = lazy(() => import('../chat/ChatHistory').then((module) => ({ default: module.ChatHistory })));
+const ChatHistory = lazy(() =>
+  import('../chat/ChatHistory').then((module) => ({ default: module.ChatHistory })),
+);
 
 /** What surrounds every page of a project. */
 export function Shell() {
@@ -61,7 +74,14 @@ function ShellOfProject({ project }: { project: string }) {
           <Text fw={600} className="truncate">
             {project}
           </Text>
-          <ActionIcon variant="subtle" color="gray" size="lg" onClick={newChat} disabled={!mayChat} aria-label="New chat">
+          <ActionIcon
+            variant="subtle"
+            color="gray"
+            size="lg"
+            onClick={newChat}
+            disabled={!mayChat}
+            aria-label="New chat"
+          >
             <IconPlus size={20} />
           </ActionIcon>
         </Group>
@@ -74,7 +94,7 @@ function ShellOfProject({ project }: { project: string }) {
         <Stack gap={2} px="sm" pb="xs">
           <UnstyledButton className={classes.search} onClick={spotlight.open}>
             <IconSearch size={16} stroke={1.8} />
-            <span>Search and commands</span>
+            <span>Search</span>
             <Kbd size="xs">Ctrl K</Kbd>
           </UnstyledButton>
           {pages.map(({ to, label, icon: Icon }) => (

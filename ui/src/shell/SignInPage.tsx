@@ -44,9 +44,7 @@ export function SignInPage() {
               placeholder="ad_…"
               autoComplete="current-password"
               spellCheck={false}
-              data-autofocus
               autoFocus
-              required
               value={key}
               onChange={(event) => setKey(event.currentTarget.value)}
             />
@@ -55,8 +53,9 @@ export function SignInPage() {
               Sign in
             </Button>
             <Text size="xs" c="dimmed">
-              The first start of the server printed an admin key. Where it runs, <Code>adaptive keys create NAME</Code>{' '}
-              makes another one. You stay signed in for a week. The API is described at{' '}
+              The first start of the server printed an admin key. Where it runs,{' '}
+              <Code>adaptive keys create NAME</Code> makes another one. You stay signed in for a week. The API
+              is described at{' '}
               <Anchor href="/openapi.json" inherit>
                 /openapi.json
               </Anchor>

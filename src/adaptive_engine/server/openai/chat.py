@@ -18,7 +18,7 @@ from adaptive_engine.server.errors import error_response, parse
 from adaptive_engine.server.sse import DONE, STOPPING_ERROR, ClientLeft, EventStream, event, until_disconnect
 from adaptive_engine.services.completion import Choice, Completion
 from adaptive_engine.types import Notice, Usage, uuid7
-from adaptive_engine.wire.chat import ChatRequest, ChatResponse
+from adaptive_engine.wire.chat import ChatChunk, ChatRequest, ChatResponse
 from adaptive_engine.wire.errors import ErrorBody
 
 router = APIRouter()
@@ -27,7 +27,7 @@ Deltas = AsyncIterator[tuple[Choice, Delta]]
 
 _BODY = {"required": True, "content": {"application/json": {"schema": ChatRequest.model_json_schema()}}}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"model": ChatResponse, "content": {"text/event-stream": {}}},
+    200: {"model": ChatResponse, "content": {"text/event-stream": {"schema": ChatChunk.model_json_schema()}}},
     "4XX": {"model": ErrorBody},
     "5XX": {"model": ErrorBody},
 }
