@@ -1,6 +1,6 @@
 """Build and check the web application of `ui/`: `python scripts/ui.py build`, or `check`, `test`, `format`, `dev`.
 
-Needs no Node.js of the machine: the development extra brings one. Without it, one on the PATH that is new enough will do.
+Needs no Node.js of the machine: the development extra brings one. Without it, one on the PATH that is new enough does.
 """
 
 from __future__ import annotations

@@ -11,14 +11,12 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expec
 
 from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.server.web import BUILT
-from e2e.visitor import Visitor, sign_in
+from e2e.visitor import Visitor, composer
 from integration.server import Server, place_model, start
 
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
-)
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="session")
@@ -50,27 +48,28 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 @pytest.fixture
 def context(browser: Browser, server: Server) -> Iterator[BrowserContext]:
-    """A browser that nobody used before. Times out early: everything is on this machine."""
-    context = browser.new_context(
-        base_url=server.url, viewport={"width": 1280, "height": 800}, permissions=["clipboard-read", "clipboard-write"]
-    )
-    context.set_default_timeout(15_000)
+    """A browser that nobody used before."""
+    context = browser.new_context(base_url=server.url, viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(20_000)
     yield context
     context.close()
 
 
 @pytest.fixture
-def visitor(context: BrowserContext) -> Visitor:
-    """Somebody who opens a page; whatever it did wrong fails the test."""
-    return Visitor(context)
+def visitor(context: BrowserContext) -> Iterator[Visitor]:
+    """Somebody who opens a page; what it should not have done fails the test."""
+    visitor = Visitor(context)
+    yield visitor
+    visitor.behaved()
 
 
 @pytest.fixture
-def page(visitor: Visitor, server: Server) -> Iterator[Page]:
-    """The chat of the default project, signed in as an administrator."""
-    sign_in(visitor.page, server.api_key)
-    yield visitor.page
-    visitor.behaved()
+def page(visitor: Visitor, server: Server) -> Page:
+    """The chat of the default project, where an administrator has signed in."""
+    visitor.page.request.post("/api/v1/sign_in", headers=server.headers)
+    visitor.page.goto("/projects/default/chat")
+    expect(composer(visitor.page)).to_be_visible()
+    return visitor.page
 
 
 @pytest.fixture(scope="session")

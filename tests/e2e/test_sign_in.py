@@ -15,7 +15,6 @@ def test_a_key_opens_the_project_and_is_out_of_scripts_reach(visitor: Visitor, s
     assert server.api_key not in stored
     page.reload()
     expect(composer(page)).to_be_visible()
-    visitor.behaved()
 
 
 def test_a_wrong_key_is_told_with_the_request(visitor: Visitor) -> None:
@@ -29,7 +28,7 @@ def test_a_wrong_key_is_told_with_the_request(visitor: Visitor) -> None:
 
 
 def test_signing_out_ends_it(page: Page) -> None:
-    page.get_by_role("button", name="Account").click()
+    page.get_by_role("button", name="account").click()
     page.get_by_role("menuitem", name="Sign out").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     page.goto("/projects/default/chat")

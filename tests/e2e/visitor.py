@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog, Locator, Page, Request, expect
+from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog, Locator, Page, Request, Route, expect
 
 
 class Visitor:
@@ -66,3 +67,24 @@ def finished(page: Page, count: int = 1) -> Locator:
     expect(answers(page)).to_have_count(count)
     expect(page.locator("article[aria-busy=true]")).to_have_count(0, timeout=60_000)
     return answers(page).last
+
+
+def script_model(page: Page, text: str, finish_reason: str = "stop") -> list[dict[str, object]]:
+    """Let every question be answered with `text`; the requests, as they come."""
+    requests: list[dict[str, object]] = []
+
+    def answer(route: Route) -> None:
+        requests.append(json.loads(route.request.post_data or "{}"))
+        head = {"id": "chatcmpl-1", "created": 0, "session_id": requests[-1]["session_id"]}
+        choice = {"index": 0, "completion_id": "01a2034c-7d1b-7e30-8000-3a3211272d00", "model": "scripted"}
+        delta = {"id": "msg-1", "role": "assistant", "content": text}
+        usage = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}
+        events = [
+            {**head, "choices": [{**choice, "delta": delta, "finish_reason": finish_reason}], "usage": None},
+            {**head, "choices": [], "usage": usage},
+        ]
+        body = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+        route.fulfill(status=200, content_type="text/event-stream", body=body)
+
+    page.route("**/api/v1/chat/completions", answer)
+    return requests

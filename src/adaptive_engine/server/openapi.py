@@ -47,9 +47,7 @@ def _lift(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, str]:
     definitions = {**schema.get("$defs", {}), title: {name: value for name, value in schema.items() if name != "$defs"}}
     names = {name: name for name in definitions}
     # A name that is taken changes the schemas that refer to it, and so perhaps their names.
-    while (
-        found := {name: _free_name(name, _renamed(definitions[name], names), components) for name in names}
-    ) != names:
+    while names != (found := {n: _free_name(n, _renamed(definitions[n], names), components) for n in names}):
         names = found
     components.update({names[name]: _renamed(definition, names) for name, definition in definitions.items()})
     return {"$ref": _COMPONENTS + names[title]}

@@ -2,14 +2,14 @@ import { ActionIcon, Alert, Badge, Group, Tooltip } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { IconAlertTriangle, IconCode, IconFileText, IconRefresh } from '@tabler/icons-react';
 import { memo } from 'react';
-import { CodeBlock, CopyText } from '../components/CodeBlock';
+import { CopyText } from '../components/CodeBlock';
 import { ErrorNotice } from '../components/ErrorNotice';
-import { Markdown } from '../components/Markdown';
 import { AnswerCode } from './AnswerCode';
+import { AnswerText } from './AnswerText';
 import { BranchPicker } from './BranchPicker';
 import classes from './Chat.module.css';
 import { isRunning } from './conversation';
-import { figures, prettyJson } from './figures';
+import { figures } from './figures';
 import { Scoring } from './Scoring';
 import { useChat } from './store';
 import type { Pane, Turn } from './types';
@@ -30,7 +30,7 @@ export const AnswerView = memo(
     const again = () => regenerate(pane.id, turn.id);
     return (
       <article aria-busy={isRunning(turn)} aria-label="Answer">
-        <Text turn={turn} raw={raw} />
+        <AnswerText turn={turn} raw={raw} />
         {answer.state === 'failed' && (
           <ErrorNotice
             error={answer.error!}
@@ -78,21 +78,6 @@ export const AnswerView = memo(
   },
   (before, after) => before.turn === after.turn && before.pane.children === after.pane.children,
 );
-
-function Text({ turn, raw }: { turn: Turn; raw: boolean }) {
-  if (turn.answer!.state === 'waiting' && !turn.text) {
-    return (
-      <div className={classes.waiting} role="status" aria-label="Waiting for the first token">
-        <span />
-        <span />
-        <span />
-      </div>
-    );
-  }
-  if (raw) return <CodeBlock code={turn.text} label="Plain text" />;
-  const json = isRunning(turn) ? null : prettyJson(turn.text);
-  return json === null ? <Markdown text={turn.text} /> : <CodeBlock code={json} label="JSON" />;
-}
 
 /** What is unusual about how it ended. */
 function Remarks({ turn }: { turn: Turn }) {

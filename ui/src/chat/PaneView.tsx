@@ -2,16 +2,19 @@ import { Group } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { IconAdjustmentsHorizontal, IconX } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
-import { useMemo } from 'react';
+import { lazy, Suspense, useMemo, useRef } from 'react';
 import classes from './Chat.module.css';
 import { Tool } from './ChatView';
 import { path } from './conversation';
 import { ModelPicker } from './ModelPicker';
-import { SettingsDrawer } from './SettingsDrawer';
 import { useChat } from './store';
 import { Thread } from './Thread';
 import type { Pane } from './types';
 import { Welcome } from './Welcome';
+
+const SettingsDrawer = lazy(() =>
+  import('./SettingsDrawer').then((module) => ({ default: module.SettingsDrawer })),
+);
 
 interface PaneViewProps {
   pane: Pane;
@@ -25,6 +28,8 @@ interface PaneViewProps {
 export function PaneView({ pane, project, removable, tools, onSuggest }: PaneViewProps) {
   const { setSettings, removePane } = useChat();
   const [settings, { open, close }] = useDisclosure(false);
+  const wasOpened = useRef(false);
+  wasOpened.current ||= settings;
   const turns = useMemo(() => path(pane), [pane]);
   return (
     <section
@@ -48,13 +53,17 @@ export function PaneView({ pane, project, removable, tools, onSuggest }: PaneVie
       ) : (
         <Welcome project={project} onSuggest={onSuggest} />
       )}
-      <SettingsDrawer
-        project={project}
-        settings={pane.settings}
-        onChange={(changed) => setSettings(pane.id, changed)}
-        opened={settings}
-        onClose={close}
-      />
+      <Suspense>
+        {wasOpened.current && (
+          <SettingsDrawer
+            project={project}
+            settings={pane.settings}
+            onChange={(changed) => setSettings(pane.id, changed)}
+            opened={settings}
+            onClose={close}
+          />
+        )}
+      </Suspense>
     </section>
   );
 }

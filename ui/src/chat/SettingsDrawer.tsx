@@ -155,7 +155,7 @@ function Dial({ label, description, min = 0, max, placeholder, value, onChange }
           value={value ?? max / 2}
           color={value === undefined ? 'gray' : undefined}
           onChange={onChange}
-          thumbProps={{ 'aria-label': label }}
+          thumbLabel={label}
         />
         <NumberInput
           w={104}

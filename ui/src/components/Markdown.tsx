@@ -8,6 +8,8 @@ import { safeUrl } from './safeUrl';
 /** More than this is shown as it is: reading it as markdown would keep the page busy. */
 const MAX_MARKDOWN = 200_000;
 const MAX_LINE = 20_000;
+/** Deeper quotes and lists than anybody means. */
+const TOO_DEEP = /^(?:[ \t]*(?:>|[-*+][ \t]|\d+[.)][ \t])){30}|^[ \t]{120}/m;
 
 const components: Components = {
   a: ({ href, children }) =>
@@ -50,8 +52,9 @@ const components: Components = {
 };
 
 /** What a model wrote. HTML in it is text; addresses lead to the web or to mail, and nothing is fetched from them. */
-export const Markdown = memo(function Markdown({ text }: { text: string }) {
-  if (text.length > MAX_MARKDOWN || hasLongLine(text)) return <pre className={classes.plain}>{text}</pre>;
+const Markdown = memo(function Markdown({ text }: { text: string }) {
+  if (text.length > MAX_MARKDOWN || hasLongLine(text) || TOO_DEEP.test(text))
+    return <pre className={classes.plain}>{text}</pre>;
   return (
     <div className={classes.markdown}>
       <ReactMarkdown remarkPlugins={[remarkGfm]} components={components} urlTransform={safeUrl}>
@@ -70,3 +73,5 @@ function hasLongLine(text: string): boolean {
   }
   return false;
 }
+
+export default Markdown;

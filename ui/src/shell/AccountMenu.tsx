@@ -13,6 +13,7 @@ const SCHEMES = [
 export function AccountMenu() {
   const me = useMe();
   const signOut = useSignOut();
+  const name = me.user?.name ?? `Key ${me.key}`;
   const { colorScheme, setColorScheme } = useMantineColorScheme();
   return (
     <Menu width={248} position="top-start" shadow="md">
@@ -21,11 +22,11 @@ export function AccountMenu() {
           w="100%"
           p={6}
           style={{ display: 'flex', alignItems: 'center', gap: 10 }}
-          aria-label="Account"
+          aria-label={`${name}, account`}
         >
           <IconKey size={18} stroke={1.7} />
           <Text size="sm" flex={1} className="truncate">
-            {me.user?.name ?? `Key ${me.key}`}
+            {name}
           </Text>
           <IconDots size={16} />
         </UnstyledButton>

@@ -82,6 +82,8 @@ export function CommandPalette({ project, onNewChat, onNewKey }: CommandPaletteP
     <Spotlight
       actions={actions}
       shortcut={['mod + K']}
+      // Also where somebody writes, which is where one is most of the time.
+      tagsToIgnore={[]}
       limit={12}
       highlightQuery
       nothingFound="No such command"

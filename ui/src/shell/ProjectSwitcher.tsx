@@ -10,17 +10,18 @@ export function ProjectSwitcher({ project, onNewKey }: { project: string; onNewK
   const navigate = useNavigate();
   const { data: projects = [] } = useQuery(projectsQuery);
   const name = projects.find((found) => found.key === project)?.name ?? project;
+  const subtitle = name === project ? 'Project' : project;
   return (
     <Menu width={248} position="bottom-start" shadow="md">
       <Menu.Target>
-        <UnstyledButton className={classes.button} aria-label={`Project ${name}: switch`}>
-          <Avatar size={30} radius="md" color="indigo" variant="filled" name={name} />
+        <UnstyledButton className={classes.button} aria-label={`${name} ${subtitle}, switch project`}>
+          <Avatar size={30} radius="md" color="indigo" variant="filled" name={name} aria-hidden />
           <div className={classes.names}>
             <Text size="sm" fw={600} lh={1.25} className="truncate">
               {name}
             </Text>
             <Text size="xs" c="dimmed" lh={1.25} className="truncate">
-              {name === project ? 'Project' : project}
+              {subtitle}
             </Text>
           </div>
           <IconSelector size={16} stroke={1.7} />

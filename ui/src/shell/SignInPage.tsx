@@ -56,7 +56,7 @@ export function SignInPage() {
               The first start of the server printed an admin key. Where it runs,{' '}
               <Code>adaptive keys create NAME</Code> makes another one. You stay signed in for a week. The API
               is described at{' '}
-              <Anchor href="/openapi.json" inherit>
+              <Anchor href="/openapi.json" inherit underline="always">
                 /openapi.json
               </Anchor>
               .
