@@ -100,8 +100,6 @@ export function Composer({ chat, draft, running, onDraft, onSend, onStop }: Comp
             if (event.key === 'Enter' && !event.shiftKey && !event.nativeEvent.isComposing) {
               event.preventDefault();
               send();
-            } else if (event.key === 'Escape' && running) {
-              onStop();
             }
           }}
         />
