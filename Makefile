@@ -9,9 +9,12 @@ USE_CASE_CLIENT := .venvs/use-case-client
 INSTRUCTOR := .venvs/instructor
 # What the benchmarks compare with.
 PEERS := .venvs/peers
+# The web application, built into the package.
+UI := src/adaptive_engine/server/ui/index.html
+UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -name schema.d.ts)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help install serve test check format bench bench-serving bench-structured bench-request-path bench-vision bench-corpus soak clean
+.PHONY: help install serve test check format screenshots bench bench-serving bench-structured bench-request-path bench-vision bench-corpus soak clean
 # One benchmark at a time.
 .NOTPARALLEL:
 help:
@@ -19,6 +22,7 @@ help:
 	@echo "make test     run all tests"
 	@echo "make check    lint and type-check"
 	@echo "make format   format the code"
+	@echo "make screenshots  every page of the web application, into docs/screenshots/all"
 	@echo "make bench    measure everything on this machine: the next five, the last one with CORPUS=DIR only"
 	@echo "  make bench-serving              speed beside llama-server and OpenVINO GenAI; ARGS='--quick' for one small round"
 	@echo "  make bench-structured           JSON within a schema, beside llama-server"
@@ -29,7 +33,10 @@ help:
 	@echo "make install  create $(VENV) with everything"
 	@echo "make clean    remove the environments"
 
-install: $(VENV)/.installed
+install: $(VENV)/.installed $(UI)
+
+$(UI): $(UI_SOURCES) | $(VENV)/.installed
+	$(BIN)/python scripts/ui.py build
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Adaptive Engine needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -56,16 +63,22 @@ serve: install
 	$(BIN)/adaptive serve
 
 test: install $(USE_CASE_CLIENT)/.installed $(INSTRUCTOR)/.installed
+	$(BIN)/python scripts/ui.py test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python scripts/ui.py check
 
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python scripts/ui.py format
+
+screenshots: install
+	$(BIN)/python scripts/screenshots.py
 
 bench: bench-serving bench-structured bench-request-path bench-vision $(if $(CORPUS),bench-corpus)
 
@@ -89,4 +102,4 @@ soak: install
 	$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),20)
 
 clean:
-	rm -rf $(VENV) .venvs
+	rm -rf $(VENV) .venvs ui/node_modules

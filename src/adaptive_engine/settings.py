@@ -33,6 +33,9 @@ class ServerSettings(BaseModel):
 
     host: str = "127.0.0.1"
     port: int = Field(9000, ge=0, le=65535)
+    allowed_hosts: str | None = Field(
+        None, description="Names, with commas between, under which browsers may open the web application; `*`: any."
+    )
     max_body_bytes: int = Field(10 * 2**20, ge=1024, description="A larger request body is refused with 413.")
     body_timeout_seconds: float = Field(30, gt=0, description="A body that takes longer to arrive is refused with 408.")
     send_timeout_seconds: float = Field(60, gt=0, description="A reader that takes nothing for so long is dropped.")

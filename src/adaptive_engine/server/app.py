@@ -7,7 +7,7 @@ from fastapi.security import HTTPBearer
 from starlette.types import ASGIApp
 
 from adaptive_engine import __version__
-from adaptive_engine.server import errors, health
+from adaptive_engine.server import errors, health, openapi
 from adaptive_engine.server.api import (
     ab_tests,
     deployments,
@@ -24,6 +24,7 @@ from adaptive_engine.server.api import (
     projects,
     roles,
     shares,
+    sign_in,
     structured,
     teams,
     usage,
@@ -31,10 +32,12 @@ from adaptive_engine.server.api import (
 )
 from adaptive_engine.server.api import models as admin_models
 from adaptive_engine.server.body_limit import BodyLimit
+from adaptive_engine.server.browser import AllowedHosts
 from adaptive_engine.server.context import Services
 from adaptive_engine.server.graphql import route as graphql
 from adaptive_engine.server.middleware import Authentication, PathSpelling, RequestContext
 from adaptive_engine.server.openai import chat, models
+from adaptive_engine.server.web import WebApplication
 
 API_PREFIX = "/api/v1"
 # Tells the API description about keys; the Authentication middleware is what checks them.
@@ -43,6 +46,18 @@ _BEARER = HTTPBearer(auto_error=False, description="An API key from `adaptive ke
 
 def create_app(services: Services) -> ASGIApp:
     """The ASGI application of one server."""
+    app = create_api()
+    app.state.services = services
+    settings = services.settings.server
+    hosts = AllowedHosts(settings)
+    # From the inside out: a request meets them in the opposite order.
+    guarded: ASGIApp = BodyLimit(app, services.settings)
+    guarded = Authentication(guarded, services, hosts)
+    return RequestContext(PathSpelling(WebApplication(guarded, hosts)))
+
+
+def create_api() -> FastAPI:
+    """The routes."""
     app = FastAPI(
         title="Adaptive Engine",
         version=__version__,
@@ -52,8 +67,8 @@ def create_app(services: Services) -> ASGIApp:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.services = services
     errors.install(app)
+    openapi.install(app)
     app.include_router(health.router, tags=["health"])
     for router, tag in (
         (chat.router, "chat"),
@@ -80,12 +95,10 @@ def create_app(services: Services) -> ASGIApp:
         (roles.router, "roles"),
         (shares.router, "projects"),
         (keys.router, "keys"),
+        (sign_in.router, "keys"),
     ):
         app.include_router(router, prefix=API_PREFIX, tags=[tag], dependencies=[Security(_BEARER)])
     # The vendor's place for them, which interactions name.
     app.include_router(images.router, include_in_schema=False, dependencies=[Security(_BEARER)])
     app.include_router(graphql.router, prefix="/api", tags=["GraphQL"], dependencies=[Security(_BEARER)])
-    # From the inside out: a request meets them in the opposite order.
-    guarded: ASGIApp = BodyLimit(app, services.settings)
-    guarded = Authentication(guarded, services.keys, services.routing)
-    return RequestContext(PathSpelling(guarded))
+    return app

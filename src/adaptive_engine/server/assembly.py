@@ -24,6 +24,7 @@ from adaptive_engine.services.referee import Referee
 from adaptive_engine.services.routing import Routing
 from adaptive_engine.services.sealing import Sealer
 from adaptive_engine.services.secret import load_secret, require_same_secret
+from adaptive_engine.services.sign_in import SignIns
 from adaptive_engine.services.storage import open_database
 from adaptive_engine.services.structured import StructuredOutput
 from adaptive_engine.settings import Settings
@@ -66,6 +67,7 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
                 database,
                 recorder,
                 keys,
+                SignIns(keys, secret),
                 routing,
                 backends,
                 lifecycle,

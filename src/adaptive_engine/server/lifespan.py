@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from adaptive_engine.services.projects import Projects
     from adaptive_engine.services.referee import Referee
     from adaptive_engine.services.routing import Routing
+    from adaptive_engine.services.sign_in import SignIns
     from adaptive_engine.services.structured import StructuredOutput
     from adaptive_engine.store import Connection, Database, Recorder
 
@@ -52,6 +53,7 @@ class Services:
     database: Database
     recorder: Recorder
     keys: KeyRing
+    sign_ins: SignIns
     routing: Routing
     backends: Backends
     lifecycle: ModelLifecycle

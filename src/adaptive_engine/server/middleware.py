@@ -15,9 +15,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adaptive_engine.errors import AdaptiveError, AuthenticationFailed, InvalidRequest
+from adaptive_engine.server.browser import AllowedHosts, require_same_origin, token_of
 from adaptive_engine.server.errors import send_error
-from adaptive_engine.services.keys import KeyRing
-from adaptive_engine.services.routing import Routing
+from adaptive_engine.server.lifespan import Services
 from adaptive_engine.types import Principal, uuid7
 
 log = structlog.get_logger(__name__)
@@ -95,32 +95,47 @@ class PathSpelling:
 
 class Authentication:
     """Deny by default: every path that is not public needs a valid key, also one that does not exist. Who has one is
-    routed by what the store says now.
+    routed by what the store says now. A browser that signed in sends a cookie instead.
     """
 
-    def __init__(self, app: ASGIApp, keys: KeyRing, routing: Routing) -> None:
+    def __init__(self, app: ASGIApp, services: Services, hosts: AllowedHosts) -> None:
         self.app = app
-        self._keys = keys
-        self._routing = routing
+        self._keys = services.keys
+        self._sign_ins = services.sign_ins
+        self._routing = services.routing
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in PUBLIC_PATHS:
             try:
-                scope["state"]["principal"] = await self._authenticate(Headers(scope=scope))
+                scope["state"]["principal"] = await self._authenticate(scope)
                 await self._routing.renew()
             except AdaptiveError as exc:
                 await send_error(send, exc)
                 return
         await self.app(scope, receive, send)
 
-    async def _authenticate(self, headers: Headers) -> Principal:
+    async def _authenticate(self, scope: Scope) -> Principal:
+        headers = Headers(scope=scope)
         presented = _presented_key(headers)
-        known = self._keys.cached(presented)
-        return known if known is not None else await asyncio.to_thread(self._keys.authenticate, presented)
+        scope["state"]["signed_in"] = presented is None
+        if presented is not None:
+            known = self._keys.cached(presented)
+            return known if known is not None else await asyncio.to_thread(self._keys.authenticate, presented)
+        token = token_of(headers, self._sign_ins)
+        if token is None:
+            raise AuthenticationFailed(
+                "No API key. Send it as 'Authorization: Bearer KEY'; `adaptive keys create` makes one.",
+                code="missing_api_key",
+            )
+        self._hosts.require(headers)
+        require_same_origin(scope, headers)
+        known = self._sign_ins.cached(token)
+        return known if known is not None else await asyncio.to_thread(self._sign_ins.authenticate, token)
 
 
-def _presented_key(headers: Headers) -> str:
-    """The one credential of the request, from any of the headers that clients use."""
+def _presented_key(headers: Headers) -> str | None:
+    """The one key of the request, from any of the headers that clients use."""
     found = set()
     for authorization in headers.getlist("authorization"):
         scheme, _, credentials = authorization.partition(" ")
@@ -128,11 +143,6 @@ def _presented_key(headers: Headers) -> str:
             raise AuthenticationFailed("The Authorization header must be 'Bearer ' and an API key.")
         found.add(credentials.strip())
     found.update(headers[name].strip() for name in ("x-api-key", "api-key") if name in headers)
-    if not found:
-        raise AuthenticationFailed(
-            "No API key. Send it as 'Authorization: Bearer KEY'; `adaptive keys create` makes one.",
-            code="missing_api_key",
-        )
     if len(found) > 1:
         raise InvalidRequest("The request carries two different API keys. Send one.", code="ambiguous_api_key")
-    return found.pop()
+    return found.pop() if found else None

@@ -18,7 +18,7 @@ import threading
 import time
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,8 +168,27 @@ class KeyRing:
         cached = self._recall(digest)
         if cached is None:
             generation = self._generation
-            cached = self._look_up(presented, digest)
+            ids = [self._imported_id(presented)]
+            if match := _OURS.fullmatch(presented):
+                ids.insert(0, match[2])
+            cached = self._look_up(ids, digest)
             self._remember(digest, cached, generation)
+        if cached.has_expired():
+            raise _refused()
+        return cached.principal
+
+    def cached_by_id(self, key_id: str) -> Principal | None:
+        """`cached`, for who has shown the key before."""
+        cached = self._recall(_of_id(key_id))
+        return None if cached is None or cached.has_expired() else cached.principal
+
+    def authenticate_by_id(self, key_id: str) -> Principal:
+        """`authenticate`, for who has shown the key before."""
+        cached = self._recall(_of_id(key_id))
+        if cached is None:
+            generation = self._generation
+            cached = self._look_up([key_id])
+            self._remember(_of_id(key_id), cached, generation)
         if cached.has_expired():
             raise _refused()
         return cached.principal
@@ -185,14 +204,12 @@ class KeyRing:
         with self._database.read() as connection:
             return api_keys.list_all(connection)
 
-    def _look_up(self, presented: str, digest: bytes) -> _Cached:
-        ids = [self._imported_id(presented)]
-        if match := _OURS.fullmatch(presented):
-            ids.insert(0, match[2])
+    def _look_up(self, ids: Iterable[str], digest: bytes | None = None) -> _Cached:
+        """The first of these keys that works and, where one is given, has the digest."""
         try:
             with self._database.read() as connection:
                 for key in [key for key_id in ids if (key := api_keys.get(connection, key_id))]:
-                    if hmac.compare_digest(key.digest, digest) and key.revoked_at is None:
+                    if key.revoked_at is None and (digest is None or hmac.compare_digest(key.digest, digest)):
                         principal = access.principal_of_key(connection, key)
                         if principal is not None:
                             return _Cached(principal, key.expires_at, self._clock() + CACHE_SECONDS)
@@ -232,6 +249,11 @@ def _is_replaced_by(key: ApiKey, wanted: ApiKey) -> bool:
     if not key.id.startswith(_IMPORTED) or key.revoked_at is not None:
         return False
     return key.name == wanted.name if key.id != wanted.id else (key.name, key.role) != (wanted.name, wanted.role)
+
+
+def _of_id(key_id: str) -> bytes:
+    """Where the cache has a key that is asked for by its id: no digest is this short."""
+    return key_id.encode()
 
 
 def _base32(raw: bytes) -> str:

@@ -146,6 +146,8 @@ ROUTES = {
     ("GET", "/keys"): Needs(None),
     ("POST", "/keys"): Needs("project:share", {"name": "app", "role": "read-only", "project": "{project}"}),
     ("DELETE", "/keys/{key}"): Needs(None),
+    ("POST", "/sign_in"): Needs(None),
+    ("DELETE", "/sign_in"): Needs(None),
 }
 
 PROTECTED = [(route, needs) for route, needs in ROUTES.items() if needs.permission is not None]

@@ -22,7 +22,7 @@ from adaptive_engine.server.sse import DONE, EventStream, event
 from adaptive_engine.server.usage import usage_body
 from adaptive_engine.services.completion import Choice, Completion
 from adaptive_engine.types import Delta, Notice, TokenLogprob, uuid7
-from adaptive_engine.wire.chat import ChatRequest, ChatResponse
+from adaptive_engine.wire.chat import ChatChunk, ChatRequest, ChatResponse
 from adaptive_engine.wire.errors import ErrorBody
 
 router = APIRouter()
@@ -30,7 +30,7 @@ router = APIRouter()
 Deltas = AsyncIterator[tuple[Choice, Delta]]
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"model": ChatResponse, "content": {"text/event-stream": {}}},
+    200: {"model": ChatResponse, "content": {"text/event-stream": {"schema": ChatChunk.model_json_schema()}}},
     "4XX": {"model": ErrorBody},
     "5XX": {"model": ErrorBody},
 }

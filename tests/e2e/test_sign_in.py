@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from e2e.visitor import Visitor, composer, sign_in
+from integration.server import Server
+
+
+def test_a_key_opens_the_project_and_is_out_of_scripts_reach(visitor: Visitor, server: Server) -> None:
+    page = visitor.page
+    sign_in(page, server.api_key)
+    assert page.url == f"{server.url}/projects/default/chat"
+    assert page.evaluate("document.cookie") == ""
+    stored = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
+    assert server.api_key not in stored
+    page.reload()
+    expect(composer(page)).to_be_visible()
+
+
+def test_a_wrong_key_is_told_with_the_request(visitor: Visitor) -> None:
+    page = visitor.page
+    page.goto("/projects/default/chat")
+    page.get_by_label("API key", exact=True).fill("not-a-key-of-this-server")
+    page.get_by_role("button", name="Sign in").click()
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("The API key is not valid")
+    expect(alert).to_contain_text("req-")
+
+
+def test_signing_out_ends_it(page: Page) -> None:
+    page.get_by_role("button", name="account").click()
+    page.get_by_role("menuitem", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    page.goto("/projects/default/chat")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()

@@ -1,0 +1,44 @@
+import type { components } from './schema';
+
+type Detail = components['schemas']['ErrorDetail'];
+
+/** A request that the server refused or could not be asked: what to tell, and what to quote. */
+export class ApiError extends Error {
+  readonly status: number;
+  readonly code: string | null;
+  readonly param: string | null;
+  readonly requestId: string | null;
+
+  constructor(status: number, detail: Partial<Detail>, requestId: string | null) {
+    super((detail.message ?? 'The server did not say what went wrong.').replace(/^EntityNotFound: /, ''));
+    this.name = 'ApiError';
+    this.status = status;
+    this.code = detail.code ?? null;
+    this.param = detail.param ?? null;
+    this.requestId = requestId;
+  }
+
+  /** Whether the cookie is missing, ended, or its key was revoked. */
+  get isSignedOut(): boolean {
+    return this.status === 401;
+  }
+}
+
+/** The error of a response that is not ok. */
+export async function errorOf(response: Response): Promise<ApiError> {
+  const requestId = response.headers.get('x-request-id');
+  const body: unknown = await response.json().catch(() => null);
+  const detail = (body as { error?: Partial<Detail> } | null)?.error;
+  const plain = { message: `The server answered with status ${response.status}. Its log may say why.` };
+  return new ApiError(response.status, detail ?? plain, requestId);
+}
+
+/** What a failed `fetch` means, in words that help. */
+export function unreachable(cause: unknown): ApiError {
+  if (cause instanceof ApiError) return cause;
+  const message =
+    cause instanceof TypeError
+      ? 'The server cannot be reached. Check that `adaptive serve` is running, then try again.'
+      : String(cause instanceof Error ? cause.message : cause);
+  return new ApiError(0, { message, code: 'unreachable' }, null);
+}

@@ -1,0 +1,25 @@
+/** Images for a message, within the limits that the server has too, so that a refusal costs no upload. */
+
+export const IMAGE_TYPES = ['image/jpeg', 'image/png', 'image/webp', 'image/gif'];
+const MAX_IMAGES = 8;
+const MAX_BYTES = 10 * 2 ** 20;
+
+/** Data URIs of these files. Throws an Error that says what is wrong with the first that cannot be taken. */
+export async function readImages(files: Iterable<File>, already: number): Promise<string[]> {
+  const chosen = [...files];
+  if (already + chosen.length > MAX_IMAGES) throw new Error(`A message has at most ${MAX_IMAGES} images.`);
+  for (const file of chosen) {
+    if (!IMAGE_TYPES.includes(file.type)) throw new Error(`${file.name} is no JPEG, PNG, WebP or GIF image.`);
+    if (file.size > MAX_BYTES) throw new Error(`${file.name} is larger than 10 MB.`);
+  }
+  return Promise.all(chosen.map(dataUri));
+}
+
+function dataUri(file: File): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result as string);
+    reader.onerror = () => reject(new Error(`${file.name} could not be read.`));
+    reader.readAsDataURL(file);
+  });
+}

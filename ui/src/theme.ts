@@ -1,0 +1,28 @@
+import { createTheme } from '@mantine/core';
+
+const system = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif';
+const monospace = 'ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace';
+
+/** Fonts of the system: none is fetched, and text is there at once. */
+export const theme = createTheme({
+  primaryColor: 'indigo',
+  primaryShade: { light: 7, dark: 8 },
+  defaultRadius: 'md',
+  fontFamily: system,
+  fontFamilyMonospace: monospace,
+  headings: { fontFamily: system, fontWeight: '650' },
+  cursorType: 'pointer',
+  focusRing: 'auto',
+  components: {
+    Badge: { defaultProps: { tt: 'none', fw: 600 } },
+    Tooltip: { defaultProps: { openDelay: 350, withArrow: true } },
+    Drawer: { defaultProps: { closeButtonProps: { 'aria-label': 'Close' } } },
+    Modal: {
+      defaultProps: {
+        centered: true,
+        closeButtonProps: { 'aria-label': 'Close' },
+        overlayProps: { backgroundOpacity: 0.45, blur: 2 },
+      },
+    },
+  },
+});
