@@ -1,9 +1,7 @@
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { path } from '../chat/conversation';
 import type { Interaction } from './queries';
-
-vi.stubGlobal('window', { location: { origin: 'http://localhost' } });
-const { chatOf } = await import('./replay');
+import { chatOf } from './replay';
 
 it('a replay is the conversation with its answer and its parameters', () => {
   const chat = chatOf(

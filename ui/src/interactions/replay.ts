@@ -1,5 +1,4 @@
-import { add, newId } from '../chat/conversation';
-import { newChat } from '../chat/store';
+import { add, newId, newPane } from '../chat/conversation';
 import type { Chat, Settings, Turn } from '../chat/types';
 import { imagesOf, readMessage, textOf } from './content';
 import type { Interaction } from './queries';
@@ -10,8 +9,7 @@ export function chatOf(interaction: Interaction, owner: string): Chat {
   const settings = settingsOf(interaction);
   const system = messages.filter(({ role }) => role === 'system').map(textOf);
   if (system.length) settings.system = system.join('\n\n');
-  const chat = newChat(owner, interaction.project, settings);
-  let pane = chat.panes[0]!;
+  let pane = newPane(settings);
   let parent: string | null = null;
   const put = (turn: Omit<Turn, 'id' | 'parent'>) => {
     const id = newId();
@@ -40,7 +38,16 @@ export function chatOf(interaction: Interaction, owner: string): Chat {
   });
   const first = messages.find(({ role }) => role === 'user');
   const title = first ? textOf(first).slice(0, 60) : '';
-  return { ...chat, title: `Replay: ${title || interaction.completion_id}`, panes: [pane] };
+  const now = Date.now();
+  return {
+    id: newId(),
+    owner,
+    project: interaction.project,
+    title: `Replay: ${title || interaction.completion_id}`,
+    createdAt: now,
+    updatedAt: now,
+    panes: [pane],
+  };
 }
 
 /** The parameters that the request had, as far as a chat has them. */
