@@ -63,7 +63,7 @@ serve: install
 
 test: install $(USE_CASE_CLIENT)/.installed $(INSTRUCTOR)/.installed
 	$(BIN)/python scripts/ui.py test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: install
 	$(BIN)/ruff check .

@@ -35,6 +35,6 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def postgres_url(postgres: PostgresServer) -> Iterator[str]:
-    """An empty store in a database of its own."""
-    with postgres.database(TEMPLATE) as url:
+    """An empty store that no other test uses at the same time."""
+    with postgres.store() as url:
         yield url

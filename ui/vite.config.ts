@@ -33,6 +33,8 @@ export default defineConfig({
     // The policy of the pages allows no scripts inline, so the polyfill of the preloads may not be there.
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
+    // tests/e2e/test_pages.py has the limit that counts: of what a page loads, compressed.
+    chunkSizeWarningLimit: 1000,
     target: 'es2023',
     // These know light-dark(); what is made of it for others does not follow Mantine's switch.
     cssTarget: ['chrome123', 'firefox120', 'safari17.5'],

@@ -102,6 +102,7 @@ def test_conditions(logged: Logged) -> None:
         ({"filter": {"completion": {"contains": ""}}}, 400, "filter.completion.contains"),
         ({"filter": {"timerange": {"from": "yesterday"}}}, 400, "filter.timerange.from"),
         ({"filter": {"and": [{"scores": {"metric": "unknown"}}]}}, 404, "filter.and[0].scores.metric"),
+        ({"filter": {"comparisons": {"metric": "latency"}}}, 400, "filter.comparisons.metric"),
         ({"filter": {"ab_test": {"eq": "unknown"}}}, 404, "filter.ab_test"),
         ({"limit": 0}, 400, "limit"),
         ({"limit": 5, "last": 5}, 400, "last"),

@@ -6,13 +6,16 @@ from pathlib import Path
 import pytest
 
 from adaptive_engine.store import Database
+from stores import place_store
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a test has a store of its own, on each database; modules about one of them define `address` themselves."""
     if request.param == "sqlite":
-        return str(tmp_path / "data" / "store.db")
+        path = tmp_path / "data" / "store.db"
+        place_store(path)
+        return str(path)
     url: str = request.getfixturevalue("postgres_url")
     return url
 

@@ -6,21 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adaptive_engine.cli.options import DataDir, resolve_data_dir
-from adaptive_engine.cli.running import ApiKey, Result, Url, require_server
+from adaptive_engine.cli.options import DataDir, InProject, Json
+from adaptive_engine.cli.running import ApiKey, Url, require_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from adaptive_engine.sdk import Adaptive
     from adaptive_engine.wire.ab_tests import AbTest, AbTestVariant
 
 app = typer.Typer(help="Compare models on live traffic.", rich_markup_mode=None, no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Key = Annotated[str, typer.Argument(help="The test's key or id.")]
-InProject = Annotated[str, typer.Option("--project", help="The project.")]
 
 
 @app.command("list")
@@ -38,7 +32,7 @@ def list_(
     Example:
       adaptive ab-tests list --active
     """
-    found = _ask(url, api_key, data_dir, lambda client: client.ab_tests.list(active or None, project=project))
+    found = require_server(url, api_key, data_dir, lambda client: client.ab_tests.list(active or None, project=project))
     if json:
         typer.echo("[" + ",\n".join(test.model_dump_json(indent=2) for test in found) + "]")
         return
@@ -67,7 +61,7 @@ def show(
     """
     from adaptive_engine.errors import NotFound
 
-    test = _ask(url, api_key, data_dir, lambda client: client.ab_tests.get(key, project=project))
+    test = require_server(url, api_key, data_dir, lambda client: client.ab_tests.get(key, project=project))
     if test is None:
         raise NotFound(f"A/B test '{key}' does not exist in project '{project}'.")
     typer.echo(test.model_dump_json(indent=2) if json else _report(test))
@@ -95,7 +89,7 @@ def create(
     Example:
       adaptive ab-tests create which-is-better smollm2 qwen3 --metric helpful --split 0.2 --auto-deploy
     """
-    test = _ask(
+    test = require_server(
         url,
         api_key,
         data_dir,
@@ -124,12 +118,8 @@ def cancel(
     Example:
       adaptive ab-tests cancel which-is-better
     """
-    _ask(url, api_key, data_dir, lambda client: client.ab_tests.cancel(key, project=project))
+    require_server(url, api_key, data_dir, lambda client: client.ab_tests.cancel(key, project=project))
     typer.echo(f"A/B test '{key}' is cancelled. Its requests go to the default model of '{project}' from now on.")
-
-
-def _ask(url: str | None, api_key: str | None, data_dir: Path | None, ask: Callable[[Adaptive], Result]) -> Result:
-    return require_server(url, api_key, resolve_data_dir(data_dir), ask)
 
 
 def _report(test: AbTest) -> str:

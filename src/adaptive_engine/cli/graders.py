@@ -7,20 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adaptive_engine.cli.options import DataDir, resolve_data_dir
-from adaptive_engine.cli.running import ApiKey, Result, Url, require_server
+from adaptive_engine.cli.options import DataDir, InProject
+from adaptive_engine.cli.running import ApiKey, Url, require_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from adaptive_engine.sdk import Adaptive
     from adaptive_engine.wire.graders import Grader
 
 app = typer.Typer(help="Let judge models score interactions.", rich_markup_mode=None, no_args_is_help=True)
 
 Key = Annotated[str, typer.Argument(help="The grader's key, as `adaptive graders list` shows it.")]
-InProject = Annotated[str, typer.Option("--project", help="The project.")]
 
 _LOOK_SECONDS = 1.0
 
@@ -33,7 +29,7 @@ def list_(project: InProject = "default", data_dir: DataDir = None, url: Url = N
     Example:
       adaptive graders list --project support
     """
-    found = _ask(url, api_key, data_dir, lambda client: client.graders.list(project))
+    found = require_server(url, api_key, data_dir, lambda client: client.graders.list(project))
     if not found:
         typer.echo(f"Project '{project}' has no graders. To make one: adaptive graders create --help", err=True)
     for grader in found:
@@ -58,7 +54,7 @@ def create(
     Example:
       adaptive graders create polite --criteria "The answer is polite." --model smollm2-135m-instruct
     """
-    made = _ask(
+    made = require_server(
         url,
         api_key,
         data_dir,
@@ -92,7 +88,7 @@ def run(
         started = client.graders.run(key, limit=limit, again=again, project=project)
         return started.queued, _follow(client, started.grader) if wait else started.grader
 
-    queued, grader = _ask(url, api_key, data_dir, work)
+    queued, grader = require_server(url, api_key, data_dir, work)
     typer.echo(f"{queued} interactions were queued for '{key}': {_progress(grader)}.")
     if grader.progress.problem:
         typer.echo(f"The newest that was not judged: {grader.progress.problem}", err=True)
@@ -108,7 +104,7 @@ def cancel(
     Example:
       adaptive graders cancel polite
     """
-    cancelled = _ask(url, api_key, data_dir, lambda client: client.graders.cancel(key, project))
+    cancelled = require_server(url, api_key, data_dir, lambda client: client.graders.cancel(key, project))
     typer.echo(f"{cancelled.dropped} interactions will not be judged by '{key}'.")
 
 
@@ -122,17 +118,8 @@ def delete(
     Example:
       adaptive graders delete polite
     """
-
-    def work(client: Adaptive) -> str:
-        client.graders.delete(key, project)
-        return key
-
-    _ask(url, api_key, data_dir, work)
+    require_server(url, api_key, data_dir, lambda client: client.graders.delete(key, project))
     typer.echo(f"Grader '{key}' is deleted; its metric and its scores stay.")
-
-
-def _ask(url: str | None, api_key: str | None, data_dir: Path | None, ask: Callable[[Adaptive], Result]) -> Result:
-    return require_server(url, api_key, resolve_data_dir(data_dir), ask)
 
 
 def _follow(client: Adaptive, grader: Grader) -> Grader:

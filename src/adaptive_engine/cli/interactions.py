@@ -7,21 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptive_engine.cli.options import DataDir, resolve_data_dir
-from adaptive_engine.cli.running import ApiKey, Result, Url, require_server
+from adaptive_engine.cli.options import DataDir, InProject, Json
+from adaptive_engine.cli.running import ApiKey, Url, require_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from adaptive_engine.sdk import Adaptive
     from adaptive_engine.wire.interactions import Interaction
 
 app = typer.Typer(
     help="List, show, label, export and delete stored prompts and answers.", rich_markup_mode=None, no_args_is_help=True
 )
 
-InProject = Annotated[str, typer.Option("--project", help="The project.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 CompletionId = Annotated[str, typer.Argument(metavar="ID", help="The completion's id.")]
 Models = Annotated[list[str] | None, typer.Option("--model", help="Of this model; may be given several times.")]
 Labels = Annotated[list[str] | None, typer.Option("--label", metavar="KEY[=VALUE]", help="With this label.")]
@@ -62,7 +57,9 @@ def list_(
       adaptive interactions list --filter '{"not": {"model": {"eq": "smollm2"}}}' --json
     """
     filters = _filters(model, label, state, user, since, until, contains, expression)
-    page = _ask(url, api_key, data_dir, lambda client: client.interactions.list(filters, limit=limit, project=project))
+    page = require_server(
+        url, api_key, data_dir, lambda client: client.interactions.list(filters, limit=limit, project=project)
+    )
     for interaction in page.data:
         typer.echo(interaction.model_dump_json() if json else _line(interaction))
     if not page.data and page.searched_to is None:
@@ -88,7 +85,7 @@ def show(
     Example:
       adaptive interactions show 01a20088-1f96-7645-8331-b316ae412666
     """
-    found = _ask(url, api_key, data_dir, lambda client: client.interactions.get(completion_id, project))
+    found = require_server(url, api_key, data_dir, lambda client: client.interactions.get(completion_id, project))
     if found is None:
         from adaptive_engine.errors import NotFound
 
@@ -130,7 +127,7 @@ def label(
     if not pairs and not remove:
         raise InvalidRequest("There is nothing to change: give KEY=VALUE or --remove KEY.")
     add = {key: value for key, _, value in pairs}
-    changed = _ask(
+    changed = require_server(
         url,
         api_key,
         data_dir,
@@ -170,11 +167,11 @@ def delete(
         raise InvalidRequest("Give an id, or at least one filter, and not both.")
     if completion_id is not None:
         one = completion_id
-        _ask(url, api_key, data_dir, lambda client: _delete_one(client, one, project))
+        require_server(url, api_key, data_dir, lambda client: client.interactions.delete(one, project=project))
         typer.echo(f"Deleted {completion_id}.")
         return
     if not yes:
-        some = _ask(
+        some = require_server(
             url,
             api_key,
             data_dir,
@@ -182,7 +179,9 @@ def delete(
         )
         many = f"{some.total_count}" if some.total_count_is_exact else f"at least {some.total_count}"
         typer.confirm(f"Delete {many} interactions of project '{project}'?", abort=True)
-    count = _ask(url, api_key, data_dir, lambda client: client.interactions.delete_all(filters, project=project))
+    count = require_server(
+        url, api_key, data_dir, lambda client: client.interactions.delete_all(filters, project=project)
+    )
     typer.echo(f"Deleted {count} interactions.")
 
 
@@ -231,7 +230,7 @@ def export(
     filters = _filters(model, label, state, user, since, until, contains, expression)
     of_kind: Any = kind
     with show_progress() as progress:
-        _ask(
+        require_server(
             url,
             api_key,
             data_dir,
@@ -247,11 +246,6 @@ def export(
             ),
         )
     typer.echo(f"{file} has {file.stat().st_size} bytes.")
-
-
-def _delete_one(client: Adaptive, completion_id: str, project: str) -> bool:
-    client.interactions.delete(completion_id, project=project)
-    return True
 
 
 def _filters(
@@ -290,10 +284,6 @@ def _filters(
         "filter": given,
     }
     return {name: value for name, value in filters.items() if value is not None}
-
-
-def _ask(url: str | None, api_key: str | None, data_dir: Path | None, ask: Callable[[Adaptive], Result]) -> Result:
-    return require_server(url, api_key, resolve_data_dir(data_dir), ask)
 
 
 def _line(interaction: Interaction) -> str:

@@ -51,21 +51,17 @@ def ask_for_settings(client: Adaptive, project: str, model_key: str, change: dic
 
 def save(connection: Connection, project: str, model_key: str, change: dict[str, Any]) -> Settings:
     """The same without a server."""
-    from pydantic import ValidationError
-
     from adaptive_engine.grammar.schemas import Schemas
-    from adaptive_engine.server.errors import invalid_request
+    from adaptive_engine.server.errors import as_invalid_request
     from adaptive_engine.services import model_settings
     from adaptive_engine.services.structured import StructuredOutput
 
     deployment = models.find_deployment(connection, project, model_key)
     if not change:
         return deployment.settings, []
-    try:
+    with as_invalid_request():
         wanted = ModelSettings.model_validate(change)
         together = ModelSettings.model_validate(models.merged(deployment.settings, wanted))
-    except ValidationError as exc:
-        raise invalid_request(exc.errors(include_url=False, include_context=False)) from exc
 
     async def check() -> list[str]:
         schemas = Schemas()

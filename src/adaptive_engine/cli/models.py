@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adaptive_engine.cli.model_views import describe_model, show_running, show_stored, summary
-from adaptive_engine.cli.options import DataDir, create_data_dir, models_dir, open_database, resolve_data_dir
+from adaptive_engine.cli.options import (
+    DataDir,
+    InProject,
+    Json,
+    create_data_dir,
+    models_dir,
+    open_database,
+    resolve_data_dir,
+)
 from adaptive_engine.cli.output import print_json
 from adaptive_engine.cli.running import ApiKey, Url, ask_server
 
@@ -20,9 +28,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Import, deploy, configure and terminate models.", rich_markup_mode=None, no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Key = Annotated[str, typer.Argument(help="The model's key, as `adaptive models list` shows it.")]
-InProject = Annotated[str, typer.Option("--project", help="The project.")]
 
 _NEXT_START = "It counts from the next start of a server on."
 

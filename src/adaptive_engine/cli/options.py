@@ -23,6 +23,9 @@ DataDir = Annotated[
     ),
 ]
 
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+InProject = Annotated[str, typer.Option("--project", help="The project.")]
+
 
 def resolve_data_dir(option: Path | None) -> Path:
     """The absolute data directory: the option or its variable, else the user's data directory. Creates nothing."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptive_engine.cli.options import DataDir, open_database, resolve_data_dir
+from adaptive_engine.cli.options import DataDir, Json, open_database, resolve_data_dir
 from adaptive_engine.cli.output import print_json
 from adaptive_engine.cli.running import ApiKey, Url, ask_server
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Create, show, change and archive projects.", rich_markup_mode=None, no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Key = Annotated[str, typer.Argument(help="The project's key or id.")]
 Description = Annotated[str | None, typer.Option("--description", help="What it is for.")]
 
@@ -283,14 +282,10 @@ def _find(connection: Connection, key: str) -> Project:
 
 def _valid(make: Callable[[], Any]) -> Any:
     """What `make` makes of the options. Raises InvalidRequest in the words that a server has for it."""
-    from pydantic import ValidationError
+    from adaptive_engine.server.errors import as_invalid_request
 
-    from adaptive_engine.server.errors import invalid_request
-
-    try:
+    with as_invalid_request():
         return make()
-    except ValidationError as exc:
-        raise invalid_request(exc.errors(include_url=False, include_context=False)) from exc
 
 
 def _settings(project: Any) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from adaptive_engine.cli.options import resolve_data_dir
+
 if TYPE_CHECKING:
     from adaptive_engine.sdk import Adaptive
 
@@ -52,11 +54,16 @@ def ask_server(
     return None
 
 
-def require_server(url: str | None, api_key: str | None, data_dir: Path, ask: Callable[[Adaptive], Result]) -> Result:
-    """The same for what only a server can do: where none can be asked, the command ends."""
+def require_server(
+    url: str | None, api_key: str | None, data_dir: Path | None, ask: Callable[[Adaptive], Result]
+) -> Result:
+    """The same for what only a server can do: where none can be asked, the command ends.
+
+    `data_dir` is the option as it was given.
+    """
     from adaptive_engine.sdk import Adaptive, AdaptiveSDKError
 
-    found = _address(url, data_dir)
+    found = _address(url, resolve_data_dir(data_dir))
     if found is None:
         raise _ended("This needs a running server: start `adaptive serve`, or name one with --url.")
     try:

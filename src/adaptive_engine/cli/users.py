@@ -51,8 +51,7 @@ def create(
     )
     with operating(data_dir) as (connection, ring):
         user = users.create(connection, access.OPERATOR, wanted).user
-        key = api_keys.NewKey(name=user.name, user=user.email)
-        _, text = api_keys.create(connection, ring, access.OPERATOR, key)
+        text = api_keys.create_first(connection, ring, access.OPERATOR, user)
     typer.echo(f"User '{user.email}' ({user.id}). The API key is shown this once:", err=True)
     typer.echo(text)
 

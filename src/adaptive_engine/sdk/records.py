@@ -18,7 +18,6 @@ class Records:
         self._id_column = 0 if body["kind"] == "interactions" else -1
         self._header_due = self._is_csv and header
         self._held = b""
-        self._quotes = 0
         self._last: bytes | None = None
 
     def feed(self, data: bytes) -> bytes:
@@ -40,11 +39,6 @@ class Records:
             waiting = b""
         self._held = waiting + lines[-1]
         return b"".join(whole)
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is held back."""
-        return not self._held
 
     @property
     def last_id(self) -> str | None:

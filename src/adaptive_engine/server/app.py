@@ -14,6 +14,7 @@ from adaptive_engine.server.api import (
     exports,
     feedback,
     graders,
+    interaction_search,
     interactions,
     keys,
     labels,
@@ -74,6 +75,7 @@ def create_api() -> FastAPI:
         (deployments.admin_router, "models"),
         # Before the others of this noun: its path would be taken for an id.
         (exports.router, "interactions"),
+        (interaction_search.router, "interactions"),
         (interactions.router, "interactions"),
         (labels.router, "interactions"),
         (metrics.router, "metrics"),

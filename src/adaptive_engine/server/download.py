@@ -8,7 +8,7 @@ from collections.abc import Generator
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from adaptive_engine.server.sse import ABORT, ClientLeft, until_disconnect
+from adaptive_engine.server.connections import ClientLeft, send_within, while_read
 
 
 class Download(Response):
@@ -29,10 +29,9 @@ class Download(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await until_disconnect(receive, self._send_all(send))
-        except (ClientLeft, TimeoutError, OSError) as exc:
-            if isinstance(exc, TimeoutError) and ABORT in scope.get("extensions", {}):
-                scope["extensions"][ABORT]["abort"]()
+            await while_read(scope, receive, self._send_all(send))
+        except ClientLeft:
+            pass
         finally:
             self._chunks.close()
 
@@ -53,5 +52,4 @@ class Download(Response):
         await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send(self, send: Send, message: Message) -> None:
-        async with asyncio.timeout(self._send_timeout):
-            await send(message)
+        await send_within(self._send_timeout, send, message)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import codecs
+from collections.abc import Iterator
 from collections.abc import Sequence as Seq
-from typing import Any, TypeVar
+from contextlib import contextmanager
+from typing import Any
 
 import orjson
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Send
@@ -21,8 +22,6 @@ from adaptive_engine.wire.roles import ACCESS_KEY_PATTERN
 from adaptive_engine.wire.users import EMAIL_PATTERN
 
 log = structlog.get_logger(__name__)
-
-Body = TypeVar("Body", bound=BaseModel)
 
 _MAX_MESSAGE = 2_000
 _PATTERNS = {
@@ -44,21 +43,11 @@ async def send_error(send: Send, error: AdaptiveError) -> None:
     await send({"type": "http.response.body", "body": response.body})
 
 
-def parse(model: type[Body], raw: bytes) -> Body:
-    """Validate a JSON body. Raises InvalidRequest naming the field.
-
-    Depth, lone surrogates and broken JSON are refused by the parser itself, in one pass over the bytes.
-    """
+@contextmanager
+def as_invalid_request() -> Iterator[None]:
+    """What a model refuses inside becomes InvalidRequest that names the field."""
     try:
-        return model.model_validate_json(raw.removeprefix(codecs.BOM_UTF8))
-    except ValidationError as exc:
-        raise invalid_request(exc.errors(include_url=False, include_context=False)) from exc
-
-
-def build(model: type[Body], **fields: Any) -> Body:
-    """The same body from query parameters, without those that are None. Raises InvalidRequest naming the field."""
-    try:
-        return model.model_validate({name: value for name, value in fields.items() if value is not None})
+        yield
     except ValidationError as exc:
         raise invalid_request(exc.errors(include_url=False, include_context=False)) from exc
 

@@ -10,7 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from adaptive_engine.server.sse import ABORT
+from adaptive_engine.server.connections import ABORT
 from adaptive_engine.settings import ServerSettings
 
 # A client that offers HTTP/2 on a plain connection (curl --http2, Java's HttpClient) sends a whole HTTP/1.1 request

@@ -6,12 +6,13 @@ server, which takes a second by itself, meanwhile.
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import filelock
 
@@ -19,6 +20,9 @@ from adaptive_engine.errors import Conflict
 from adaptive_engine.registry import Progress, ensure_default_model
 from adaptive_engine.services.engines import Engines
 from adaptive_engine.settings import Settings
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
 
 if TYPE_CHECKING:
     from adaptive_engine.services.completions import Completions
@@ -30,7 +34,9 @@ if TYPE_CHECKING:
     from adaptive_engine.services.routing import Routing
     from adaptive_engine.services.sign_in import SignIns
     from adaptive_engine.services.structured import StructuredOutput
-    from adaptive_engine.store import Database, Recorder
+    from adaptive_engine.store import Connection, Database, Recorder
+
+    _Query = Callable[Concatenate[Connection, P], Result]
 
 
 _NOTE = "server.pid"
@@ -53,6 +59,34 @@ class Services:
     completions: Completions
     referee: Referee
     grading: Grading
+
+    async def read(self, query: _Query[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Result:
+        """What `query` finds, given a transaction and the arguments, in a thread."""
+        return await asyncio.to_thread(_within, self.database.read, query, *args, **kwargs)
+
+    async def write(self, change: _Query[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Result:
+        return await asyncio.to_thread(_within, self.database.write, change, *args, **kwargs)
+
+    async def change_access(self, change: _Query[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Result:
+        """A write to what people and keys may do, which counts at once."""
+        return await asyncio.to_thread(_within, self.keys.changing, change, *args, **kwargs)
+
+    async def change_routing(self, change: _Query[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Result:
+        """A write to what requests address, which counts at once."""
+        result = await self.write(change, *args, **kwargs)
+        await asyncio.to_thread(self.routing.refresh)
+        return result
+
+
+def _within(
+    transaction: Callable[[], AbstractContextManager[Connection]],
+    query: _Query[P, Result],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> Result:
+    with transaction() as connection:
+        return query(connection, *args, **kwargs)
 
 
 @contextmanager

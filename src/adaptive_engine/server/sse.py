@@ -1,29 +1,24 @@
-"""Server-sent events for one completion, and noticing that the client has left."""
+"""Server-sent events for one completion."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar
 
 import orjson
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from adaptive_engine.errors import Unavailable
+from adaptive_engine.server.connections import STOPPING_ERROR, ClientLeft, send_within, while_read
 
 PING = b": ping\n\n"
-ABORT = "adaptive.abort"
-"""The ASGI extension with which the server lets a response cut its connection."""
 DONE = b"data: [DONE]\n\n"
-Result = TypeVar("Result")
 
 
 def event(data: bytes) -> bytes:
     return b"data: " + data + b"\n\n"
 
 
-STOPPING_ERROR = Unavailable("The server is shutting down; the answer was not finished.", code="shutting_down")
 STOPPING = event(orjson.dumps(STOPPING_ERROR.body()))
 HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -31,31 +26,6 @@ HEADERS = {
     # nginx would collect the events otherwise.
     "x-accel-buffering": "no",
 }
-
-
-class ClientLeft(Exception):
-    """The connection is gone; there is nobody to answer."""
-
-
-async def until_disconnect(receive: Receive, work: Awaitable[Result]) -> Result:
-    """Run `work`, but cancel it and raise ClientLeft as soon as the client disconnects."""
-    task = asyncio.ensure_future(work)
-    watcher = asyncio.create_task(_disconnect(receive))
-    try:
-        await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ClientLeft
-    finally:
-        watcher.cancel()
-        if not task.done():
-            task.cancel()
-            await asyncio.wait({task})
-
-
-async def _disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 class EventStream(Response):
@@ -82,10 +52,8 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await until_disconnect(receive, self._send_all(send))
-        except (ClientLeft, TimeoutError, OSError) as exc:
-            if isinstance(exc, TimeoutError) and ABORT in scope.get("extensions", {}):
-                scope["extensions"][ABORT]["abort"]()
+            await while_read(scope, receive, self._send_all(send))
+        except ClientLeft:
             await self._on_leave()
         except asyncio.CancelledError:
             # The server stops without waiting any longer; there is time for one frame.
@@ -115,5 +83,4 @@ class EventStream(Response):
         await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send(self, send: Send, message: Message) -> None:
-        async with asyncio.timeout(self._send_timeout):
-            await send(message)
+        await send_within(self._send_timeout, send, message)

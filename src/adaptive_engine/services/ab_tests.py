@@ -57,10 +57,15 @@ class AbTestOverview:
     metric: Metric | None
     """None when it was deleted after the end."""
     report: Report
-    scores: int
     requests: dict[UUID, int]
     """Completions by model."""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def scores(self) -> int:
+        """Scores, or comparisons, that the test is judged by. Each comparison is one of two arms'."""
+        found = sum(arm.scores for arm in self.report.arms)
+        return found // 2 if self.test.score_type == "COMPARISON" else found
 
     def model_key(self, model_id: UUID) -> str:
         return next((arm.model_key for arm in self.test.arms if arm.model_id == model_id), "")
@@ -183,7 +188,6 @@ def describe(
         project=project,
         metric=metrics.get_by_id(connection, test.metric_id) if test.metric_id else None,
         report=report,
-        scores=ab_tests.count_scores(connection, test),
         requests=ab_tests.count_requests(connection, test),
         warnings=tuple(_warnings(connection, project, test, attached, answers)) if test.active else (),
     )

@@ -50,6 +50,12 @@ def create(connection: Connection, ring: KeyRing, principal: Principal, wanted: 
     return key, text
 
 
+def create_first(connection: Connection, ring: KeyRing, principal: Principal, user: User) -> str:
+    """The text of a key for a user who was just created. Raises as `create` does."""
+    _, text = create(connection, ring, principal, NewKey(name=user.name, user=user.email))
+    return text
+
+
 def visible(connection: Connection, principal: Principal) -> list[ApiKey]:
     """Their own keys, those of projects that they may make keys for, or all. Oldest first, ended ones included."""
     return [key for key in api_keys.list_all(connection) if _may_see(principal, key)]

@@ -64,7 +64,10 @@ class Completions:
         arrived = time.perf_counter()
         session_id = request.session_id or uuid7()
         unit = ab_tests.unit(request.session_id, request.user, session_id)
-        route = self._routing.route(principal, request.model, unit, request.ab_campaign, self._engines.answers)
+        campaign = None
+        if request.ab_campaign is not None:
+            campaign = await self._routing.campaign(principal, request.model, request.ab_campaign)
+        route = self._routing.route(principal, request.model, unit, campaign, self._engines.answers)
         engine = self._engines.get(route.deployment)
         asked = Applied(request, None, []) if background else model_settings.apply(request, route.deployment)
         prepared = await self._prepare(asked, route, session_id, engine, principal.user_id, arrived)

@@ -18,12 +18,13 @@ import orjson
 
 from adaptive_engine.errors import InvalidRequest
 from adaptive_engine.services import interactions as service
+from adaptive_engine.services.metrics import find_scorable
 from adaptive_engine.services.parquet import parquet_file
 from adaptive_engine.store import Connection, Database, interactions, preferences
 from adaptive_engine.store.filters import And, Equals, InteractionFilter
 from adaptive_engine.store.interactions import StoredInteraction
 from adaptive_engine.store.scans import Position, positions
-from adaptive_engine.types import Interaction, Project, made_at, now_ms
+from adaptive_engine.types import Interaction, Project, made_at, now_ms, uuid_or_none
 from adaptive_engine.wire.interactions import ExportFormat, ExportKind, InteractionExport
 
 PAGE_ROWS = 500
@@ -74,7 +75,7 @@ def prepare(connection: Connection, project: Project, asked: InteractionExport) 
         raise InvalidRequest("Only preferences are exported by metric; use `filter.scores` for others.", param="metric")
     metric_id = None
     if asked.metric is not None:
-        metric_id = service.find_metric(connection, project, asked.metric, "metric").id
+        metric_id = find_scorable(connection, project.id, asked.metric).id
     if asked.format == "parquet":
         # Whether its library is there must be known before the answer begins.
         parquet_file(COLUMNS[asked.kind])
@@ -236,10 +237,9 @@ def _place(connection: Connection, project: Project, asked: InteractionExport) -
         f"There is no record '{asked.after}' in this project (any more). Pass the id of another one, or export anew.",
         param="after",
     )
-    try:
-        id_ = UUID(asked.after)
-    except ValueError:
-        raise gone from None
+    id_ = uuid_or_none(asked.after)
+    if id_ is None:
+        raise gone
     if asked.kind == "preferences":
         place = preferences.position(connection, project.id, id_)
     else:

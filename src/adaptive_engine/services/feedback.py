@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from adaptive_engine.errors import InvalidRequest, NotFound
+from adaptive_engine.services import interactions as service
 from adaptive_engine.services import models
 from adaptive_engine.services.graders import enqueue
 from adaptive_engine.services.metrics import find_scorable
@@ -73,21 +74,11 @@ def score(connection: Connection, interaction: Interaction, given: Seq[Scoring])
     return rows
 
 
-def find_interaction(
-    connection: Connection, project_ids: Collection[UUID], completion_id: UUID, param: str = "completion_id"
-) -> Interaction:
-    """Raises NotFound for an interaction that is not in these projects."""
-    stored = interactions.get(connection, project_ids, completion_id)
-    if stored is None:
-        raise NotFound(f"Interaction '{completion_id}' does not exist.", code="interaction_not_found", param=param)
-    return stored.interaction
-
-
 def project_of_comparison(connection: Connection, project_ids: Collection[UUID], given: Comparing) -> UUID:
     """Where a comparison belongs that names no project. Raises NotFound, or InvalidRequest for answers without ids."""
     for param, answer in _sides(given):
         if answer.completion_id is not None:
-            return find_interaction(connection, project_ids, answer.completion_id, param).project_id
+            return service.find(connection, project_ids, answer.completion_id, param).interaction.project_id
     raise InvalidRequest("project: name the project of completions that are given by text.", param="project")
 
 
@@ -142,14 +133,14 @@ def _sides(given: Comparing) -> tuple[tuple[str, Answer], tuple[str, Answer]]:
 
 def _answer(connection: Connection, project_id: UUID, given: Comparing, param: str, answer: Answer) -> Interaction:
     if answer.completion_id is not None:
-        return find_interaction(connection, [project_id], answer.completion_id, param)
+        return service.find(connection, [project_id], answer.completion_id, param).interaction
     if not given.messages:
         raise InvalidRequest("messages: send the prompt of completions that are given by text.", param="messages")
     model = models.find_attached(connection, project_id, answer.model or "", f"{param}.model").model
     text, digest = answer.text or "", prompt_hash(given.messages)
     known = comparisons.find_completion(connection, project_id, model.id, digest, text)
     if known is not None:
-        return find_interaction(connection, [project_id], known, param)
+        return service.find(connection, [project_id], known, param).interaction
     now = now_ms()
     row = Interaction(
         id=uuid7(),

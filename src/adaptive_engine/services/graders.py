@@ -13,6 +13,7 @@ from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
 from adaptive_engine.services.judging import check_template
 from adaptive_engine.services.metrics import check_key
 from adaptive_engine.store import Connection, deployments, graders, judgements, metrics
+from adaptive_engine.store.graders import SamplingGrader
 from adaptive_engine.store.judgements import JUDGED_STATES, Backfill, Progress
 from adaptive_engine.types import Grader, Interaction, Judge, Metric, MetricKind, now_ms, uuid7
 
@@ -90,7 +91,7 @@ def get(connection: Connection, project_id: UUID, key: str) -> GraderOverview:
 
 def list_for_project(connection: Connection, project_id: UUID) -> list[GraderOverview]:
     """Sorted by key."""
-    return [_overview(connection, grader) for grader in graders.list_for_project(connection, project_id)]
+    return _overviews(connection, graders.list_for_project(connection, project_id))
 
 
 def run(connection: Connection, project_id: UUID, key: str, wanted: Backfill) -> tuple[GraderOverview, int]:
@@ -107,15 +108,17 @@ def cancel(connection: Connection, project_id: UUID, key: str) -> tuple[GraderOv
     return _overview(connection, grader), dropped
 
 
-def enqueue(connection: Connection, rows: Seq[Interaction]) -> None:
-    """Queue what is to be judged of interactions that are written in this transaction."""
+def enqueue(connection: Connection, rows: Seq[Interaction]) -> int:
+    """Queue what is to be judged of interactions that are written in this transaction; how many judgements that is."""
     finished = [row for row in rows if row.state in JUDGED_STATES and row.source in _JUDGED_SOURCES]
     if not finished:
-        return
-    for grader in graders.list_enabled(connection):
+        return 0
+    queued = 0
+    for grader in graders.list_sampling(connection, {row.project_id for row in finished}):
         chosen = [row.id for row in finished if row.project_id == grader.project_id and _is_sampled(grader, row.id)]
         if chosen:
-            judgements.add(connection, grader.id, chosen)
+            queued += judgements.add(connection, grader.id, chosen)
+    return queued
 
 
 def find(connection: Connection, project_id: UUID, key: str) -> Grader:
@@ -126,16 +129,21 @@ def find(connection: Connection, project_id: UUID, key: str) -> Grader:
     return grader
 
 
-def _is_sampled(grader: Grader, interaction_id: UUID) -> bool:
+def _is_sampled(grader: SamplingGrader, interaction_id: UUID) -> bool:
     """The same answer whenever it is asked, and independent from one grader to the next."""
     digest = hashlib.blake2b(grader.id.bytes + interaction_id.bytes, digest_size=8).digest()
     return int.from_bytes(digest, "big") < grader.sampling_rate * 2**64
 
 
 def _overview(connection: Connection, grader: Grader) -> GraderOverview:
-    metric = metrics.get_by_id(connection, grader.metric_id)
-    assert metric is not None, "a grader is deleted with its metric"
-    return GraderOverview(grader, metric, judgements.progress(connection, [grader.id])[grader.id])
+    return _overviews(connection, [grader])[0]
+
+
+def _overviews(connection: Connection, found: Seq[Grader]) -> list[GraderOverview]:
+    """Of graders of one project."""
+    by_id = {metric.id: metric for metric in metrics.list_for_project(connection, found[0].project_id)} if found else {}
+    progress = judgements.progress(connection, [grader.id for grader in found])
+    return [GraderOverview(grader, by_id[grader.metric_id], progress[grader.id]) for grader in found]
 
 
 def _check(connection: Connection, project_id: UUID, judge: Judge) -> None:

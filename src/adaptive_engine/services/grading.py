@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 
-from adaptive_engine.errors import AdaptiveError, Conflict, InternalError, InvalidRequest
+from adaptive_engine.errors import AdaptiveError, Conflict, InternalError, InvalidRequest, StorageUnavailable
 from adaptive_engine.services import judging
 from adaptive_engine.services.completions import Completions
 from adaptive_engine.services.graders import enqueue
@@ -41,13 +41,17 @@ class GraderQueue:
     """The recorder's follower: what is to be judged is queued with the interaction, or neither is stored."""
 
     def __init__(self) -> None:
-        self.on_commit: Callable[[], None] = lambda: None
+        self.on_queued: Callable[[], None] = lambda: None
+        self._has_queued = False
 
     def finished(self, connection: Connection, rows: Seq[Interaction]) -> None:
-        enqueue(connection, rows)
+        # A transaction that fails leaves this true, which costs a look in vain.
+        self._has_queued |= enqueue(connection, rows) > 0
 
     def committed(self) -> None:
-        self.on_commit()
+        if self._has_queued:
+            self._has_queued = False
+            self.on_queued()
 
 
 class Grading:
@@ -56,7 +60,7 @@ class Grading:
     def __init__(
         self, database: Database, routing: Routing, completions: Completions, referee: Referee, queue: GraderQueue
     ) -> None:
-        queue.on_commit = self.look
+        queue.on_queued = self.look
         self._database = database
         self._routing = routing
         self._completions = completions
@@ -118,9 +122,11 @@ class Grading:
                     continue
             except asyncio.CancelledError:
                 return
+            except StorageUnavailable as error:
+                # It is looked at again after the pause.
+                log.warning("graders cannot work now", reason=error.message)
             except Exception:
-                # The store is down, or worse; it is looked at again after the pause.
-                log.warning("graders cannot work now", exc_info=True)
+                log.exception("graders cannot work now")
             if self._stopping:
                 return
             try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, cast
 from uuid import UUID
 
 from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
-from adaptive_engine.store import Connection, Database, interactions, metrics, references
+from adaptive_engine.services.metrics import find_scorable
+from adaptive_engine.store import Connection, Database, interactions, references
 from adaptive_engine.store.filters import (
     And,
     Between,
@@ -27,7 +28,7 @@ from adaptive_engine.store.filters import (
 )
 from adaptive_engine.store.interactions import StoredInteraction
 from adaptive_engine.store.scans import Position, positions
-from adaptive_engine.types import Metric, Project, made_at, now_ms
+from adaptive_engine.types import Project, made_at, now_ms
 from adaptive_engine.wire import filters as wire
 from adaptive_engine.wire.chat import MAX_LABELS
 
@@ -38,8 +39,8 @@ DELETE_BATCH = 200
 def select(connection: Connection, project: Project, wanted: wire.Selection) -> InteractionFilter:
     """The store's filter for a selection.
 
-    Raises InvalidRequest with the path of what is too large, NotFound for a metric or an A/B test that the project does
-    not have.
+    Raises InvalidRequest with the path of what is too large or of a metric that takes no values, NotFound for a metric
+    or an A/B test that the project does not have.
     """
     parts: list[Expression] = []
     if wanted.models:
@@ -66,25 +67,13 @@ def select(connection: Connection, project: Project, wanted: wire.Selection) -> 
     return InteractionFilter(project.id, And(tuple(parts)))
 
 
-def find_metric(connection: Connection, project: Project, id_or_key: str, param: str) -> Metric:
-    """Raises NotFound."""
-    for metric in metrics.list_for_project(connection, project.id):
-        if id_or_key in (metric.key, str(metric.id)):
-            return metric
-    raise NotFound(
-        f"Metric '{id_or_key}' is not registered here; GET /api/v1/metrics lists those that are.",
-        code="metric_not_found",
-        param=param,
-    )
-
-
-def find(connection: Connection, project_ids: list[UUID], completion_id: UUID) -> StoredInteraction:
+def find(
+    connection: Connection, project_ids: Collection[UUID], completion_id: UUID, param: str = "completion_id"
+) -> StoredInteraction:
     """Raises NotFound for an interaction that is not in these projects."""
     stored = interactions.get(connection, project_ids, completion_id)
     if stored is None:
-        raise NotFound(
-            f"Interaction '{completion_id}' does not exist.", code="interaction_not_found", param="completion_id"
-        )
+        raise NotFound(f"Interaction '{completion_id}' does not exist.", code="interaction_not_found", param=param)
     return stored
 
 
@@ -223,7 +212,7 @@ class _Reader:
             yield Compared(self._metric(node.comparisons.metric, f"{path}.comparisons.metric"))
 
     def _metric(self, name: str, path: str) -> UUID:
-        return find_metric(self._connection, self._project, name, path).id
+        return find_scorable(self._connection, self._project.id, name, path).id
 
     def _ab_tests(self, names: tuple[str, ...], path: str) -> Expression:
         known = references.ab_tests(self._connection, self._project.id)

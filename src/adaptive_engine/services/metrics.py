@@ -72,28 +72,16 @@ def find(connection: Connection, project: Project, id_or_key: str, param: str = 
     for own in of_system(project):
         if id_or_key in (own.key, str(own.id)):
             return own
-    metric = metrics.get(connection, project.id, id_or_key)
-    if metric is None:
-        raise NotFound(
-            f"Metric '{id_or_key}' is not registered here; POST /api/v1/metrics registers it.",
-            code="metric_not_found",
-            param=param,
-        )
-    return metric
+    return _known(metrics.get(connection, project.id, id_or_key), id_or_key, param)
 
 
 def find_scorable(connection: Connection, project_id: UUID, id_or_key: str, param: str = "metric") -> Metric:
     """A metric that people and graders give values to. Raises NotFound, or InvalidRequest for the server's own."""
     metric = metrics.get(connection, project_id, id_or_key)
-    if metric is not None:
-        return metric
-    if id_or_key in SYSTEM:
-        raise InvalidRequest(f"'{id_or_key}' is measured by the server itself and takes no values.", param=param)
-    raise NotFound(
-        f"Metric '{id_or_key}' is not registered here; POST /api/v1/metrics registers it.",
-        code="metric_not_found",
-        param=param,
-    )
+    own = next((key for key in SYSTEM if id_or_key in (key, str(_system_id(project_id, key)))), None)
+    if metric is None and own is not None:
+        raise InvalidRequest(f"'{own}' is measured by the server itself and takes no values.", param=param)
+    return _known(metric, id_or_key, param)
 
 
 def list_for_project(connection: Connection, project: Project) -> list[MetricUse]:
@@ -110,8 +98,7 @@ def with_use(connection: Connection, found: Iterable[Metric]) -> list[MetricUse]
 def of_system(project: Project) -> list[Metric]:
     return [
         Metric(
-            # Nobody stores it: the same id every time, and another in each project.
-            id=uuid5(project.id, key),
+            id=_system_id(project.id, key),
             project_id=project.id,
             key=key,
             name=name,
@@ -171,6 +158,21 @@ def summarise(
     """A metric's values in groups of interactions, of those made in a span of time. Raises NotFound."""
     metric = find(connection, project, id_or_key)
     return metric, statistics.of_metric(connection, metric, grouping, created_from, created_to)
+
+
+def _known(metric: Metric | None, id_or_key: str, param: str) -> Metric:
+    if metric is None:
+        raise NotFound(
+            f"Metric '{id_or_key}' is not registered here; POST /api/v1/metrics registers it.",
+            code="metric_not_found",
+            param=param,
+        )
+    return metric
+
+
+def _system_id(project_id: UUID, key: str) -> UUID:
+    """Nobody stores it: the same every time, and another in each project."""
+    return uuid5(project_id, key)
 
 
 def _own(connection: Connection, project: Project, id_or_key: str) -> Metric:

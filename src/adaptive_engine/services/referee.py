@@ -94,26 +94,14 @@ class Referee:
             self._end(test, report)
 
     def _end(self, test: AbTest, report: Report) -> None:
-        winner = self._winner(test, report)
-        if not (test.auto_deploy and winner is not None and winner.online):
-            with self._database.write() as connection:
-                self._conclude(connection, test, report, _not_promoted(test, winner))
-            self._routing.refresh()
-            return
-
         with self._database.write() as connection:
-            promotion = f"'{winner.model.key}' is the project's default model now."
-            deployment = models.find_deployment(connection, winner.project.key, winner.model.key)
-            if not deployment.online:
-                self._conclude(connection, test, report, _not_promoted(test, deployment))
-            elif self._conclude(connection, test, report, promotion):
-                models.update(connection, deployment, make_default=True)
-        self._routing.refresh()
-
-    def _winner(self, test: AbTest, report: Report) -> Deployment | None:
-        with self._database.read() as connection:
             attached = deployments.list_for_project(connection, test.project_id)
-        return next((d for d in attached if d.model.id == report.winner), None)
+            winner = next((d for d in attached if d.model.id == report.winner), None)
+            if not (test.auto_deploy and winner is not None and winner.online):
+                self._conclude(connection, test, report, _not_promoted(test, winner))
+            elif self._conclude(connection, test, report, f"'{winner.model.key}' is the project's default model now."):
+                models.update(connection, winner, make_default=True)
+        self._routing.refresh()
 
     def _conclude(self, connection: Connection, test: AbTest, report: Report, promotion: str) -> bool:
         """Whether this call ended the test: another server may have been first."""

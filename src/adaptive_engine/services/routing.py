@@ -15,7 +15,7 @@ from adaptive_engine.experiments import assign
 from adaptive_engine.services import access
 from adaptive_engine.store import ab_tests, deployments, projects
 from adaptive_engine.store.database import Database
-from adaptive_engine.types import AbTest, Deployment, Principal, Project
+from adaptive_engine.types import AbTest, Deployment, Principal, Project, uuid_or_none
 
 # Changes made by another process, such as `adaptive models deploy`, are seen after at most this many seconds.
 _FRESH_SECONDS = 5.0
@@ -73,8 +73,8 @@ class Routing:
         """
         snapshot = self._current()
         project = snapshot.projects.get(id_or_key)
-        if project is None:
-            project = snapshot.by_id.get(_uuid_or_none(id_or_key))  # type: ignore[arg-type]
+        if project is None and (project_id := uuid_or_none(id_or_key)):
+            project = snapshot.by_id.get(project_id)
         if project is None or not principal.may("project:read", project.id):
             raise NotFound(
                 f"Project '{id_or_key}' does not exist, or this key may not use it.{self._hint(principal, id_or_key)}",
@@ -91,8 +91,13 @@ class Routing:
             )
         return project
 
-    def projects(self, principal: Principal, *, needs: str = "project:read") -> list[Project]:
-        """Those that the caller may see and has the permission in; archived ones as far as they are there for it."""
+    def projects(self, principal: Principal, only: str | None = None, *, needs: str = "project:read") -> list[Project]:
+        """Those that the caller may see and has the permission in; archived ones as far as they are there for it.
+
+        `only` names a project: the list is that one, or this raises as `project` does.
+        """
+        if only is not None:
+            return [self.project(principal, only, needs=needs)]
         return [
             project
             for project in self._current().projects.values()
@@ -132,17 +137,17 @@ class Routing:
         principal: Principal,
         model: str,
         unit: str,
-        ab_campaign: str | None,
+        campaign: AbTest | None,
         answers: Callable[[Deployment], bool],
     ) -> Route:
         """Who answers a request for `model`, spelled as in `deployment`.
 
         Without a model in it, the oldest A/B test whose split admits `unit` divides its requests among those arms that
-        answer now. `ab_campaign`, id or key of a test, makes the request enter that one. Raises NotFound,
-        InvalidRequest for a model that the test cannot be asked to use, and Conflict for a test that has ended.
+        answer now. With a `campaign`, the request enters that one. Raises NotFound, InvalidRequest for a model that the
+        test cannot be asked to use, and Conflict for a test without models.
         """
-        if ab_campaign is not None:
-            return self._forced(principal, model, unit, ab_campaign, answers)
+        if campaign is not None:
+            return self._forced(principal, model, unit, campaign, answers)
         project_key, _, model_key = model.partition("/")
         if not model_key and (active := self._current().ab_tests):
             project = self.project(principal, project_key, param="model", needs="completion:create")
@@ -155,11 +160,17 @@ class Routing:
                         return Route(arms[assign.choose(lot, online)], test, assign.unit_number(lot))
         return Route(self.deployment(principal, model))
 
+    async def campaign(self, principal: Principal, model: str, id_or_key: str) -> AbTest:
+        """The A/B test that a request for `model` names. Raises what `project` and `ab_test` raise."""
+        project = self.project(principal, model.partition("/")[0], param="model", needs="completion:create")
+        known = self._active(project, id_or_key)
+        return known if known is not None else await asyncio.to_thread(self.ab_test, project, id_or_key)
+
     def ab_test(self, project: Project, id_or_key: str, param: str = "ab_campaign") -> AbTest:
-        """An active A/B test of the project. Raises NotFound, or Conflict when it has ended."""
-        for test, _ in self._current().ab_tests.get(project.id, ()):
-            if id_or_key in (test.key, str(test.id)):
-                return test
+        """An active A/B test of the project. Raises NotFound, or Conflict when it has ended. May block for a query."""
+        known = self._active(project, id_or_key)
+        if known is not None:
+            return known
         # Another server may have made it a moment ago; mostly it has ended, or never was.
         with self._database.read() as connection:
             found = ab_tests.find(connection, [project.id], id_or_key)
@@ -177,12 +188,15 @@ class Routing:
             )
         return found[0]
 
+    def _active(self, project: Project, id_or_key: str) -> AbTest | None:
+        tests = self._current().ab_tests.get(project.id, ())
+        return next((test for test, _ in tests if id_or_key in (test.key, str(test.id))), None)
+
     def _forced(
-        self, principal: Principal, model: str, unit: str, ab_campaign: str, answers: Callable[[Deployment], bool]
+        self, principal: Principal, model: str, unit: str, test: AbTest, answers: Callable[[Deployment], bool]
     ) -> Route:
         project_key, _, model_key = model.partition("/")
         project = self.project(principal, project_key, param="model", needs="completion:create")
-        test = self.ab_test(project, ab_campaign)
         lot = assign.draw(test.id, unit)
         arms = self._current().arms(test)
         if model_key:
@@ -206,9 +220,10 @@ class Routing:
             )
         return Route(arms[assign.choose(lot, online)], test, assign.unit_number(lot))
 
-    def deployments(self, principal: Principal) -> list[Deployment]:
+    def deployments(self, principal: Principal, only: str | None = None) -> list[Deployment]:
+        """Those in the caller's projects, or in the `only` one that is named. Raises as `project` does."""
         snapshot = self._current()
-        return [d for p in self.projects(principal) for d in snapshot.deployments.get(p.id, {}).values()]
+        return [d for p in self.projects(principal, only) for d in snapshot.deployments.get(p.id, {}).values()]
 
     def wanted(self) -> set[str]:
         """Keys of the models that some project wants to answer, as of the last look at the store."""
@@ -269,10 +284,3 @@ class Routing:
                 deployments.list_all(connection),
                 ab_tests.list_for_projects(connection, active=True),
             )
-
-
-def _uuid_or_none(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -95,16 +95,12 @@ def delete(connection: Connection, principal: Principal, id_or_key: str) -> Team
     for share in shares.list_for_team(connection, team.id):
         owners = [s for s in shares.list_for_project(connection, share.project_id) if s.is_owner]
         if share.is_owner and len(owners) == 1:
+            project = projects.get(connection, share.project_id)
+            assert project is not None, "a share is deleted with its project"
             raise Conflict(
-                f"Team '{team.key}' is the only owner of project '{_key(connection, share.project_id)}'. Let another "
-                "team own it first.",
+                f"Team '{team.key}' is the only owner of project '{project.key}'. Let another team own it first.",
                 code="team_in_use",
                 param="team",
             )
     teams.delete(connection, team.id)
     return team
-
-
-def _key(connection: Connection, project_id: UUID) -> str:
-    """Of a project, also of one that is archived and has no key to be found by."""
-    return next((p.key for p in projects.list_all(connection) if p.id == project_id), str(project_id))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,7 +14,7 @@ from sqlalchemy import Connection
 from adaptive_engine.store.database import duplicates_refused
 from adaptive_engine.store.functions import span_start
 from adaptive_engine.store.tables import ab_test_arms, ab_tests, comparisons, interactions, models, projects, scores
-from adaptive_engine.types import AbTest, AbTestArm, AbTestStatus
+from adaptive_engine.types import AbTest, AbTestArm, AbTestStatus, uuid_or_none
 
 _ACTIVE = ab_tests.c.status.in_(("WARMUP", "IN_PROGRESS"))
 _PREFERRED, _OTHER = interactions.alias("preferred"), interactions.alias("other")
@@ -92,8 +91,8 @@ def get(connection: Connection, test_id: UUID) -> AbTest | None:
 def find(connection: Connection, project_ids: Collection[UUID], id_or_key: str) -> list[AbTest]:
     """Those of these projects that are called so: an id names one at most, a key one in each project."""
     named = ab_tests.c.key == id_or_key
-    with suppress(ValueError):
-        named |= ab_tests.c.id == UUID(id_or_key)
+    if test_id := uuid_or_none(id_or_key):
+        named |= ab_tests.c.id == test_id
     return _load(connection, _SELECT.where(ab_tests.c.project_id.in_(project_ids), named))
 
 
@@ -172,15 +171,6 @@ def count_comparisons(connection: Connection, test: AbTest) -> list[ComparisonRo
         sa.select(_PREFERRED.c.model_id, _OTHER.c.model_id, comparisons.c.tied, sa.func.count()), test
     ).group_by(_PREFERRED.c.model_id, _OTHER.c.model_id, comparisons.c.tied)
     return [ComparisonRow(*row) for row in connection.execute(query)]
-
-
-def count_scores(connection: Connection, test: AbTest) -> int:
-    """Scores, or comparisons, that the test is judged by."""
-    if test.score_type == "DIRECT":
-        query = _scored(sa.select(sa.func.count()), test)
-    else:
-        query = _compared(sa.select(sa.func.count()), test)
-    return int(connection.execute(query).scalar_one())
 
 
 def count_requests(connection: Connection, test: AbTest) -> dict[UUID, int]:

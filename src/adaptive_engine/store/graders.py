@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Collection
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -25,6 +26,14 @@ _COLUMNS: tuple[sa.Column[Any], ...] = (
     graders.c.created_at,
 )
 _SELECT = sa.select(*_COLUMNS)
+
+
+class SamplingGrader(NamedTuple):
+    """The share of its project's new interactions that a grader judges, 0 to 1."""
+
+    id: UUID
+    project_id: UUID
+    sampling_rate: float
 
 
 def create(connection: Connection, grader: Grader) -> None:
@@ -64,11 +73,14 @@ def list_for_metric(connection: Connection, metric_id: UUID) -> list[Grader]:
     return [_from_row(row) for row in connection.execute(query)]
 
 
-def list_enabled(connection: Connection) -> list[Grader]:
-    """Those that judge new interactions, in all projects that are not archived."""
-    query = _SELECT.join(projects, projects.c.id == graders.c.project_id)
-    query = query.where(graders.c.enabled, graders.c.sampling_rate > 0, projects.c.archived_at.is_(None))
-    return [_from_row(row) for row in connection.execute(query)]
+def list_sampling(connection: Connection, project_ids: Collection[UUID]) -> list[SamplingGrader]:
+    """Those that judge new interactions of these projects. Asked for each that ends, so not the graders themselves."""
+    query = sa.select(graders.c.id, graders.c.project_id, graders.c.sampling_rate).join(
+        projects, projects.c.id == graders.c.project_id
+    )
+    sampling = (graders.c.enabled, graders.c.sampling_rate > 0, projects.c.archived_at.is_(None))
+    found = connection.execute(query.where(graders.c.project_id.in_(project_ids), *sampling))
+    return [SamplingGrader(*row) for row in found]
 
 
 def _values(grader: Grader) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from adaptive_engine.store.database import duplicates_refused
 from adaptive_engine.store.tables import comparisons, metrics, scores
-from adaptive_engine.types import Metric
+from adaptive_engine.types import Metric, uuid_or_none
 
 # Typed by us: a row of more than ten columns is more than the type checker can follow.
 _COLUMNS: tuple[sa.Column[Any], ...] = (
@@ -56,14 +56,9 @@ def get_by_key(connection: Connection, project_id: UUID, key: str) -> Metric | N
 def get(connection: Connection, project_id: UUID, id_or_key: str) -> Metric | None:
     """The key comes first, should another metric's id be written like it."""
     found = get_by_key(connection, project_id, id_or_key)
-    if found is not None:
-        return found
-    try:
-        metric_id = UUID(id_or_key)
-    except ValueError:
-        return None
-    row = connection.execute(_SELECT.where(metrics.c.project_id == project_id, metrics.c.id == metric_id)).one_or_none()
-    return None if row is None else Metric(*row)
+    if found is None and (metric_id := uuid_or_none(id_or_key)):
+        found = get_by_id(connection, metric_id)
+    return found if found is not None and found.project_id == project_id else None
 
 
 def get_by_id(connection: Connection, metric_id: UUID) -> Metric | None:

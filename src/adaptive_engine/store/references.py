@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from adaptive_engine.store import tables
+from adaptive_engine.types import uuid_or_none
 
 
 def model_keys(connection: Connection) -> dict[str, str]:
@@ -26,7 +27,6 @@ def ab_tests(connection: Connection, project_id: UUID) -> dict[str, UUID]:
 def users(connection: Connection, id_or_email: str) -> list[UUID]:
     """An e-mail address may have been that of users who were deleted, too."""
     of = tables.users.c
-    try:
-        return [UUID(id_or_email)]
-    except ValueError:
-        return list(connection.scalars(sa.select(of.id).where(of.email == id_or_email.lower())))
+    if user_id := uuid_or_none(id_or_email):
+        return [user_id]
+    return list(connection.scalars(sa.select(of.id).where(of.email == id_or_email.lower())))

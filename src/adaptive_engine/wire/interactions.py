@@ -22,6 +22,7 @@ from adaptive_engine.wire.chat import LabelKey, Labels, Message
 from adaptive_engine.wire.chat import Usage as Usage
 from adaptive_engine.wire.filters import Selection
 
+DEFAULT_PAGE = 50
 MAX_PAGE = 1000
 
 Text = Annotated[str, StringConstraints(max_length=10_000_000)]

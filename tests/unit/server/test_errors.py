@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from adaptive_engine.errors import InvalidRequest
-from adaptive_engine.server.errors import parse
+from adaptive_engine.server.bodies import parse
 from adaptive_engine.wire.feedback import MetricCreate
 from adaptive_engine.wire.teams import TeamCreate
 from adaptive_engine.wire.users import UserCreate

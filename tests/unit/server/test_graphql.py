@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
+from time import tzset
 from typing import Any
 
 import httpx2
 import pytest
+from graphql import GraphQLError
 
-from adaptive_engine.server.graphql import route
+from adaptive_engine.server.graphql import route, schema
 from adaptive_engine.server.graphql.limits import Budget
 from adaptive_engine.server.lifespan import Services
 from adaptive_engine.services import models
@@ -65,3 +68,16 @@ async def test_a_metric_with_outcomes_is_not_unlinked(services: Services, client
     query = 'mutation { unlinkMetric(input: {useCase: "default", metric: "solved"}) }'
     (error,) = (await send("graphql", query=query))["errors"]
     assert "they may be lost" in error["message"]
+
+
+@pytest.mark.parametrize(("time", "epoch_ms"), [("2026-01-02T03:04:05", 1767323045000), (10**30, None), (True, None)])
+def test_times_are_read_as_everywhere(monkeypatch: pytest.MonkeyPatch, time: Any, epoch_ms: int | None) -> None:
+    scalar: Any = schema.current().type_map["DateTimeInput"]
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    tzset()
+    try:
+        with nullcontext() if epoch_ms is not None else pytest.raises(GraphQLError, match="RFC 3339"):
+            assert scalar.parse_value(time) == epoch_ms
+    finally:
+        monkeypatch.undo()
+        tzset()

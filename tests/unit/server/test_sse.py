@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from adaptive_engine.server.sse import ABORT, PING, EventStream
+from adaptive_engine.server.connections import ABORT
+from adaptive_engine.server.sse import PING, EventStream
 
 
 class Connection:

@@ -17,6 +17,7 @@ from adaptive_engine.services.keys import KeyRing
 from adaptive_engine.services.shares import Sharing
 from adaptive_engine.store import Database, projects
 from adaptive_engine.types import ComputeConfig, Model, Principal, Project, now_ms, uuid7
+from stores import open_store
 from unit.registry.gguf_builder import tiny_model
 from unit.services.platform import fill
 
@@ -25,7 +26,7 @@ MakeModel = Callable[..., Model]
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database.open(tmp_path / "platform.db")
+    database = open_store(tmp_path / "platform.db")
     yield database
     database.close()
 
@@ -111,7 +112,7 @@ class Installation:
 
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
-    database = Database.open(tmp_path / "store.db")
+    database = open_store(tmp_path / "store.db")
     with database.write() as connection:
         teams.ensure_first_ones(connection)
     yield Installation(database, KeyRing(database, b"p" * 32))

@@ -12,8 +12,8 @@ from adaptive_engine.services import graders
 from adaptive_engine.services.grading import GraderQueue, Grading
 from adaptive_engine.services.referee import Referee
 from adaptive_engine.services.routing import Routing
-from adaptive_engine.store import Database
-from adaptive_engine.types import Judge
+from adaptive_engine.store import Database, Recorder
+from adaptive_engine.types import Interaction, Judge, Project, now_ms, uuid7
 from unit.services.platform import fill, store_answer
 
 
@@ -49,3 +49,27 @@ def test_a_store_that_is_busy_does_not_hold_up_the_end(tmp_path: Path) -> None:
     with database.read() as connection:
         assert graders.get(connection, project.id, grader.key).progress.running == 1
     database.close()
+
+
+async def test_only_what_is_queued_wakes_the_graders(database: Database, project: Project) -> None:
+    woken = []
+    queue = GraderQueue()
+    queue.on_queued = lambda: woken.append(True)
+    recorder = Recorder(database, follower=queue)
+    recorder.start()
+
+    async def answer(to: Project, state: Any = "complete") -> None:
+        question = [{"role": "user", "content": "hi"}]
+        await recorder.finish([Interaction(uuid7(), to.id, uuid7(), question, state, "LIVE", now_ms())])
+
+    try:
+        await answer(project)
+        with database.write() as connection:
+            graders.create(connection, project.id, "polite", Judge("a", "Polite."))
+        await answer(project, "cancelled")
+        await answer(fill(database, "stranger"))
+        assert woken == []
+        await answer(project)
+    finally:
+        recorder.close()
+    assert woken == [True]

@@ -107,6 +107,23 @@ def test_revocation_works_at_once_here_and_soon_elsewhere(database: Database, ri
         ring.revoke("nobody")
 
 
+def test_what_was_looked_up_before_a_revocation_is_not_remembered_after_it(
+    ring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, text = ring.create("ci", "admin")
+    look_up = ring._look_up
+
+    def look_up_and_revoke(presented: str, digest: bytes) -> object:
+        found = look_up(presented, digest)
+        ring.revoke(key.id)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ring, "_look_up", look_up_and_revoke)
+        ring.authenticate(text)
+    refusal(ring, text)
+
+
 def test_cached_knows_what_was_authenticated_lately(
     ring: KeyRing, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

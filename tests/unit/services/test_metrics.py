@@ -33,6 +33,13 @@ def test_the_server_measures_by_itself(database: Database, project: Project) -> 
     assert (latency.unit, latency.scoring_type) == ("ms", "LOWER_IS_BETTER")
 
 
+def test_what_the_server_measures_takes_no_values(database: Database, project: Project) -> None:
+    with database.read() as connection:
+        for name in ("latency", str(metrics.find(connection, project, "latency").id)):
+            with pytest.raises(InvalidRequest, match="'latency' is measured by the server itself"):
+                metrics.find_scorable(connection, project.id, name)
+
+
 @pytest.mark.parametrize("key", ["latency", "total_tokens", "x/statistics"])
 def test_some_keys_are_the_servers_own(database: Database, project: Project, key: str) -> None:
     with database.write() as connection, pytest.raises(InvalidRequest) as refusal:

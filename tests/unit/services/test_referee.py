@@ -4,9 +4,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from adaptive_engine.errors import StorageUnavailable
 from adaptive_engine.permissions import ALL
 from adaptive_engine.services import ab_tests, models
 from adaptive_engine.services.ab_tests import NewAbTest
@@ -102,6 +104,25 @@ def test_a_start_sees_what_was_scored_before(database: Database, project: Projec
     make_referee().start()
     until(lambda: current(database, test).status == "DONE")
     assert default_model(database, project) == "b"
+
+
+def test_a_store_that_fails_is_asked_again(
+    database: Database, project: Project, make_referee: MakeReferee, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adaptive_engine.services.referee._RETRY_PAUSE", 0.01)
+    test = create(database, project)
+    let_b_win(database, test)
+    referee = make_referee()
+    looks, look = iter([StorageUnavailable("It is down.")]), referee.look
+
+    def fail_first(test_id: UUID) -> None:
+        for outage in looks:
+            raise outage
+        look(test_id)
+
+    monkeypatch.setattr(referee, "look", fail_first)
+    referee.start()
+    until(lambda: current(database, test).status == "DONE")
 
 
 def test_enough_scores_without_a_difference_go_on(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from typing import Any
@@ -39,7 +40,8 @@ def create(database: Database, project: Project, routing: Routing, **fields: Any
 
 def route(routing: Routing, model: str = "support", unit: str | None = None, campaign: str | None = None) -> Route:
     unit = unit or f"session:{uuid4()}"
-    return routing.route(ADMIN, model, unit, campaign, lambda deployment: deployment.model.key not in OFFLINE)
+    test = asyncio.run(routing.campaign(ADMIN, model, campaign)) if campaign is not None else None
+    return routing.route(ADMIN, model, unit, test, lambda deployment: deployment.model.key not in OFFLINE)
 
 
 def chosen(routing: Routing, count: int = 600, campaign: str | None = None) -> Counter[tuple[str, str | None]]:
@@ -135,11 +137,13 @@ def test_who_compares_names_each_model(database: Database, project: Project, rou
 
 
 def test_a_project_is_hidden_from_other_keys(database: Database, project: Project, routing: Routing) -> None:
-    create(database, project, routing)
+    test = create(database, project, routing)
     stranger = Principal("key", in_projects={uuid4(): ROLES["inference"]})
-    for campaign in (None, "which"):
+    for campaign in (None, test):
         with pytest.raises(NotFound, match="Project"):
             routing.route(stranger, "support", "session:1", campaign, lambda _: True)
+    with pytest.raises(NotFound, match="Project"):
+        asyncio.run(routing.campaign(stranger, "support", "which"))
 
 
 def test_choosing_costs_microseconds(database: Database, project: Project, routing: Routing) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 
 import pytest
 
+from adaptive_engine.errors import NotFound
 from adaptive_engine.permissions import ALL
 from adaptive_engine.services import routing
 from adaptive_engine.services.routing import Routing
-from adaptive_engine.store import Database, projects
+from adaptive_engine.store import Connection, Database, projects
 from adaptive_engine.types import Principal, Project, uuid7
 
 ADMIN = Principal("key", ALL)
@@ -57,3 +59,25 @@ async def test_others_go_on_while_one_waits_for_the_store(database: Database, mo
     answers.set()
     await waiting
     assert keys(current.projects(ADMIN)) == {"old", "new"}
+
+
+async def test_others_go_on_while_one_asks_for_an_unknown_campaign(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routing, "_FRESH_SECONDS", 60.0)
+    add(database, "support")
+    current = Routing(database)
+    asked, answers, read = threading.Event(), threading.Event(), database.read
+
+    def wait_and_read() -> AbstractContextManager[Connection]:
+        asked.set()
+        assert answers.wait(10)
+        return read()
+
+    monkeypatch.setattr(database, "read", wait_and_read)
+    waiting = asyncio.create_task(current.campaign(ADMIN, "support", "nobody"))
+    await asyncio.to_thread(asked.wait, 10)
+    assert keys(current.projects(ADMIN)) == {"support"}
+    answers.set()
+    with pytest.raises(NotFound, match="no A/B test 'nobody'"):
+        await waiting

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from adaptive_engine.errors import Conflict, NotFound, PermissionDenied
-from adaptive_engine.services import teams
+from adaptive_engine.services import projects, teams
 from adaptive_engine.services.access import OPERATOR
 from adaptive_engine.store import shares
 from unit.services.conftest import Installation
@@ -34,6 +34,9 @@ def test_the_only_owner_of_a_project_stays(installation: Installation) -> None:
     installation.team("research")
     project = installation.project("ours", owner="research")
     with installation.database.write() as connection:
+        with pytest.raises(Conflict, match="only owner of project 'ours'"):
+            teams.delete(connection, OPERATOR, "research")
+        projects.archive(connection, project.id)
         with pytest.raises(Conflict, match="only owner of project 'ours'"):
             teams.delete(connection, OPERATOR, "research")
         teams.give(connection, project.id, teams.find(connection, "default"))

@@ -36,7 +36,8 @@ def ids(database: Database, make: Callable[..., Interaction]) -> list[UUID]:
 def test_a_grader_is_read_as_it_was_written(database: Database, project: Project, grader: Grader) -> None:
     with database.read() as connection:
         assert graders.get_by_key(connection, project.id, "polite") == grader
-        assert graders.list_enabled(connection) == [grader]
+        assert graders.list_for_project(connection, project.id) == [grader]
+        assert graders.list_sampling(connection, [project.id]) == [(grader.id, project.id, 0.5)]
 
 
 def test_each_interaction_is_queued_once(database: Database, grader: Grader, ids: list[UUID]) -> None:
@@ -44,6 +45,15 @@ def test_each_interaction_is_queued_once(database: Database, grader: Grader, ids
         assert judgements.add(connection, grader.id, ids[:2]) == 2
         assert judgements.add(connection, grader.id, ids) == 1
         assert judgements.progress(connection, [grader.id]) == {grader.id: Progress(3, 0, 0, 0, None)}
+
+
+def test_a_grader_that_is_gone_costs_no_other_its_work(database: Database, grader: Grader, ids: list[UUID]) -> None:
+    with database.write() as connection:
+        assert judgements.add(connection, grader.id, ids[:1]) == 1
+        assert judgements.add(connection, uuid7(), ids) == 0
+        assert judgements.add(connection, grader.id, ids) == 2
+    with database.read() as connection:
+        assert judgements.progress(connection, [grader.id])[grader.id].pending == 3
 
 
 def test_what_is_taken_is_nobody_elses_until_its_lease_ends(

@@ -57,13 +57,15 @@ export const AnswerView = memo(
             </div>
             <div className={classes.actions}>
               <BranchPicker pane={pane} turn={turn} />
-              <CopyText value={turn.text} label="Copy answer" />
+              {turn.text && <CopyText value={turn.text} label="Copy answer" />}
               <Action label="Regenerate" icon={IconRefresh} onClick={again} />
-              <Action
-                label={raw ? 'Show formatted' : 'Show as plain text'}
-                icon={IconFileText}
-                onClick={toggleRaw}
-              />
+              {turn.text && (
+                <Action
+                  label={raw ? 'Show formatted' : 'Show as plain text'}
+                  icon={IconFileText}
+                  onClick={toggleRaw}
+                />
+              )}
               <Action label="View request as code" icon={IconCode} onClick={openCode} />
               <Scoring pane={pane.id} turn={turn} project={project} />
               <Group gap={6} ml={4}>

@@ -40,7 +40,7 @@ function SettingsForm({ project, settings, onChange }: Omit<SettingsDrawerProps,
   };
   const model = useModel(project, settings);
   const number = (value: number | string) => (typeof value === 'number' ? value : undefined);
-  const hint = (name: string) => (model?.settings?.includes(name) ? 'set in the deployment' : "the model's");
+  const hint = (name: string) => (model?.settings?.includes(name) ? 'deployment' : 'default');
   return (
     <Stack gap="lg" pb="xl">
       <Textarea

@@ -1,6 +1,7 @@
-import { Alert, Button, Code, CopyButton, Group, Text } from '@mantine/core';
+import { Alert, Button, Code, Group, Text } from '@mantine/core';
 import { IconAlertCircle } from '@tabler/icons-react';
 import type { ApiError } from '../api/errors';
+import { CopyText } from './CodeBlock';
 
 export interface ErrorNoticeProps {
   error: Error | { message: string; requestId?: string | null };
@@ -13,7 +14,14 @@ export interface ErrorNoticeProps {
 export function ErrorNotice({ error, title, action }: ErrorNoticeProps) {
   const requestId = 'requestId' in error ? (error as ApiError).requestId : null;
   return (
-    <Alert color="red" variant="light" icon={<IconAlertCircle size={18} />} title={title} role="alert">
+    <Alert
+      color="red"
+      variant="light"
+      icon={<IconAlertCircle size={18} />}
+      title={title}
+      role="alert"
+      styles={{ body: { minWidth: 0 } }}
+    >
       <Text size="sm" style={{ overflowWrap: 'anywhere', whiteSpace: 'pre-wrap' }}>
         {error.message}
       </Text>
@@ -25,13 +33,12 @@ export function ErrorNotice({ error, title, action }: ErrorNoticeProps) {
             </Button>
           )}
           {requestId && (
-            <CopyButton value={requestId}>
-              {({ copied, copy }) => (
-                <Button size="compact-xs" variant="transparent" color="gray" onClick={copy} px={0}>
-                  Request <Code ml={6}>{copied ? 'copied' : requestId}</Code>
-                </Button>
-              )}
-            </CopyButton>
+            <Group gap={4} wrap="nowrap" miw={0}>
+              <Text size="xs" style={{ overflowWrap: 'anywhere' }}>
+                Request <Code>{requestId}</Code>
+              </Text>
+              <CopyText value={requestId} label="Copy request id" />
+            </Group>
           )}
         </Group>
       )}

@@ -1,4 +1,4 @@
-import { Button } from '@mantine/core';
+import { Button, Center } from '@mantine/core';
 import { IconMapSearch } from '@tabler/icons-react';
 import { EmptyState } from './EmptyState';
 
@@ -9,8 +9,10 @@ export function NotFoundPage() {
     </Button>
   );
   return (
-    <EmptyState icon={IconMapSearch} title="There is no such page" action={home}>
-      The address leads nowhere, or to a project that this key may not see.
-    </EmptyState>
+    <Center mih="70vh" component="main">
+      <EmptyState icon={IconMapSearch} title="There is no such page" action={home}>
+        The address leads nowhere, or to a project that this key may not see.
+      </EmptyState>
+    </Center>
   );
 }

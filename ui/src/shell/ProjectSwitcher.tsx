@@ -1,4 +1,4 @@
-import { Avatar, Menu, Text, UnstyledButton } from '@mantine/core';
+import { Avatar, Menu, Text, UnstyledButton, VisuallyHidden } from '@mantine/core';
 import { IconCheck, IconKey, IconSelector } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
@@ -14,7 +14,7 @@ export function ProjectSwitcher({ project, onNewKey }: { project: string; onNewK
   return (
     <Menu width={248} position="bottom-start" shadow="md">
       <Menu.Target>
-        <UnstyledButton className={classes.button} aria-label={`${name} ${subtitle}, switch project`}>
+        <UnstyledButton className={classes.button}>
           <Avatar size={30} radius="md" color="indigo" variant="filled" name={name} aria-hidden />
           <div className={classes.names}>
             <Text size="sm" fw={600} lh={1.25} className="truncate">
@@ -24,6 +24,7 @@ export function ProjectSwitcher({ project, onNewKey }: { project: string; onNewK
               {subtitle}
             </Text>
           </div>
+          <VisuallyHidden>, switch project</VisuallyHidden>
           <IconSelector size={16} stroke={1.7} />
         </UnstyledButton>
       </Menu.Target>

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 
 from adaptive_engine.experiments.judge import ArmReport
-from adaptive_engine.server.api.interactions import from_ms
+from adaptive_engine.server.bodies import body_of, read_body
 from adaptive_engine.server.context import PrincipalDep, Services, ServicesDep
-from adaptive_engine.server.errors import parse
-from adaptive_engine.server.openai.chat import require_json
+from adaptive_engine.server.times import from_ms
 from adaptive_engine.services import ab_tests
 from adaptive_engine.services.ab_tests import AbTestOverview, NewAbTest
 from adaptive_engine.store import Connection
@@ -22,24 +20,15 @@ from adaptive_engine.wire import ab_tests as wire
 
 router = APIRouter(prefix="/ab_tests")
 
-_BODY = {"required": True, "content": {"application/json": {"schema": wire.AbTestCreate.model_json_schema()}}}
 
-
-@router.post("", status_code=201, openapi_extra={"requestBody": _BODY})
+@router.post("", status_code=201, openapi_extra=body_of(wire.AbTestCreate))
 async def create_ab_test(request: Request, services: ServicesDep, principal: PrincipalDep) -> wire.AbTest:
     """Start a test. From now on it takes its share of the requests that name no model."""
-    require_json(request)
-    body = parse(wire.AbTestCreate, await request.body())
+    body = await read_body(request, wire.AbTestCreate)
     project = services.routing.project(principal, body.project, needs="ab_test:manage")
     wanted = NewAbTest(**body.model_dump(exclude={"project"}, exclude_none=True))
-
-    def write() -> wire.AbTest:
-        with services.database.write() as connection:
-            test = ab_tests.create(connection, project, wanted)
-        services.routing.refresh()
-        return _read(services, project, test)
-
-    return await asyncio.to_thread(write)
+    test = await services.change_routing(ab_tests.create, project, wanted)
+    return await services.read(_described, services, {project.id: project}, test)
 
 
 @router.get("")
@@ -53,12 +42,11 @@ async def list_ab_tests(
     """Tests of one project, or of all that the key may read; oldest first."""
     projects = _projects(services, principal, project)
 
-    def read() -> wire.AbTestList:
-        with services.database.read() as connection:
-            found = store.list_for_projects(connection, list(projects), active=active, status=status)
-            return wire.AbTestList(data=[_described(services, connection, projects, test) for test in found])
+    def read(connection: Connection) -> wire.AbTestList:
+        found = store.list_for_projects(connection, list(projects), active=active, status=status)
+        return wire.AbTestList(data=[_described(connection, services, projects, test) for test in found])
 
-    return await asyncio.to_thread(read)
+    return await services.read(read)
 
 
 @router.get("/{key:path}/series")
@@ -68,10 +56,9 @@ async def get_ab_test_series(
     """The mean of each model over time."""
     projects = _projects(services, principal, project)
 
-    def read() -> wire.AbTestSeries:
-        with services.database.read() as connection:
-            test = ab_tests.find(connection, list(projects), key)
-            series = ab_tests.series(connection, test)
+    def read(connection: Connection) -> wire.AbTestSeries:
+        test = ab_tests.find(connection, list(projects), key)
+        series = ab_tests.series(connection, test)
         names = {arm.model_id: arm.model_key for arm in test.arms}
         return wire.AbTestSeries(
             width_seconds=series.width_ms // 1000,
@@ -86,7 +73,7 @@ async def get_ab_test_series(
             ],
         )
 
-    return await asyncio.to_thread(read)
+    return await services.read(read)
 
 
 @router.get("/{key:path}")
@@ -96,11 +83,10 @@ async def get_ab_test(
     """A test by id or key, with its report."""
     projects = _projects(services, principal, project)
 
-    def read() -> wire.AbTest:
-        with services.database.read() as connection:
-            return _described(services, connection, projects, ab_tests.find(connection, list(projects), key))
+    def read(connection: Connection) -> wire.AbTest:
+        return _described(connection, services, projects, ab_tests.find(connection, list(projects), key))
 
-    return await asyncio.to_thread(read)
+    return await services.read(read)
 
 
 @router.post("/{key:path}/cancel")
@@ -108,35 +94,25 @@ async def cancel_ab_test(
     services: ServicesDep, principal: PrincipalDep, key: str, project: str | None = None
 ) -> wire.AbTest:
     """End a test without a verdict. Its requests go to the project's default model from now on."""
-    projects = _projects(services, principal, project, needs="ab_test:manage")
+    if project is not None:
+        services.routing.project(principal, project, needs="ab_test:manage")
+    projects = _projects(services, principal, project)
 
-    def write() -> wire.AbTest:
-        with services.database.write() as connection:
-            test = ab_tests.find(connection, list(projects), key)
-            services.routing.project(principal, str(test.project_id), needs="ab_test:manage")
-            test = ab_tests.cancel(connection, test)
-        services.routing.refresh()
-        return _read(services, projects[test.project_id], test)
+    def cancel(connection: Connection) -> AbTest:
+        test = ab_tests.find(connection, list(projects), key)
+        services.routing.project(principal, str(test.project_id), needs="ab_test:manage")
+        return ab_tests.cancel(connection, test)
 
-    return await asyncio.to_thread(write)
+    test = await services.change_routing(cancel)
+    return await services.read(_described, services, projects, test)
 
 
-def _projects(
-    services: Services, principal: Principal, project: str | None, *, needs: str = "project:read"
-) -> dict[UUID, Project]:
+def _projects(services: Services, principal: Principal, project: str | None) -> dict[UUID, Project]:
     """Where to look, by id."""
-    if project is None:
-        return {found.id: found for found in services.routing.projects(principal)}
-    found = services.routing.project(principal, project, needs=needs)
-    return {found.id: found}
+    return {found.id: found for found in services.routing.projects(principal, project)}
 
 
-def _read(services: Services, project: Project, test: AbTest) -> wire.AbTest:
-    with services.database.read() as connection:
-        return _described(services, connection, {project.id: project}, test)
-
-
-def _described(services: Services, connection: Connection, projects: dict[UUID, Project], test: AbTest) -> wire.AbTest:
+def _described(connection: Connection, services: Services, projects: dict[UUID, Project], test: AbTest) -> wire.AbTest:
     return _to_wire(ab_tests.describe(connection, projects[test.project_id], test, services.engines.answers))
 
 
@@ -165,7 +141,7 @@ def _to_wire(overview: AbTestOverview) -> wire.AbTest:
         verdict=wire.AbTestVerdict.model_validate(test.verdict) if test.verdict else None,
         warnings=list(overview.warnings),
         begun_at=from_ms(test.begun_at),
-        ended_at=from_ms(test.ended_at) if test.ended_at is not None else None,
+        ended_at=from_ms(test.ended_at),
         created_at=from_ms(test.created_at),
     )
 

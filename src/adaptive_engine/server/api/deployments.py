@@ -9,10 +9,10 @@ from starlette.responses import Response
 
 from adaptive_engine.errors import InvalidRequest, NotFound
 from adaptive_engine.server.api.models import to_wire
+from adaptive_engine.server.bodies import body_of, read_body
+from adaptive_engine.server.connections import STOPPING_ERROR, ClientLeft, until_disconnect
 from adaptive_engine.server.context import PrincipalDep, Services, ServicesDep
-from adaptive_engine.server.errors import error_response, parse
-from adaptive_engine.server.openai.chat import require_json
-from adaptive_engine.server.sse import STOPPING_ERROR, ClientLeft, until_disconnect
+from adaptive_engine.server.errors import error_response
 from adaptive_engine.types import Notice, Principal, Project
 from adaptive_engine.wire import models as wire
 from adaptive_engine.wire.chat import Warning as WireWarning
@@ -20,13 +20,6 @@ from adaptive_engine.wire.chat import Warning as WireWarning
 router = APIRouter(prefix="/projects/{project}/models")
 # The same under the addresses of the server's models.
 admin_router = APIRouter(prefix="/admin/models")
-
-_ATTACH_BODY = {"required": True, "content": {"application/json": {"schema": wire.ModelAttach.model_json_schema()}}}
-_DEPLOY_BODY = {"required": True, "content": {"application/json": {"schema": wire.ModelDeploy.model_json_schema()}}}
-_UPDATE_BODY = {
-    "required": True,
-    "content": {"application/json": {"schema": wire.DeploymentUpdate.model_json_schema()}},
-}
 
 
 @router.get("")
@@ -50,25 +43,23 @@ async def get_model_of_project(services: ServicesDep, principal: PrincipalDep, p
 
 
 @router.post(
-    "", response_model=wire.Model, responses={202: {"model": wire.Model}}, openapi_extra={"requestBody": _ATTACH_BODY}
+    "", response_model=wire.Model, responses={202: {"model": wire.Model}}, openapi_extra=body_of(wire.ModelAttach)
 )
 async def attach_model(request: Request, services: ServicesDep, principal: PrincipalDep, project: str) -> Response:
     """Attach a registered model to a project and load it, or with `desired_online` false only attach it.
 
     Answers 202 while it is being loaded; with `wait`, when it is online.
     """
-    require_json(request)
-    body = parse(wire.ModelAttach, await request.body())
+    body = await read_body(request, wire.ModelAttach)
     return await _attach(request, services, principal, project, body)
 
 
-@router.patch("/{model}", openapi_extra={"requestBody": _UPDATE_BODY})
+@router.patch("/{model}", openapi_extra=body_of(wire.DeploymentUpdate))
 async def update_model_of_project(
     request: Request, services: ServicesDep, principal: PrincipalDep, project: str, model: str
 ) -> wire.Model:
     """Change a model's settings in one project, switch it off or on there, or make it the project's default."""
-    require_json(request)
-    body = parse(wire.DeploymentUpdate, await request.body())
+    body = await read_body(request, wire.DeploymentUpdate)
     if body.is_default is False:
         raise InvalidRequest("Make another model the default; a project has one.", param="is_default")
     if body.is_default is None and body.desired_online is None and body.settings is None:
@@ -95,17 +86,16 @@ async def detach_model(
     "/{model}/deploy",
     response_model=wire.Model,
     responses={202: {"model": wire.Model}},
-    openapi_extra={"requestBody": _DEPLOY_BODY},
+    openapi_extra=body_of(wire.ModelDeploy),
 )
 async def deploy_model(request: Request, services: ServicesDep, principal: PrincipalDep, model: str) -> Response:
     """POST /api/v1/projects/{project}/models by another name."""
-    require_json(request)
-    body = parse(wire.ModelDeploy, await request.body())
+    body = await read_body(request, wire.ModelDeploy)
     attach = wire.ModelAttach(model=model, wait=body.wait, make_default=body.make_default)
     return await _attach(request, services, principal, body.project, attach)
 
 
-admin_router.patch("/{model}/deployments/{project}", openapi_extra={"requestBody": _UPDATE_BODY})(
+admin_router.patch("/{model}/deployments/{project}", openapi_extra=body_of(wire.DeploymentUpdate))(
     update_model_of_project
 )
 

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from adaptive_engine.server.api.interactions import (
+from adaptive_engine.server.api.parameters import (
     FromQuery,
     LabelQuery,
     ToQuery,
-    body_of,
+    build,
     known_query,
     label_filters,
     time_range,
 )
+from adaptive_engine.server.bodies import body_of, read_body
 from adaptive_engine.server.context import PrincipalDep, Services, ServicesDep
 from adaptive_engine.server.download import Download
-from adaptive_engine.server.errors import build, parse
-from adaptive_engine.server.openai.chat import require_json
 from adaptive_engine.services import exports
-from adaptive_engine.services.exports import Export
 from adaptive_engine.types import InteractionSource, InteractionState, Principal
 from adaptive_engine.wire import interactions as wire
 
@@ -81,18 +78,12 @@ async def export_selection(
 )
 async def export_interactions(request: Request, services: ServicesDep, principal: PrincipalDep) -> Response:
     """Interactions that match an expression, oldest first, as JSON lines, CSV or Parquet."""
-    require_json(request)
-    return await _download(services, principal, parse(wire.InteractionExport, await request.body()))
+    return await _download(services, principal, await read_body(request, wire.InteractionExport))
 
 
 async def _download(services: Services, principal: Principal, asked: wire.InteractionExport) -> Response:
     project = services.routing.project(principal, asked.project, needs="interaction:read")
-
-    def prepare() -> Export:
-        with services.database.read() as connection:
-            return exports.prepare(connection, project, asked)
-
-    export = await asyncio.to_thread(prepare)
+    export = await services.read(exports.prepare, project, asked)
     return Download(
         exports.chunks(services.database, export),
         media_type=exports.MEDIA_TYPES[export.format],

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from adaptive_engine.server.api.interactions import from_ms
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
+from adaptive_engine.server.times import from_ms
 from adaptive_engine.store import labels
 from adaptive_engine.store.labels import LabelUsage
 from adaptive_engine.wire import interactions as wire
@@ -28,12 +27,7 @@ async def list_labels(
 ) -> wire.LabelUsageList:
     """The keys of labels, each with its first values, in order; how many interactions have them, and since when."""
     found = services.routing.project(principal, project, needs="interaction:read")
-
-    def read() -> tuple[list[LabelUsage], bool]:
-        with services.database.read() as connection:
-            return labels.usage(connection, found.id, keys=_MAX_KEYS, values=values, key=key)
-
-    usage, more = await asyncio.to_thread(read)
+    usage, more = await services.read(labels.usage, found.id, keys=_MAX_KEYS, values=values, key=key)
     return wire.LabelUsageList(data=[_to_wire(each) for each in usage], has_more=more)
 
 
@@ -42,7 +36,7 @@ def _to_wire(usage: LabelUsage) -> wire.LabelUsage:
         key=usage.key,
         count=usage.count,
         count_is_exact=usage.exact,
-        last_used=None if usage.last_used is None else from_ms(usage.last_used),
+        last_used=from_ms(usage.last_used),
         values=[
             wire.LabelValueUsage(
                 value=each.value, count=each.count, count_is_exact=each.exact, last_used=from_ms(each.last_used)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast, get_args
 
@@ -10,28 +9,26 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from adaptive_engine.errors import InvalidRequest
-from adaptive_engine.server.api.interactions import FromQuery, ToQuery, from_ms, known_query, moment
+from adaptive_engine.server.api.parameters import FromQuery, ToQuery, known_query, moment
+from adaptive_engine.server.bodies import body_of, read_body
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
-from adaptive_engine.server.errors import parse
-from adaptive_engine.server.openai.chat import require_json
+from adaptive_engine.server.times import from_ms
 from adaptive_engine.services import metrics
 from adaptive_engine.services.metrics import MetricUse
+from adaptive_engine.store import Connection
 from adaptive_engine.store.statistics import Grouping, MetricGroup
 from adaptive_engine.types import Metric, MetricKind, Project, ScoringType, now_ms, uuid7
 from adaptive_engine.wire import feedback as wire
 
 router = APIRouter(prefix="/metrics")
 
-_BODY = {"required": True, "content": {"application/json": {"schema": wire.MetricCreate.model_json_schema()}}}
-_UPDATE_BODY = {"required": True, "content": {"application/json": {"schema": wire.MetricUpdate.model_json_schema()}}}
 _Plain = Literal["model", "hour", "day"]
 
 
-@router.post("", status_code=201, openapi_extra={"requestBody": _BODY})
+@router.post("", status_code=201, openapi_extra=body_of(wire.MetricCreate))
 async def create_metric(request: Request, services: ServicesDep, principal: PrincipalDep) -> wire.Metric:
     """Register a metric in a project. Registering the same one again changes nothing."""
-    require_json(request)
-    body = parse(wire.MetricCreate, await request.body())
+    body = await read_body(request, wire.MetricCreate)
     project = services.routing.project(principal, body.project, needs="metric:manage")
     metric = Metric(
         id=uuid7(),
@@ -45,11 +42,10 @@ async def create_metric(request: Request, services: ServicesDep, principal: Prin
         created_at=now_ms(),
     )
 
-    def write() -> MetricUse:
-        with services.database.write() as connection:
-            return metrics.with_use(connection, [metrics.register(connection, metric)])[0]
+    def register(connection: Connection) -> MetricUse:
+        return metrics.with_use(connection, [metrics.register(connection, metric)])[0]
 
-    return _to_wire(await asyncio.to_thread(write), project)
+    return _to_wire(await services.write(register), project)
 
 
 @router.get("")
@@ -61,12 +57,7 @@ async def list_metrics(
 ) -> wire.MetricList:
     """The metrics of a project: those that were registered, by key, then the server's own."""
     found = services.routing.project(principal, project)
-
-    def read() -> list[MetricUse]:
-        with services.database.read() as connection:
-            return metrics.list_for_project(connection, found)
-
-    uses = await asyncio.to_thread(read)
+    uses = await services.read(metrics.list_for_project, found)
     return wire.MetricList(data=[_to_wire(use, found) for use in uses if category in (None, use.metric.category)])
 
 
@@ -86,12 +77,7 @@ async def get_metric_statistics(
     needs = "interaction:read" if grouping.by == "label" else "project:read"
     found = services.routing.project(principal, project, needs=needs)
     first, last = moment(created_from, "from"), moment(created_to, "to")
-
-    def read() -> tuple[Metric, list[MetricGroup]]:
-        with services.database.read() as connection:
-            return metrics.summarise(connection, found, key, grouping, first, last)
-
-    metric, groups = await asyncio.to_thread(read)
+    metric, groups = await services.read(metrics.summarise, found, key, grouping, first, last)
     return wire.MetricStatistics(
         project=found.key,
         metric=metric.key,
@@ -106,41 +92,33 @@ async def get_metric(services: ServicesDep, principal: PrincipalDep, key: str, p
     """One metric of a project, by id or key."""
     found = services.routing.project(principal, project)
 
-    def read() -> MetricUse:
-        with services.database.read() as connection:
-            return metrics.with_use(connection, [metrics.find(connection, found, key)])[0]
+    def read(connection: Connection) -> MetricUse:
+        return metrics.with_use(connection, [metrics.find(connection, found, key)])[0]
 
-    return _to_wire(await asyncio.to_thread(read), found)
+    return _to_wire(await services.read(read), found)
 
 
-@router.patch("/{key:path}", openapi_extra={"requestBody": _UPDATE_BODY})
+@router.patch("/{key:path}", openapi_extra=body_of(wire.MetricUpdate))
 async def update_metric(
     request: Request, services: ServicesDep, principal: PrincipalDep, key: str, project: str
 ) -> wire.Metric:
     """Change name, description or unit. Kind and scoring type stay: scores were given under them."""
-    require_json(request)
-    body = parse(wire.MetricUpdate, await request.body())
+    body = await read_body(request, wire.MetricUpdate)
     found = services.routing.project(principal, project, needs="metric:manage")
     given: dict[str, Any] = body.model_dump(exclude_unset=True)
     changes = {name: value for name, value in given.items() if name == "unit" or value is not None}
 
-    def write() -> MetricUse:
-        with services.database.write() as connection:
-            return metrics.with_use(connection, [metrics.update(connection, found, key, changes)])[0]
+    def update(connection: Connection) -> MetricUse:
+        return metrics.with_use(connection, [metrics.update(connection, found, key, changes)])[0]
 
-    return _to_wire(await asyncio.to_thread(write), found)
+    return _to_wire(await services.write(update), found)
 
 
 @router.delete("/{key:path}", status_code=204)
 async def delete_metric(services: ServicesDep, principal: PrincipalDep, key: str, project: str) -> Response:
     """Delete a metric with its scores, comparisons and outcomes."""
     found = services.routing.project(principal, project, needs="metric:manage")
-
-    def write() -> None:
-        with services.database.write() as connection:
-            metrics.delete(connection, found, key)
-
-    await asyncio.to_thread(write)
+    await services.write(metrics.delete, found, key)
     return Response(status_code=204)
 
 

@@ -6,18 +6,14 @@ import dataclasses
 
 from fastapi import APIRouter, Request
 
-from adaptive_engine.server.api.interactions import from_ms
+from adaptive_engine.server.bodies import body_of, read_body
 from adaptive_engine.server.context import AdminDep, ServicesDep
-from adaptive_engine.server.errors import parse
-from adaptive_engine.server.openai.chat import require_json
+from adaptive_engine.server.times import from_ms
 from adaptive_engine.services.lifecycle import ModelOverview
 from adaptive_engine.types import ComputeConfig, Deployment, Principal, tags_of
 from adaptive_engine.wire import models as wire
 
 router = APIRouter(prefix="/admin/models")
-
-_UPDATE_BODY = {"required": True, "content": {"application/json": {"schema": wire.ModelUpdate.model_json_schema()}}}
-_TERMINATE_BODY = {"content": {"application/json": {"schema": wire.ModelTerminate.model_json_schema()}}}
 
 
 @router.get("")
@@ -32,11 +28,10 @@ async def get_registered_model(services: ServicesDep, admin: AdminDep, key: str)
     return to_wire(await services.lifecycle.get(key), admin)
 
 
-@router.patch("/{key}", openapi_extra={"requestBody": _UPDATE_BODY})
+@router.patch("/{key}", openapi_extra=body_of(wire.ModelUpdate))
 async def update_model(request: Request, services: ServicesDep, admin: AdminDep, key: str) -> wire.Model:
     """Change a model's own settings. They take effect when it is loaded the next time."""
-    require_json(request)
-    given = parse(wire.ModelUpdate, await request.body()).compute_config
+    given = (await read_body(request, wire.ModelUpdate)).compute_config
 
     def change(config: ComputeConfig) -> ComputeConfig:
         return dataclasses.replace(config, **given.model_dump(exclude_unset=True))
@@ -45,11 +40,10 @@ async def update_model(request: Request, services: ServicesDep, admin: AdminDep,
     return to_wire(await services.lifecycle.get(key), admin)
 
 
-@router.post("/{key}/terminate", openapi_extra={"requestBody": _TERMINATE_BODY})
+@router.post("/{key}/terminate", openapi_extra=body_of(wire.ModelTerminate, required=False))
 async def terminate_model(request: Request, services: ServicesDep, admin: AdminDep, key: str) -> wire.Model:
     """Take a model out of memory for all projects. Requests that it answers end with an error."""
-    require_json(request)
-    body = parse(wire.ModelTerminate, await request.body() or b"{}")
+    body = await read_body(request, wire.ModelTerminate, required=False)
     await services.lifecycle.terminate(key, force=body.force)
     return to_wire(await services.lifecycle.get(key), admin)
 

@@ -5,24 +5,19 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 
 from adaptive_engine.permissions import PERMISSIONS
-from adaptive_engine.server.api.interactions import from_ms
+from adaptive_engine.server.bodies import body_of, read_body
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
-from adaptive_engine.server.errors import parse
-from adaptive_engine.server.openai.chat import require_json
+from adaptive_engine.server.times import from_ms
 from adaptive_engine.types import Principal, Project
 from adaptive_engine.wire import projects as wire
 
 router = APIRouter(prefix="/projects")
 
-_CREATE_BODY = {"required": True, "content": {"application/json": {"schema": wire.ProjectCreate.model_json_schema()}}}
-_UPDATE_BODY = {"required": True, "content": {"application/json": {"schema": wire.ProjectUpdate.model_json_schema()}}}
 
-
-@router.post("", status_code=201, openapi_extra={"requestBody": _CREATE_BODY})
+@router.post("", status_code=201, openapi_extra=body_of(wire.ProjectCreate))
 async def create_project(request: Request, services: ServicesDep, principal: PrincipalDep) -> wire.Project:
     """Create a project. Its key is what requests name; without one it is made from the name."""
-    require_json(request)
-    body = parse(wire.ProjectCreate, await request.body())
+    body = await read_body(request, wire.ProjectCreate)
     return _to_wire(await services.projects.create(principal, body), principal)
 
 
@@ -39,13 +34,12 @@ async def get_project(services: ServicesDep, principal: PrincipalDep, project: s
     return _to_wire(services.routing.project(principal, project), principal)
 
 
-@router.patch("/{project}", openapi_extra={"requestBody": _UPDATE_BODY})
+@router.patch("/{project}", openapi_extra=body_of(wire.ProjectUpdate))
 async def update_project(
     request: Request, services: ServicesDep, principal: PrincipalDep, project: str
 ) -> wire.Project:
     """Change a project's name, description or settings."""
-    require_json(request)
-    body = parse(wire.ProjectUpdate, await request.body())
+    body = await read_body(request, wire.ProjectUpdate)
     found = services.routing.project(principal, project, needs="project:update")
     return _to_wire(await services.projects.update(found.id, body), principal)
 
@@ -73,5 +67,5 @@ def _to_wire(project: Project, principal: Principal) -> wire.Project:
         settings=wire.ProjectSettings(**project.settings),
         permissions=[p for p in PERMISSIONS if not p.startswith("admin:") and principal.may(p, project.id)],
         created_at=from_ms(project.created_at),
-        archived_at=None if project.archived_at is None else from_ms(project.archived_at),
+        archived_at=from_ms(project.archived_at),
     )

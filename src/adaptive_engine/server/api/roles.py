@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from fastapi import APIRouter, Request
 
 from adaptive_engine.permissions import PERMISSIONS, ROLES
-from adaptive_engine.server.api.interactions import from_ms
+from adaptive_engine.server.bodies import body_of, read_body
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
-from adaptive_engine.server.errors import parse
-from adaptive_engine.server.openai.chat import require_json
+from adaptive_engine.server.times import from_ms
 from adaptive_engine.services import roles
 from adaptive_engine.store import roles as store
 from adaptive_engine.types import AccessRole
 from adaptive_engine.wire import roles as wire
 
 router = APIRouter()
-
-_BODY = {"required": True, "content": {"application/json": {"schema": wire.RoleCreate.model_json_schema()}}}
-_UPDATE_BODY = {"required": True, "content": {"application/json": {"schema": wire.RoleUpdate.model_json_schema()}}}
 
 
 @router.get("/permissions")
@@ -33,49 +27,27 @@ async def list_permissions(_: PrincipalDep) -> wire.PermissionList:
 @router.get("/roles")
 async def list_roles(services: ServicesDep, _: PrincipalDep) -> wire.RoleList:
     """All roles, by key."""
-
-    def read() -> list[AccessRole]:
-        with services.database.read() as connection:
-            return store.list_all(connection)
-
-    return wire.RoleList(data=[_to_wire(role) for role in await asyncio.to_thread(read)])
+    return wire.RoleList(data=[_to_wire(role) for role in await services.read(store.list_all)])
 
 
-@router.post("/roles", status_code=201, openapi_extra={"requestBody": _BODY})
+@router.post("/roles", status_code=201, openapi_extra=body_of(wire.RoleCreate))
 async def create_role(request: Request, services: ServicesDep, principal: PrincipalDep) -> wire.Role:
     """Name a set of permissions, all of which the caller has."""
-    require_json(request)
-    body = parse(wire.RoleCreate, await request.body())
-
-    def write() -> AccessRole:
-        with services.keys.changing() as connection:
-            return roles.create(connection, principal, body.key, body.name, body.permissions)
-
-    return _to_wire(await asyncio.to_thread(write))
+    body = await read_body(request, wire.RoleCreate)
+    return _to_wire(await services.change_access(roles.create, principal, body.key, body.name, body.permissions))
 
 
-@router.patch("/roles/{role}", openapi_extra={"requestBody": _UPDATE_BODY})
+@router.patch("/roles/{role}", openapi_extra=body_of(wire.RoleUpdate))
 async def update_role(request: Request, services: ServicesDep, principal: PrincipalDep, role: str) -> wire.Role:
     """Change what everybody may do who has the role."""
-    require_json(request)
-    body = parse(wire.RoleUpdate, await request.body())
-
-    def write() -> AccessRole:
-        with services.keys.changing() as connection:
-            return roles.update(connection, principal, role, body.permissions)
-
-    return _to_wire(await asyncio.to_thread(write))
+    body = await read_body(request, wire.RoleUpdate)
+    return _to_wire(await services.change_access(roles.update, principal, role, body.permissions))
 
 
 @router.delete("/roles/{role}")
 async def delete_role(services: ServicesDep, principal: PrincipalDep, role: str) -> wire.Role:
     """Delete a role that nobody has."""
-
-    def write() -> AccessRole:
-        with services.keys.changing() as connection:
-            return roles.delete(connection, principal, role)
-
-    return _to_wire(await asyncio.to_thread(write))
+    return _to_wire(await services.change_access(roles.delete, principal, role))
 
 
 def _to_wire(role: AccessRole) -> wire.Role:

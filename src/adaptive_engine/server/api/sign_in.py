@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from adaptive_engine.server.api.interactions import from_ms
 from adaptive_engine.server.browser import forget_cookie, set_cookie
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
+from adaptive_engine.server.times import from_ms
 from adaptive_engine.wire.sign_in import SignIn
 
 router = APIRouter()

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
+from adaptive_engine.server.bodies import body_of, read_body
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
-from adaptive_engine.server.errors import parse
-from adaptive_engine.server.openai.chat import require_json
 from adaptive_engine.wire.structured import SchemaCheck, SchemaReport
 
 router = APIRouter()
 
-_BODY = {"required": True, "content": {"application/json": {"schema": SchemaCheck.model_json_schema()}}}
 
-
-@router.post("/structured/validate", openapi_extra={"requestBody": _BODY})
+@router.post("/structured/validate", openapi_extra=body_of(SchemaCheck))
 async def validate_schema(request: Request, services: ServicesDep, principal: PrincipalDep) -> SchemaReport:
     """What of a JSON schema is enforced while an answer is generated, what is checked afterwards, what is refused."""
-    require_json(request)
-    body = parse(SchemaCheck, await request.body())
+    body = await read_body(request, SchemaCheck)
     routing = services.routing
     deployment = routing.deployment(principal, body.model) if body.model else routing.first_default(principal)
     engine = services.engines.get(deployment)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from collections.abc import Sequence as Seq
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 from uuid import UUID
 
 from graphql import GraphQLResolveInfo
@@ -14,12 +13,10 @@ from adaptive_engine.server.context import Services
 from adaptive_engine.server.graphql.loader import Loader
 from adaptive_engine.services import access, metrics
 from adaptive_engine.services.metrics import MetricUse
-from adaptive_engine.store import Connection, comparisons, interactions, models
+from adaptive_engine.store import comparisons, interactions, models
 from adaptive_engine.store import metrics as store_metrics
 from adaptive_engine.store.interactions import StoredInteraction
 from adaptive_engine.types import Comparison, Model, Principal, Project
-
-Result = TypeVar("Result")
 
 
 class Context:
@@ -28,39 +25,14 @@ class Context:
     def __init__(self, services: Services, principal: Principal) -> None:
         self.services = services
         self.principal = principal
+        self.read = services.read
+        self.write = services.write
+        self.change_access = services.change_access
+        self.change_routing = services.change_routing
         self.metrics: Loader[UUID, MetricUse] = Loader(self._read_metrics)
         self.models: Loader[UUID, Model] = Loader(self._read_models)
         self.comparisons: Loader[UUID, Seq[Comparison]] = Loader(self._read_comparisons)
         self.completions: Loader[UUID, StoredInteraction] = Loader(self._read_completions)
-
-    async def read(self, query: Callable[[Connection], Result]) -> Result:
-        """What `query` finds, in a thread."""
-
-        def run() -> Result:
-            with self.services.database.read() as connection:
-                return query(connection)
-
-        return await asyncio.to_thread(run)
-
-    async def write(self, change: Callable[[Connection], Result]) -> Result:
-        def run() -> Result:
-            with self.services.database.write() as connection:
-                return change(connection)
-
-        return await asyncio.to_thread(run)
-
-    async def change_access(self, change: Callable[[Connection], Result]) -> Result:
-        """A write to what people and keys may do, which counts at once."""
-
-        def run() -> Result:
-            with self.services.keys.changing() as connection:
-                return change(connection)
-
-        return await asyncio.to_thread(run)
-
-    async def refresh_routing(self) -> None:
-        """Let what was just committed count at once."""
-        await asyncio.to_thread(self.services.routing.refresh)
 
     def require(self, permission: str) -> None:
         """Raises PermissionDenied unless the caller has the permission on the whole server."""
@@ -69,6 +41,10 @@ class Context:
     def project(self, id_or_key: str, needs: str = "project:read") -> Project:
         """Raises NotFound, PermissionDenied."""
         return self.services.routing.project(self.principal, id_or_key, needs=needs)
+
+    def projects(self, only: str | None = None, needs: str = "project:read") -> list[Project]:
+        """All that the caller has the permission in, or the `only` one that is named. Raises as `project` does."""
+        return self.services.routing.projects(self.principal, only, needs=needs)
 
     def _read_metrics(self, ids: Collection[UUID]) -> Mapping[UUID, MetricUse]:
         with self.services.database.read() as connection:
@@ -84,7 +60,7 @@ class Context:
             return comparisons.list_for_preferred(connection, ids)
 
     def _read_completions(self, ids: Collection[UUID]) -> Mapping[UUID, StoredInteraction]:
-        projects = [each.id for each in self.services.routing.projects(self.principal, needs="interaction:read")]
+        projects = [each.id for each in self.projects(needs="interaction:read")]
         with self.services.database.read() as connection:
             return {id_: found for id_ in ids if (found := interactions.get(connection, projects, id_))}
 

@@ -11,12 +11,11 @@ from graphql import ExecutionResult, GraphQLError, MiddlewareManager, execute, p
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from adaptive_engine.server import errors as http_errors
+from adaptive_engine.server.bodies import body_of, read_body
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
 from adaptive_engine.server.graphql import errors, schema
 from adaptive_engine.server.graphql.context import Context
 from adaptive_engine.server.graphql.limits import MAX_TOKENS, Budget, require_bounded
-from adaptive_engine.server.openai.chat import require_json
 
 router = APIRouter()
 
@@ -29,19 +28,10 @@ class GraphQLRequest(BaseModel):
     variables: dict[str, Any] | None = None
 
 
-@router.post(
-    "/graphql",
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": GraphQLRequest.model_json_schema(by_alias=True)}},
-        }
-    },
-)
+@router.post("/graphql", openapi_extra=body_of(GraphQLRequest))
 async def graphql(request: Request, services: ServicesDep, principal: PrincipalDep) -> Response:
     """For the vendor's clients; the REST routes do all of it and more. Errors are in the body of a 200."""
-    require_json(request)
-    body = http_errors.parse(GraphQLRequest, await request.body())
+    body = await read_body(request, GraphQLRequest)
     result = await _execute(body, Context(services, principal))
     reply: dict[str, Any] = {"data": result.data}
     if result.errors:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from ariadne import ScalarType
 from graphql import GraphQLError
-from pydantic import TypeAdapter, ValidationError
 
-_DATETIME = TypeAdapter(datetime)
+from adaptive_engine.wire.filters import epoch_ms
 
 uuid = ScalarType("UUID", serializer=str)
 # Epoch milliseconds, past the 32 bits of GraphQL's Int.
@@ -30,13 +28,11 @@ def _parse_uuid(value: Any) -> UUID:
 
 @date_time_input.value_parser
 def _parse_date_time(value: Any) -> int:
-    """Epoch ms from epoch ms or RFC 3339."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
+    """Epoch ms."""
     try:
-        return int(_DATETIME.validate_python(value, strict=False).timestamp() * 1000)
-    except (ValidationError, OverflowError) as error:
-        raise GraphQLError(f"{value!r:.80} is neither a time as in RFC 3339 nor epoch milliseconds.") from error
+        return epoch_ms(value)
+    except ValueError as error:
+        raise GraphQLError(f"{value!r:.80}: {error}.") from error
 
 
 SCALARS = (uuid, timestamp, big_int, date_time_input)

@@ -12,12 +12,15 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from adaptive_engine.engine import Delta, TokenLogprob
-from adaptive_engine.errors import AdaptiveError, UnsupportedMediaType
+from adaptive_engine.errors import AdaptiveError
+from adaptive_engine.server.bodies import body_of, read_body
+from adaptive_engine.server.connections import STOPPING_ERROR, ClientLeft, until_disconnect
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
-from adaptive_engine.server.errors import error_response, parse
-from adaptive_engine.server.sse import DONE, STOPPING_ERROR, ClientLeft, EventStream, event, until_disconnect
+from adaptive_engine.server.errors import error_response
+from adaptive_engine.server.sse import DONE, EventStream, event
+from adaptive_engine.server.usage import usage_body
 from adaptive_engine.services.completion import Choice, Completion
-from adaptive_engine.types import Notice, Usage, uuid7
+from adaptive_engine.types import Notice, uuid7
 from adaptive_engine.wire.chat import ChatChunk, ChatRequest, ChatResponse
 from adaptive_engine.wire.errors import ErrorBody
 
@@ -25,7 +28,6 @@ router = APIRouter()
 
 Deltas = AsyncIterator[tuple[Choice, Delta]]
 
-_BODY = {"required": True, "content": {"application/json": {"schema": ChatRequest.model_json_schema()}}}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"model": ChatResponse, "content": {"text/event-stream": {"schema": ChatChunk.model_json_schema()}}},
     "4XX": {"model": ErrorBody},
@@ -33,11 +35,10 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/chat/completions", openapi_extra={"requestBody": _BODY}, responses=_RESPONSES)
+@router.post("/chat/completions", openapi_extra=body_of(ChatRequest), responses=_RESPONSES)
 async def create_chat_completion(request: Request, services: ServicesDep, principal: PrincipalDep) -> Response:
     """Answer a conversation: one JSON object, or server-sent events with `stream`."""
-    require_json(request)
-    body = parse(ChatRequest, await request.body())
+    body = await read_body(request, ChatRequest)
     try:
         completion = await services.completions.start(principal, body, f"chatcmpl-{uuid7().hex}")
     except asyncio.CancelledError:
@@ -72,16 +73,6 @@ async def create_chat_completion(request: Request, services: ServicesDep, princi
     return Response(orjson.dumps(_body(completion)), 200, headers, "application/json")
 
 
-def require_json(request: Request) -> None:
-    """A form-encoded body is what curl sends when the header is forgotten."""
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if kind != "application/json" and not kind.endswith("+json"):
-        raise UnsupportedMediaType(f"Send JSON with 'Content-Type: application/json', not '{kind[:100]}'.")
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding != "identity":
-        raise UnsupportedMediaType(f"Send the body as it is, without 'Content-Encoding: {encoding[:100]}'.")
-
-
 async def _drain(deltas: Deltas) -> None:
     async for _ in deltas:
         pass
@@ -113,15 +104,6 @@ def _headers(completion: Completion) -> dict[str, str]:
     return headers
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.total_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-    }
-
-
 def _body(completion: Completion) -> dict[str, Any]:
     model = completion.prepared.deployment.model.key
     body = {
@@ -143,7 +125,7 @@ def _body(completion: Completion) -> dict[str, Any]:
             }
             for choice in completion.choices
         ],
-        "usage": _usage(completion.usage),
+        "usage": usage_body(completion.usage),
     }
     warnings = [*completion.prepared.warnings, *(notice for choice in completion.choices for notice in choice.notices)]
     if warnings:
@@ -220,7 +202,7 @@ class _Framer:
         return b'%b""},"finish_reason":null}],"usage":null%b}\n\n' % (self._choices[choice.index], tail)
 
     def usage(self) -> bytes:
-        return b'%b,"choices":[],"usage":%b}\n\n' % (self._head, orjson.dumps(_usage(self._completion.usage)))
+        return b'%b,"choices":[],"usage":%b}\n\n' % (self._head, orjson.dumps(usage_body(self._completion.usage)))
 
 
 def _warnings(notices: Iterable[Notice]) -> bytes:

@@ -15,10 +15,7 @@ router = APIRouter()
 @router.get("/models")
 async def list_models(services: ServicesDep, principal: PrincipalDep, project: str | None = None) -> ModelList:
     """The deployments of one project, or of all that the key may use."""
-    deployments = services.routing.deployments(principal)
-    if project is not None:
-        wanted = services.routing.project(principal, project)
-        deployments = [d for d in deployments if d.project.id == wanted.id]
+    deployments = services.routing.deployments(principal, project)
     return ModelList(data=[_card(deployment, services.engines) for deployment in deployments])
 
 

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from ariadne import MutationType, ObjectType, QueryType
 
-from adaptive_engine.errors import InvalidRequest, NotFound
+from adaptive_engine.errors import NotFound
 from adaptive_engine.server.graphql.context import Context, Info
+from adaptive_engine.server.graphql.fields import project_name, read_from
 from adaptive_engine.server.graphql.resolvers.metrics import MetricSource, load
 from adaptive_engine.services import ab_tests
 from adaptive_engine.services.ab_tests import AbTestOverview, NewAbTest
@@ -36,15 +37,8 @@ _OF_TEST = {
 }
 
 
-def _read_from_test(attribute: str) -> Any:
-    def resolve(found: AbTestOverview, _: Info) -> Any:
-        return getattr(found.test, attribute)
-
-    return resolve
-
-
 for field, attribute in _OF_TEST.items():
-    campaign.set_field(field, _read_from_test(attribute))
+    campaign.set_field(field, read_from(f"test.{attribute}"))
 campaign.set_alias("feedbacks", "scores")
 campaign.set_alias("useCase", "project")
 
@@ -52,9 +46,7 @@ campaign.set_alias("useCase", "project")
 @query.field("abCampaigns")
 async def list_campaigns(_: Any, info: Info, filter: dict[str, Any]) -> list[AbTestOverview]:  # noqa: A002
     context = info.context
-    name = filter.get("project") or filter.get("useCase")
-    chosen = [context.project(name)] if name else context.services.routing.projects(context.principal)
-    projects = {each.id: each for each in chosen}
+    projects = {each.id: each for each in context.projects(filter.get("project") or filter.get("useCase") or None)}
 
     def read(connection: Connection) -> list[AbTestOverview]:
         found = store.list_for_projects(
@@ -68,7 +60,7 @@ async def list_campaigns(_: Any, info: Info, filter: dict[str, Any]) -> list[AbT
 @query.field("abCampaign")
 async def get_campaign(_: Any, info: Info, idOrKey: str) -> AbTestOverview | None:
     context = info.context
-    projects = {each.id: each for each in context.services.routing.projects(context.principal)}
+    projects = {each.id: each for each in context.projects()}
 
     def read(connection: Connection) -> AbTestOverview | None:
         try:
@@ -83,10 +75,7 @@ async def get_campaign(_: Any, info: Info, idOrKey: str) -> AbTestOverview | Non
 @mutation.field("createAbCampaign")
 async def create_campaign(_: Any, info: Info, input: dict[str, Any]) -> AbTestOverview:  # noqa: A002
     context = info.context
-    name = input.get("project") or input.get("useCase")
-    if name is None:
-        raise InvalidRequest("Name the project.", param="project")
-    project = context.project(name, needs="ab_test:manage")
+    project = context.project(project_name(input), needs="ab_test:manage")
     given = AbTestCreate.model_validate(
         {
             "project": project.key,
@@ -104,23 +93,20 @@ async def create_campaign(_: Any, info: Info, input: dict[str, Any]) -> AbTestOv
     def write(connection: Connection) -> AbTestOverview:
         return _described(context, connection, project, ab_tests.create(connection, project, wanted))
 
-    made = await context.write(write)
-    await context.refresh_routing()
-    return made
+    return await context.change_routing(write)
 
 
 @mutation.field("cancelAbCampaign")
 async def cancel_campaign(_: Any, info: Info, input: str) -> str:  # noqa: A002
     context = info.context
-    projects = [each.id for each in context.services.routing.projects(context.principal)]
+    projects = [each.id for each in context.projects()]
 
     def write(connection: Connection) -> str:
         test = ab_tests.find(connection, projects, input)
         context.project(str(test.project_id), needs="ab_test:manage")
         return ab_tests.cancel(connection, test).key
 
-    key = await context.write(write)
-    await context.refresh_routing()
+    key = await context.change_routing(write)
     return f"A/B test '{key}' is cancelled."
 
 
@@ -176,7 +162,7 @@ async def campaign_report(found: AbTestOverview, info: Info) -> dict[str, Any]:
 
 async def _services(context: Context, found: AbTestOverview) -> dict[UUID, Any]:
     """The arms as model services. One that was detached since has what the test remembers of it."""
-    attached = await context.read(lambda connection: deployments.list_for_project(connection, found.project.id))
+    attached = await context.read(deployments.list_for_project, found.project.id)
     by_model: dict[UUID, Any] = {each.model.id: each for each in attached}
     return {arm.model_id: by_model.get(arm.model_id) or await _detached(context, arm) for arm in found.test.arms}
 

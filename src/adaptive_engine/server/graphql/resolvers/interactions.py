@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast, get_args
+from typing import Any, cast
 from uuid import UUID
 
 from ariadne import ObjectType, QueryType
 
 from adaptive_engine.errors import InvalidRequest
+from adaptive_engine.server.graphql import pages
 from adaptive_engine.server.graphql.context import Info
+from adaptive_engine.server.graphql.fields import project_name, read_from
 from adaptive_engine.server.graphql.resolvers.metrics import MetricSource, load
+from adaptive_engine.server.graphql.selection import selection_of
 from adaptive_engine.services import interactions
-from adaptive_engine.store import Connection, deployments, groups, pages
+from adaptive_engine.store import Connection, deployments, groups
 from adaptive_engine.store import interactions as store
 from adaptive_engine.store.filters import InteractionFilter
 from adaptive_engine.store.groups import Group, ScoreStatistics
 from adaptive_engine.store.interactions import StoredInteraction
-from adaptive_engine.store.pages import Order, PageRequest, SortField
 from adaptive_engine.types import Comparison, Deployment, Model, Project, Score
-from adaptive_engine.wire.filters import Selection
 
 query = QueryType()
 completion = ObjectType("Completion")
@@ -30,12 +29,6 @@ statistics = ObjectType("CompletionGroupScoreStats")
 older_statistics = ObjectType("CompletionGroupFeedbackStats")
 comparison = ObjectType("ComparisonScore")
 older_comparison = ObjectType("ComparisonFeedback")
-
-PAGE = 50
-MAX_PAGE = 1000
-GROUPS = 20
-"""Groups, and completions of each, on a page that names no size."""
-MAX_GROUPS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +46,10 @@ async def list_completions(
     order: list[dict[str, str]],
 ) -> dict[str, Any]:
     context = info.context
-    project = context.project(_project(filter), needs="interaction:read")
+    project = context.project(project_name(filter, "filter.project"), needs="interaction:read")
 
     def read(connection: Connection) -> dict[str, Any]:
-        return _connection(connection, interactions.select(connection, project, _selection(filter)), page, order)
+        return pages.page_of(connection, interactions.select(connection, project, selection_of(filter)), page, order)
 
     return await context.read(read)
 
@@ -74,16 +67,16 @@ async def list_groups(
     context = info.context
     if scoreFilter:
         raise InvalidRequest("Statistics cannot be limited to scores with labels; leave it out.", param="scoreFilter")
-    project = context.project(_project(filter), needs="interaction:read")
+    project = context.project(project_name(filter, "filter.project"), needs="interaction:read")
     by = cast(groups.GroupBy, groupBy.lower())
     if page.get("last") is not None or page.get("before") is not None:
         raise InvalidRequest("Groups are read forwards: use first and after.", param="page")
-    size = _size(page, GROUPS, MAX_GROUPS)
-    offset = _offset(page)
+    size = pages.group_size(page)
+    offset = pages.offset(page)
 
     def read(connection: Connection) -> dict[str, Any]:
-        wanted = interactions.select(connection, project, _selection(filter))
-        found = groups.list_groups(connection, wanted, by, order=_group_order(order), limit=size, offset=offset)
+        wanted = interactions.select(connection, project, selection_of(filter))
+        found = groups.list_groups(connection, wanted, by, order=pages.group_order(order), limit=size, offset=offset)
         end = offset + len(found.items)
         return {
             "totalCount": found.total,
@@ -109,8 +102,9 @@ async def get_completion(
     useCase: str | None = None,
 ) -> StoredInteraction | None:
     context = info.context
-    found = context.project(_project({"project": project, "useCase": useCase}), needs="interaction:read")
-    return await context.read(lambda connection: store.get(connection, [found.id], id))
+    named = project_name({"project": project, "useCase": useCase}, "filter.project")
+    found = context.project(named, needs="interaction:read")
+    return await context.read(store.get, [found.id], id)
 
 
 @group.field("key")
@@ -134,8 +128,8 @@ async def group_completions(
     found: GroupSource, info: Info, page: dict[str, Any], order: list[dict[str, str]]
 ) -> dict[str, Any]:
     # The clients send the page of the groups here too: of it, only the size means anything inside one.
-    size = {"first": min(_size(page, GROUPS, MAX_GROUPS), MAX_GROUPS)}
-    return await info.context.read(lambda connection: _connection(connection, found.within, size, order))
+    size = {"first": pages.group_size(page)}
+    return await info.context.read(pages.page_of, found.within, size, order)
 
 
 for each in (statistics, older_statistics):
@@ -150,20 +144,13 @@ async def statistics_metric(found: ScoreStatistics, info: Info) -> MetricSource 
     return await load(info.context, found.metric_id)
 
 
-def _read_from_row(attribute: str) -> Any:
-    def resolve(found: StoredInteraction, _: Info) -> Any:
-        return getattr(found.interaction, attribute)
-
-    return resolve
-
-
 for field, attribute in {
     "id": "id",
     "promptHash": "prompt_hash",
     "source": "source",
     "createdAt": "created_at",
 }.items():
-    completion.set_field(field, _read_from_row(attribute))
+    completion.set_field(field, read_from(f"interaction.{attribute}"))
 
 
 @completion.field("chatMessages")
@@ -198,7 +185,7 @@ async def completion_model_service(found: StoredInteraction, info: Info) -> Depl
     key = row.model_key
     if key is None:
         return None
-    return await info.context.read(lambda connection: deployments.get(connection, row.project_id, key))
+    return await info.context.read(deployments.get, row.project_id, key)
 
 
 @completion.field("directScores")
@@ -268,125 +255,6 @@ async def preferred_completion(found: Comparison, info: Info) -> StoredInteracti
 @older_comparison.field("otherCompletion")
 async def other_completion(found: Comparison, info: Info) -> StoredInteraction | None:
     return await info.context.completions.load(found.other_id)
-
-
-def _connection(
-    connection: Connection, wanted: InteractionFilter, page: dict[str, Any], order: list[dict[str, str]]
-) -> dict[str, Any]:
-    found = pages.list_page(connection, wanted, _page(page, order))
-    return {
-        "totalCount": pages.count(connection, wanted).value,
-        "pageInfo": {
-            "hasPreviousPage": found.has_previous,
-            "hasNextPage": found.has_next,
-            "startCursor": found.start_cursor,
-            "endCursor": found.end_cursor,
-        },
-        "nodes": found.items,
-        "edges": [{"node": item, "cursor": pages.cursor_of(item, _order(order))} for item in found.items],
-    }
-
-
-def _page(page: dict[str, Any], order: list[dict[str, str]]) -> PageRequest:
-    if page.get("offset") is not None:
-        raise InvalidRequest("Pages are read by cursor: use after or before instead of offset.", param="page.offset")
-    if page.get("first") is not None and page.get("last") is not None:
-        raise InvalidRequest("Ask for the first or for the last ones, not both.", param="page.last")
-    backward = page.get("last") is not None
-    size = _size({"first": page.get("last") if backward else page.get("first")}, PAGE, MAX_PAGE)
-    return PageRequest(size, _order(order), page.get("after"), page.get("before"), backward)
-
-
-def _size(page: dict[str, Any], default: int, most: int) -> int:
-    size = page.get("first")
-    if size is None:
-        return default
-    if not 1 <= size <= most:
-        raise InvalidRequest(f"A page has 1 to {most} entries here.", param="page.first")
-    return int(size)
-
-
-def _offset(page: dict[str, Any]) -> int:
-    after = page.get("after")
-    if after is None:
-        offset = int(page.get("offset") or 0)
-        if offset < 0:
-            raise InvalidRequest("An offset cannot be negative.", param="page.offset")
-        return offset
-    if not re.fullmatch(r"[0-9]{1,9}", after):
-        raise InvalidRequest("Not a cursor; pass the `endCursor` of an earlier page.", param="page.after")
-    return int(after)
-
-
-def _order(order: list[dict[str, str]]) -> Order:
-    known = get_args(SortField)
-    for each in order:
-        if each["field"] not in known:
-            raise InvalidRequest(
-                f"Interactions cannot be sorted by '{each['field']}'; by {', '.join(known)} they can.", param="order"
-            )
-    return tuple((cast(SortField, each["field"]), cast(Any, each["order"])) for each in order)
-
-
-def _group_order(order: list[dict[str, str]]) -> tuple[groups.GroupOrder, groups.Direction]:
-    known = get_args(groups.GroupOrder)
-    if len(order) != 1 or order[0]["field"] not in known:
-        raise InvalidRequest(f"Groups are sorted by one of {', '.join(known)}.", param="order")
-    return cast(groups.GroupOrder, order[0]["field"]), cast(groups.Direction, order[0]["order"])
-
-
-def _project(given: Mapping[str, Any]) -> str:
-    name: str | None = given.get("project") or given.get("useCase")
-    if name is None:
-        raise InvalidRequest("Name the project.", param="filter.project")
-    return name
-
-
-def _selection(given: dict[str, Any]) -> Selection:
-    """What the filter means on our own wire; `advancedFilter` takes the place of all simple fields."""
-    if given.get("advancedFilter") is not None:
-        return Selection.model_validate({"project": _project(given), "filter": _expression(given["advancedFilter"])})
-    scores = [*(given.get("scores") or ()), *(given.get("feedbacks") or ())]
-    also = [{"scores": _score(each)} for each in scores]
-    also += [{"comparisons": {"metric": each["metric"]}} for each in given.get("comparisons") or ()]
-    also += [{name: {"contains": given[name]}} for name in ("completion", "prompt") if given.get(name)]
-    simple = {
-        "models": given.get("models") or None,
-        "timerange": given.get("timerange"),
-        "session_id": given.get("sessionId"),
-        "created_by": given.get("createdBy"),
-        "user": str(given["userId"]) if given.get("userId") else None,
-        "completion_id": given.get("completionId"),
-        "prompt_hash": given.get("promptHash"),
-        "source": given.get("source") or None,
-        "labels": [_without_null(each) for each in given.get("labels") or ()] or None,
-        "filter": {"and": also} if also else None,
-    }
-    return Selection.model_validate({"project": _project(given), **_without_null(simple)})
-
-
-def _score(given: dict[str, Any]) -> dict[str, Any]:
-    bounds = {name: given[name] for name in ("gt", "gte", "eq", "neq", "lt", "lte") if given.get(name) is not None}
-    return _without_null({"metric": given["metric"], "value": bounds or None, "reasons": given.get("reasons") or None})
-
-
-def _expression(given: Any) -> Any:
-    """The same tree in our spelling. What is null says nothing, and neither does an empty condition."""
-    if isinstance(given, list):
-        return [_expression(each) for each in given]
-    if not isinstance(given, dict):
-        return given
-    found = {}
-    for name, value in given.items():
-        spelled = _expression(value)
-        if spelled is None or (spelled == {} and name not in ("and", "or", "not")):
-            continue
-        found[re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", name)] = spelled
-    return found
-
-
-def _without_null(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def _text(message: dict[str, Any]) -> str:

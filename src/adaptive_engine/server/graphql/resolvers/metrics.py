@@ -10,7 +10,7 @@ from ariadne import MutationType, ObjectType, QueryType
 
 from adaptive_engine.errors import InvalidRequest, NotFound
 from adaptive_engine.server.graphql.context import Context, Info
-from adaptive_engine.services import feedback, metrics
+from adaptive_engine.services import feedback, interactions, metrics
 from adaptive_engine.services.feedback import Scoring
 from adaptive_engine.services.metrics import MetricUse
 from adaptive_engine.store import Connection, outcomes
@@ -75,7 +75,7 @@ async def load(context: Context, metric_id: UUID) -> MetricSource | None:
 @query.field("metrics")
 async def list_metrics(_: Any, info: Info, filter: dict[str, Any] | None = None) -> list[MetricSource]:  # noqa: A002
     wanted = (filter or {}).get("categories") or ("USER", "GRADER")
-    found = await info.context.read(lambda connection: _uses(connection, info.context))
+    found = await info.context.read(_uses, info.context)
     return [source(use) for use in found if use.metric.category in wanted]
 
 
@@ -92,7 +92,7 @@ async def get_metric(
     if wanted is None:
         raise InvalidRequest("Name the metric by metricIdOrKey.", param="metricIdOrKey")
     if projectIdOrKey is None:
-        found = await context.read(lambda connection: _uses(connection, context))
+        found = await context.read(_uses, context)
         return next((source(use) for use in found if wanted in (use.metric.key, str(use.metric.id))), None)
     project = context.project(projectIdOrKey)
 
@@ -110,9 +110,9 @@ async def get_metric(
 @metric.field("useCases")
 async def metric_projects(found: MetricSource, info: Info, **_: Any) -> list[Project]:
     context = info.context
-    mine = await context.read(lambda connection: _uses(connection, context))
+    mine = await context.read(_uses, context)
     owners = {use.metric.project_id for use in mine if use.metric.id == found.id}
-    return [project for project in context.services.routing.projects(context.principal) if project.id in owners]
+    return [project for project in context.projects() if project.id in owners]
 
 
 @mutation.field("createMetric")
@@ -127,7 +127,7 @@ async def create_metric(
     if project is not None:
         chosen = [context.project(project, needs="metric:manage")]
     else:
-        chosen = context.services.routing.projects(context.principal, needs="metric:manage")
+        chosen = context.projects(needs="metric:manage")
     if not chosen:
         raise InvalidRequest("There is no project in which this key may register metrics.", param="project")
 
@@ -182,14 +182,14 @@ async def add_direct_score(
     input: dict[str, Any],  # noqa: A002
 ) -> Score:
     context = info.context
-    projects = [each.id for each in context.services.routing.projects(context.principal, needs="score:create")]
+    projects = [each.id for each in context.projects(needs="score:create")]
     value = input["value"]
     if not isinstance(value, bool | int | float):
         raise InvalidRequest("A score is a number, true or false.", param="value")
     given = Scoring(metricId, value, input.get("reason"), input.get("details"))
 
     def write(connection: Connection) -> tuple[Score, UUID | None]:
-        interaction = feedback.find_interaction(connection, projects, completionId)
+        interaction = interactions.find(connection, projects, completionId).interaction
         (row,) = feedback.score(connection, interaction, [given])
         return row, interaction.ab_test_id
 
@@ -204,7 +204,7 @@ async def score_metric(found: Score, info: Info) -> MetricSource | None:
 
 
 def _uses(connection: Connection, context: Context) -> list[MetricUse]:
-    projects = context.services.routing.projects(context.principal)
+    projects = context.projects()
     return [use for project in projects for use in metrics.list_for_project(connection, project)]
 
 

@@ -9,6 +9,7 @@ from ariadne import MutationType, ObjectType, QueryType
 
 from adaptive_engine.errors import AdaptiveError, InvalidRequest
 from adaptive_engine.server.graphql.context import Context, Info
+from adaptive_engine.server.graphql.fields import project_name
 from adaptive_engine.services import models
 from adaptive_engine.store import Connection, deployments
 from adaptive_engine.store import models as store
@@ -90,7 +91,7 @@ async def model_never(_: Model, info: Info) -> bool:
 @model.field("useCases")
 async def model_projects(found: Model, info: Info, filter: dict[str, Any]) -> list[Project]:  # noqa: A002
     context = info.context
-    attached = await context.read(lambda connection: deployments.list_for_model(connection, found.key))
+    attached = await context.read(deployments.list_for_model, found.key)
     return [each.project for each in attached if context.principal.may("project:read", each.project.id)]
 
 
@@ -159,8 +160,8 @@ async def deploy_model_everywhere(
     """Bring a model online in every project that has it and that the caller may deploy in."""
     context = info.context
     key = await _key(context, idOrKey)
-    attached = await context.read(lambda connection: deployments.list_for_model(connection, key))
-    allowed = {each.id for each in context.services.routing.projects(context.principal, needs="model:deploy")}
+    attached = await context.read(deployments.list_for_model, key)
+    allowed = {each.id for each in context.projects(needs="model:deploy")}
     mine = [each for each in attached if each.project.id in allowed]
     if not mine:
         raise InvalidRequest(f"Model '{key}' is attached to none of your use cases. Attach it first.", param="idOrKey")
@@ -190,7 +191,7 @@ async def attach_model(_: Any, info: Info, input: dict[str, Any]) -> Deployment:
 @mutation.field("updateModelService")
 async def update_model_service(_: Any, info: Info, input: dict[str, Any]) -> Deployment:  # noqa: A002
     context = info.context
-    project = context.project(_project_name(input), needs="model:deploy")
+    project = context.project(project_name(input), needs="model:deploy")
     found = await _attached(context, project, input["modelService"])
     for field in ("name", "systemPromptTemplate", "toolProviders"):
         if input.get(field) is not None:
@@ -248,7 +249,7 @@ async def _visible(context: Context) -> list[Model]:
         registered = store.list_all(connection)
         if context.principal.may_anywhere("model:deploy") or context.principal.may("admin:manage_models"):
             return registered
-        projects = {each.id for each in context.services.routing.projects(context.principal)}
+        projects = {each.id for each in context.projects()}
         attached = {each.model.id for each in deployments.list_all(connection) if each.project.id in projects}
         return [found for found in registered if found.id in attached]
 
@@ -279,18 +280,11 @@ async def _key(context: Context, id_or_key: str) -> str:
         if id_or_key in (found.key, str(found.id)):
             return found.key
     # In the words of the service, whoever asks.
-    return (await context.read(lambda connection: models.find(connection, id_or_key))).key
+    return (await context.read(models.find, id_or_key)).key
 
 
 async def _attached(context: Context, project: Project, id_or_key: str) -> Deployment:
-    return await context.read(lambda connection: models.find_attached(connection, project.id, id_or_key, param="model"))
-
-
-def _project_name(given: dict[str, Any]) -> str:
-    name: str | None = given.get("project") or given.get("useCase")
-    if name is None:
-        raise InvalidRequest("Name the project.", param="project")
-    return name
+    return await context.read(models.find_attached, project.id, id_or_key, param="model")
 
 
 def _placement(given: dict[str, Any]) -> ModelSettings | None:

@@ -33,7 +33,7 @@ share.set_alias("isOwner", "is_owner")
 async def list_projects(_: Any, info: Info, filter: dict[str, Any]) -> list[Project]:  # noqa: A002
     context = info.context
     archived = bool(filter.get("isArchived"))
-    return [found for found in context.services.routing.projects(context.principal) if found.archived == archived]
+    return [found for found in context.projects() if found.archived == archived]
 
 
 @query.field("project")
@@ -76,14 +76,14 @@ async def share_project(
     context = info.context
     found = context.project(idOrKey)
     wanted = [Sharing(each["team"], each["role"], each["isOwner"]) for each in input["shares"]]
-    await context.change_access(lambda connection: shares.replace(connection, context.principal, found, wanted))
+    await context.change_access(shares.replace, context.principal, found, wanted)
     return found
 
 
 @project.field("shares")
 @use_case.field("shares")
 async def list_shares(found: Project, info: Info) -> list[Share]:
-    return await info.context.read(lambda connection: store.list_for_project(connection, found.id))
+    return await info.context.read(store.list_for_project, found.id)
 
 
 @project.field("permissions")
@@ -96,7 +96,7 @@ async def own_permissions(found: Project, info: Info) -> list[str]:
 @use_case.field("metrics")
 async def list_metrics(found: Project, info: Info, filter: Any = None) -> list[Metric]:  # noqa: A002
     wanted = (filter or {}).get("categories") or ("USER", "GRADER")
-    uses = await info.context.read(lambda connection: metrics.list_for_project(connection, found))
+    uses = await info.context.read(metrics.list_for_project, found)
     return [use.metric for use in uses if use.metric.category in wanted]
 
 
@@ -118,7 +118,7 @@ async def get_default_model_service(found: Project, info: Info) -> Deployment | 
 
 
 async def _deployments(found: Project, info: Info) -> Seq[Deployment]:
-    return await info.context.read(lambda connection: deployments.list_for_project(connection, found.id))
+    return await info.context.read(deployments.list_for_project, found.id)
 
 
 BINDABLES = (query, mutation, project, use_case, share)

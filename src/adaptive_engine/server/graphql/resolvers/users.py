@@ -8,8 +8,8 @@ from ariadne import MutationType, ObjectType, QueryType
 
 from adaptive_engine.permissions import PERMISSIONS
 from adaptive_engine.server.graphql.context import Info
+from adaptive_engine.server.graphql.fields import read_from
 from adaptive_engine.services import api_keys, roles, teams, users
-from adaptive_engine.services.api_keys import NewKey
 from adaptive_engine.services.users import NewUser, UserInTeams
 from adaptive_engine.store import Connection
 from adaptive_engine.store import roles as stored_roles
@@ -30,35 +30,28 @@ for each in (team, role):
     each.set_alias("createdAt", "created_at")
 
 
-def _read_from_user(attribute: str) -> Any:
-    def resolve(found: UserInTeams, _: Info) -> Any:
-        return getattr(found.user, attribute)
-
-    return resolve
-
-
 _OF_USER = {"id": "id", "email": "email", "name": "name", "userType": "user_type", "createdAt": "created_at"}
 for field, attribute in _OF_USER.items():
-    user.set_field(field, _read_from_user(attribute))
+    user.set_field(field, read_from(f"user.{attribute}"))
 user.set_alias("teams", "memberships")
 
 
 @query.field("me")
 async def get_me(_: Any, info: Info) -> UserInTeams | None:
     context = info.context
-    return await context.read(lambda connection: users.own(connection, context.principal))
+    return await context.read(users.own, context.principal)
 
 
 @query.field("users")
 async def list_users(_: Any, info: Info) -> list[UserInTeams]:
     context = info.context
-    return await context.read(lambda connection: users.list_all(connection, context.principal))
+    return await context.read(users.list_all, context.principal)
 
 
 @query.field("teams")
 async def list_teams(_: Any, info: Info) -> list[Team]:
     context = info.context
-    return await context.read(lambda connection: teams.visible(connection, context.principal))
+    return await context.read(teams.visible, context.principal)
 
 
 @query.field("roles")
@@ -73,7 +66,7 @@ async def list_permissions(_: Any, info: Info) -> list[str]:
 
 @query.field("integrations")
 async def list_integrations(_: Any, info: Info, team: str) -> list[Any]:
-    await info.context.read(lambda connection: teams.find(connection, team))
+    await info.context.read(teams.find, team)
     return []
 
 
@@ -81,7 +74,7 @@ async def list_integrations(_: Any, info: Info, team: str) -> list[Any]:
 async def user_api_keys(found: UserInTeams, info: Info) -> list[dict[str, Any]]:
     """Whose they are and since when; the text of a key is shown once, when it is made."""
     context = info.context
-    visible = await context.read(lambda connection: api_keys.visible(connection, context.principal))
+    visible = await context.read(api_keys.visible, context.principal)
     return [
         {"key": f"ad_{key.id}_...", "createdAt": key.created_at}
         for key in visible
@@ -112,8 +105,7 @@ async def create_user(_: Any, info: Info, input: dict[str, Any]) -> dict[str, An
         created = users.create(connection, context.principal, wanted)
         text = None
         if given.generate_api_key:
-            key = NewKey(name=created.user.name, user=created.user.email)
-            _, text = api_keys.create(connection, context.services.keys, context.principal, key)
+            text = api_keys.create_first(connection, context.services.keys, context.principal, created.user)
         return {"user": created, "generatedApiKey": text}
 
     return await context.change_access(change)
@@ -128,7 +120,7 @@ async def create_user_alone(_: Any, info: Info, input: dict[str, Any]) -> UserIn
 @mutation.field("deleteUser")
 async def delete_user(_: Any, info: Info, user: str) -> UserInTeams:
     context = info.context
-    return await context.change_access(lambda connection: users.delete(connection, context.principal, user))
+    return await context.change_access(users.delete, context.principal, user)
 
 
 @mutation.field("setTeamMember")
@@ -146,18 +138,14 @@ async def set_team_member(_: Any, info: Info, input: dict[str, Any]) -> dict[str
 @mutation.field("removeTeamMember")
 async def remove_team_member(_: Any, info: Info, input: dict[str, Any]) -> UserInTeams:  # noqa: A002
     context = info.context
-    return await context.change_access(
-        lambda connection: users.remove_team_member(connection, context.principal, input["user"], input["team"])
-    )
+    return await context.change_access(users.remove_team_member, context.principal, input["user"], input["team"])
 
 
 @mutation.field("createTeam")
 async def create_team(_: Any, info: Info, input: dict[str, Any]) -> Team:  # noqa: A002
     context = info.context
     given = TeamCreate.model_validate({"key": input.get("key") or input["name"], "name": input["name"]})
-    return await context.change_access(
-        lambda connection: teams.create(connection, context.principal, given.key, given.name)
-    )
+    return await context.change_access(teams.create, context.principal, given.key, given.name)
 
 
 @mutation.field("createRole")
@@ -165,9 +153,7 @@ async def create_role(_: Any, info: Info, input: dict[str, Any]) -> AccessRole: 
     context = info.context
     key = input.get("key") or input["name"]
     given = RoleCreate.model_validate({"key": key, "name": input["name"], "permissions": input["permissions"]})
-    return await context.change_access(
-        lambda connection: roles.create(connection, context.principal, given.key, given.name, given.permissions)
-    )
+    return await context.change_access(roles.create, context.principal, given.key, given.name, given.permissions)
 
 
 def _place(found: UserInTeams, in_team: Team) -> Membership:

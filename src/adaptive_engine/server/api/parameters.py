@@ -1,0 +1,52 @@
+"""What routes take in their query, beside what FastAPI validates by itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Query, Request
+
+from adaptive_engine.errors import InvalidRequest
+from adaptive_engine.server.bodies import Body
+from adaptive_engine.server.errors import as_invalid_request
+from adaptive_engine.wire.filters import epoch_ms
+
+LabelQuery = Annotated[list[str] | None, Query(description="`key` or `key=value`; one key's values are or-ed")]
+FromQuery = Annotated[str | None, Query(alias="from", description="RFC 3339 or epoch ms, inclusive")]
+ToQuery = Annotated[str | None, Query(alias="to", description="RFC 3339 or epoch ms, exclusive")]
+
+
+def known_query(request: Request) -> None:
+    """For routes that filter: a misspelled filter that is not seen would let everything pass. Raises InvalidRequest."""
+    known = {field.alias for field in request.scope["route"].dependant.query_params}
+    # Where both are given, `project` counts.
+    for name in request.query_params.keys() - known - {"use_case"}:
+        raise InvalidRequest(
+            f"{name[:64]}: there is no such parameter here. There are {', '.join(sorted(known))}.", param=name[:64]
+        )
+
+
+def build(model: type[Body], **fields: Any) -> Body:
+    """What a POST takes as its body, from parameters that are not None. Raises InvalidRequest naming the field."""
+    with as_invalid_request():
+        return model.model_validate({name: value for name, value in fields.items() if value is not None})
+
+
+def label_filters(texts: list[str] | None) -> list[dict[str, Any]]:
+    """Of `key` and `key=value`."""
+    parts = [text.partition("=") for text in texts or ()]
+    return [{"key": key, **({"value": value} if equals else {})} for key, equals, value in parts]
+
+
+def time_range(start: str | None, end: str | None) -> dict[str, int] | None:
+    """Of the query's `from` and `to`. Raises InvalidRequest."""
+    moments = (("from", moment(start, "from")), ("to", moment(end, "to")))
+    return {name: value for name, value in moments if value is not None} or None
+
+
+def moment(text: str | None, param: str) -> int | None:
+    """Epoch ms. Raises InvalidRequest."""
+    try:
+        return None if text is None else epoch_ms(text)
+    except ValueError as exc:
+        raise InvalidRequest(f"{param}: {exc}.", param=param) from exc
