@@ -81,7 +81,7 @@ function Test({ project, test }: { project: string; test: AbTest }) {
       <Stack gap="lg">
         <Paper withBorder p="md">
           <Group gap="xs" mb={6}>
-            <Badge variant="light" color={color} tt="none" autoContrast>
+            <Badge variant="dot" color={color} tt="none">
               {label}
             </Badge>
             <Title order={2} size="h5">

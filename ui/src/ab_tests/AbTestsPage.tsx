@@ -51,7 +51,7 @@ export function AbTestsPage() {
                     </Link>
                   </Table.Td>
                   <Table.Td>
-                    <Badge variant="light" color={STATUS[test.status].color} tt="none" autoContrast>
+                    <Badge variant="dot" color={STATUS[test.status].color} tt="none">
                       {STATUS[test.status].label}
                     </Badge>
                   </Table.Td>

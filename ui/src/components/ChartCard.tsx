@@ -1,4 +1,4 @@
-import { Collapse, Group, Paper, Skeleton, Table, Text, Title, UnstyledButton } from '@mantine/core';
+import { Group, Paper, Skeleton, Table, Text, Title, UnstyledButton } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { lazy, Suspense } from 'react';
 import { figure } from './format';
@@ -30,10 +30,6 @@ interface ChartCardProps extends ChartProps {
 /** A chart, and the same numbers as a table for who cannot see it or wants them exactly. */
 export function ChartCard({ title, note, loading, ...chart }: ChartCardProps) {
   const [table, { toggle }] = useDisclosure(false);
-  const { names, series, format = figure } = chart;
-  const rows = names
-    .map((name, index) => ({ name, values: series.map(({ values }) => values[index] ?? null) }))
-    .filter(({ values }) => values.some((value) => value));
   return (
     <Paper withBorder p="md" miw={0}>
       <Group justify="space-between" mb="sm" wrap="nowrap">
@@ -58,18 +54,26 @@ export function ChartCard({ title, note, loading, ...chart }: ChartCardProps) {
           {note}
         </Text>
       )}
-      <Collapse expanded={table} mt="sm">
-        <DataTable label={`${title} as a table`} head={['Time', ...series.map(({ name }) => name)]}>
-          {rows.map(({ name, values }) => (
-            <Table.Tr key={name}>
-              <Table.Td>{name}</Table.Td>
-              {values.map((value, index) => (
-                <Table.Td key={series[index]!.name}>{value === null ? '–' : format(value)}</Table.Td>
-              ))}
-            </Table.Tr>
-          ))}
-        </DataTable>
-      </Collapse>
+      {table && <ChartTable label={`${title} as a table`} {...chart} />}
     </Paper>
+  );
+}
+
+/** Without the times at which nothing happened. */
+function ChartTable({ label, names, series, format = figure }: ChartProps & { label: string }) {
+  const rows = names
+    .map((name, index) => ({ name, values: series.map(({ values }) => values[index] ?? null) }))
+    .filter(({ values }) => values.some((value) => value));
+  return (
+    <DataTable label={label} head={['Time', ...series.map(({ name }) => name)]}>
+      {rows.map(({ name, values }) => (
+        <Table.Tr key={name}>
+          <Table.Td>{name}</Table.Td>
+          {values.map((value, index) => (
+            <Table.Td key={series[index]!.name}>{value === null ? '–' : format(value)}</Table.Td>
+          ))}
+        </Table.Tr>
+      ))}
+    </DataTable>
   );
 }

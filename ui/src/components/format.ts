@@ -2,11 +2,20 @@
 
 const time = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium' });
+const moment = new Intl.DateTimeFormat(undefined, {
+  month: 'short',
+  day: 'numeric',
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+});
 const whole = new Intl.NumberFormat('en');
 const short = new Intl.NumberFormat('en', { maximumSignificantDigits: 3 });
 const compact = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
 
 export const when = (iso: string | null | undefined) => (iso ? time.format(new Date(iso)) : '–');
+/** Short, for lists: without the year. */
+export const atMoment = (iso: string) => moment.format(new Date(iso));
 export const onDay = (iso: string | null | undefined) => (iso ? day.format(new Date(iso)) : '–');
 export const count = (value: number) => whole.format(value);
 export const compactCount = (value: number) => compact.format(value);

@@ -47,7 +47,7 @@ export function FilterBar({ project, filter, order, onFilter, onOrder }: FilterB
         </form>
         <MultiSelect
           size="xs"
-          w={190}
+          className={classes.choice}
           aria-label="Models"
           placeholder={filter.model ? undefined : 'All models'}
           data={[...new Set([...keys, ...(filter.model ?? [])])]}
@@ -57,7 +57,7 @@ export function FilterBar({ project, filter, order, onFilter, onOrder }: FilterB
         />
         <Select
           size="xs"
-          w={140}
+          className={classes.choice}
           aria-label="Time"
           placeholder={filter.from || filter.to ? 'Chosen times' : 'Any time'}
           clearable
@@ -69,7 +69,7 @@ export function FilterBar({ project, filter, order, onFilter, onOrder }: FilterB
         />
         <MultiSelect
           size="xs"
-          w={160}
+          className={classes.choice}
           aria-label="States"
           placeholder={filter.state ? undefined : 'All states'}
           data={[...STATES]}
@@ -78,7 +78,7 @@ export function FilterBar({ project, filter, order, onFilter, onOrder }: FilterB
         />
         <Select
           size="xs"
-          w={170}
+          className={classes.choice}
           aria-label="Order"
           allowDeselect={false}
           data={Object.entries(ORDERS).map(([value, label]) => ({ value, label }))}

@@ -24,7 +24,7 @@ export function InteractionScores({ project, interaction }: { project: string; i
             <Text size="sm" fw={600} style={{ overflowWrap: 'anywhere' }}>
               {score.metric}: {figure(score.value)}
             </Text>
-            <Badge size="sm" variant="light" tt="none">
+            <Badge size="sm" variant="dot" tt="none">
               {score.source}
             </Badge>
             <Text size="xs" c="dimmed">

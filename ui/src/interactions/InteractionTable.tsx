@@ -1,7 +1,7 @@
 import { Checkbox, UnstyledButton } from '@mantine/core';
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { type KeyboardEvent, useEffect, useRef } from 'react';
-import { count, duration, when } from '../components/format';
+import { atMoment, count, duration } from '../components/format';
 import { lastQuestion, oneLine } from './content';
 import classes from './Interactions.module.css';
 import type { Interaction } from './queries';
@@ -101,7 +101,8 @@ function Spacer({ height }: { height: number }) {
   if (height <= 0) return null;
   return (
     <tr className={classes.spacer} aria-hidden>
-      <td colSpan={8} style={{ height }} />
+      {/* One cell: more would count as columns where the page is too narrow for them. */}
+      <td style={{ height }} />
     </tr>
   );
 }
@@ -129,13 +130,13 @@ function Row({ row, index, chosen, isOpen, onToggle, onOpen }: RowProps) {
       <td className={classes.box}>
         <RowCheckbox label={`Select: ${question}`} checked={chosen} onToggle={() => onToggle(id)} />
       </td>
-      <td className={classes.time}>{when(row.created_at)}</td>
+      <td className={classes.time}>{atMoment(row.created_at)}</td>
       <td className={classes.model}>{row.model ?? '–'}</td>
       <td>
         <UnstyledButton className={classes.open}>
           <span className={classes.question}>{question || '(empty)'}</span>
           <span className={classes.answer}>
-            <span className={classes.small}>{when(row.created_at)} · </span>
+            <span className={classes.small}>{atMoment(row.created_at)} · </span>
             {oneLine(row.completion) || '(no answer)'}
           </span>
         </UnstyledButton>

@@ -5,7 +5,7 @@ export function StateBadge({ state }: { state: string }) {
   const color =
     { complete: 'teal', length: 'yellow', error: 'red', aborted: 'red', cancelled: 'gray' }[state] ?? 'blue';
   return (
-    <Badge color={color} variant="light" size="sm" tt="none" autoContrast>
+    <Badge color={color} variant="dot" size="sm" tt="none">
       {state}
     </Badge>
   );

@@ -14,9 +14,8 @@ export function ModelState({ model }: { model: Model }) {
   return (
     <Badge
       color={color}
-      variant="light"
+      variant="dot"
       tt="none"
-      autoContrast
       leftSection={model.state === 'PENDING' ? <Loader size={10} color={color} /> : null}
     >
       {label}

@@ -76,7 +76,7 @@ function Deployed({ project, models }: { project: string; models: Model[] }) {
                 <Group gap={8}>
                   <ModelLink project={project} model={model} />
                   {deployment?.is_default && (
-                    <Badge size="sm" variant="light" tt="none" autoContrast>
+                    <Badge size="sm" variant="dot" tt="none">
                       default
                     </Badge>
                   )}

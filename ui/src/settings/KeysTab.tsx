@@ -67,7 +67,7 @@ export function KeysTab({ project }: { project: string }) {
                   <Table.Td>{onDay(key.created_at)}</Table.Td>
                   <Table.Td>
                     {key.revoked_at ? (
-                      <Badge color="gray" variant="light" tt="none">
+                      <Badge color="gray" variant="dot" tt="none">
                         revoked {onDay(key.revoked_at)}
                       </Badge>
                     ) : (
