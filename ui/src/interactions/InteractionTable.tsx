@@ -27,7 +27,8 @@ export function InteractionTable({ rows, busy, chosen, onChoose, open, onOpen }:
     estimateSize: () => ROW,
     overscan: 8,
   });
-  const shown = virtualizer.getVirtualItems();
+  // Those of a longer page may still be there when a shorter one is drawn first.
+  const shown = virtualizer.getVirtualItems().filter(({ index }) => index < rows.length);
   const before = shown[0]?.start ?? 0;
   const after = virtualizer.getTotalSize() - (shown.at(-1)?.end ?? 0);
 
