@@ -48,6 +48,8 @@ export function InteractionList({ project, search, chosen, onChoose, onGo, onCle
               </Alert>
             )}
             <InteractionTable
+              // Other rows begin at the top, and what is known of the rows in sight is of those before.
+              key={`${page.data[0]?.id} ${page.data.length}`}
               rows={page.data}
               busy={query.isPlaceholderData}
               chosen={chosen}

@@ -1,6 +1,6 @@
 import { Checkbox, UnstyledButton } from '@mantine/core';
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { type KeyboardEvent, useEffect, useRef } from 'react';
+import { type KeyboardEvent, useRef } from 'react';
 import { atMoment, count, duration } from '../components/format';
 import { lastQuestion, oneLine } from './content';
 import classes from './Interactions.module.css';
@@ -27,14 +27,9 @@ export function InteractionTable({ rows, busy, chosen, onChoose, open, onOpen }:
     estimateSize: () => ROW,
     overscan: 8,
   });
-  // Those of a longer page may still be there when a shorter one is drawn first.
-  const shown = virtualizer.getVirtualItems().filter(({ index }) => index < rows.length);
+  const shown = virtualizer.getVirtualItems();
   const before = shown[0]?.start ?? 0;
   const after = virtualizer.getTotalSize() - (shown.at(-1)?.end ?? 0);
-
-  const first = rows[0]?.id;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another page begins at its top
-  useEffect(() => scroller.current?.scrollTo({ top: 0 }), [first]);
 
   const toggle = (id: string) => {
     const next = new Set(chosen);
