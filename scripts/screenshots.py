@@ -40,7 +40,7 @@ def chat(page: Page) -> None:
     chat_new(page)
     ask(page, "What is the capital of France?")
     finished(page)
-    ask(page, "List three of its museums as bullet points.")
+    ask(page, "Tell me one fact about it.")
     finished(page, 2)
 
 
@@ -198,13 +198,21 @@ STATES: tuple[Callable[[Page], None], ...] = (
 )
 
 
+_SETTLED = """async (scheme) => {
+  if (document.documentElement.dataset.mantineColorScheme !== scheme) return false;
+  await Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => {})));
+  for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+  return true;
+}"""
+"""The page has its colours, and what moves into place has moved."""
+
+
 def show(page: Page, name: str) -> None:
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
         for width, (columns, rows) in WIDTHS.items():
             page.set_viewport_size({"width": columns, "height": rows})
-            # What moves into place has moved.
-            page.wait_for_timeout(300)
+            page.wait_for_function(_SETTLED, arg=scheme)
             page.screenshot(path=TARGET / f"{name}-{scheme}-{width}.png")
     page.set_viewport_size({"width": 1440, "height": 900})
 

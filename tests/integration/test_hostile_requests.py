@@ -100,7 +100,9 @@ def test_health_answers_head(server: Server, path: str) -> None:
     assert (response.status_code, response.content) == (200, b"")
 
 
-@pytest.mark.parametrize("path", ["/", "/api", "/api/v1", "/nope", "/api/v1/nope", "/api/v1/../v1/models", "/%00"])
+@pytest.mark.parametrize(
+    "path", ["/assets/nope.js", "/api", "/api/v1", "/nope", "/api/v1/nope", "/api/v1/../v1/models", "/%00"]
+)
 def test_unknown_paths_are_json(server: Server, path: str) -> None:
     answer = exchange(server, request(server, "GET", path, close=True))
     head, _, body = answer.partition(b"\r\n\r\n")

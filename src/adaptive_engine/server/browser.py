@@ -53,7 +53,7 @@ def require_same_origin(scope: Scope, headers: Headers) -> None:
     if site is not None:
         ours = site == "same-origin"
     else:
-        ours = origin is not None and urlsplit(origin).netloc == headers.get("host")
+        ours = origin is not None and origin.partition("://")[2] == headers.get("host")
     if not ours:
         raise PermissionDenied(
             "The request has a browser's cookie and does not come from a page of this server. "

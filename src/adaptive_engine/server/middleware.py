@@ -179,6 +179,7 @@ class Authentication:
     async def _authenticate(self, scope: Scope) -> Principal:
         headers = Headers(scope=scope)
         presented = _presented_key(headers)
+        scope["state"]["signed_in"] = presented is None
         if presented is not None:
             known = self._keys.cached(presented)
             return known if known is not None else await asyncio.to_thread(self._keys.authenticate, presented)

@@ -50,6 +50,11 @@ async def test_it_works_as_the_key_until_the_key_is_revoked(
     assert (await browser.get("/me")).status_code == 401
 
 
+async def test_it_does_not_prolong_itself(browser: httpx2.AsyncClient) -> None:
+    refused = await browser.post("/sign_in")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "key_required")
+
+
 async def test_signing_out_forgets_it(browser: httpx2.AsyncClient) -> None:
     gone = await browser.delete("/sign_in")
     assert gone.status_code == 204
@@ -72,6 +77,7 @@ async def test_a_key_in_a_header_counts_before_it(browser: httpx2.AsyncClient, s
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
         {"Origin": "http://localhost:9001"},
+        {"Origin": "http://["},
         {},
     ],
 )

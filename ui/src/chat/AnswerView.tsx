@@ -86,27 +86,15 @@ function Remarks({ turn }: { turn: Turn }) {
   const answer = turn.answer!;
   return (
     <>
-      {answer.state === 'stopped' && (
-        <Badge color="gray" variant="light">
-          stopped
-        </Badge>
-      )}
-      {answer.finishReason === 'length' && (
-        <Badge color="yellow" variant="light">
-          cut at max tokens
-        </Badge>
-      )}
+      {answer.state === 'stopped' && <Badge variant="default">stopped</Badge>}
+      {answer.finishReason === 'length' && <Badge variant="default">cut at max tokens</Badge>}
       {answer.schemaValid === false && (
         <Badge color="red" variant="light">
           does not match the schema
         </Badge>
       )}
-      {answer.abTest && <Badge variant="light">A/B test {answer.abTest}</Badge>}
-      {answer.settings.store === false && (
-        <Badge color="gray" variant="light">
-          not stored
-        </Badge>
-      )}
+      {answer.abTest && <Badge variant="default">A/B test {answer.abTest}</Badge>}
+      {answer.settings.store === false && <Badge variant="default">not stored</Badge>}
     </>
   );
 }

@@ -6,6 +6,7 @@ import { queryClient } from '../api/queries';
 import { useMe } from '../shell/useProject';
 import classes from './ChatHistory.module.css';
 import { deleteChat, listChats } from './storage';
+import { useChat } from './store';
 
 /** The chats that this browser had with the project, newest first. */
 export function ChatHistory({ project }: { project: string }) {
@@ -18,6 +19,7 @@ export function ChatHistory({ project }: { project: string }) {
     staleTime: 0,
   });
   const remove = async (id: string) => {
+    useChat.getState().forget(id);
     await deleteChat(id);
     await queryClient.invalidateQueries({ queryKey: ['chats'] });
     if (path.endsWith(id)) void navigate({ to: '/projects/$project/chat', params: { project } });

@@ -78,6 +78,8 @@ export function Composer({ chat, draft, running, onDraft, onSend, onStop }: Comp
           aria-label="Message"
           placeholder={chat.panes.length > 1 ? `Message to all ${chat.panes.length} columns` : 'Message'}
           variant="unstyled"
+          // Phones zoom into what is smaller.
+          size="md"
           autosize
           minRows={1}
           maxRows={10}
@@ -98,8 +100,6 @@ export function Composer({ chat, draft, running, onDraft, onSend, onStop }: Comp
             if (event.key === 'Enter' && !event.shiftKey && !event.nativeEvent.isComposing) {
               event.preventDefault();
               send();
-            } else if (event.key === 'Escape' && running) {
-              onStop();
             }
           }}
         />

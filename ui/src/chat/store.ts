@@ -16,6 +16,8 @@ const SAVE_AFTER = 800;
 interface ChatStore {
   chat: Chat | null;
   open: (chat: Chat) => void;
+  /** Let go of a chat, because it was deleted. */
+  forget: (id: string) => void;
   setSettings: (pane: string, settings: Settings) => void;
   addPane: () => void;
   removePane: (pane: string) => void;
@@ -82,21 +84,15 @@ export const useChat = create<ChatStore>()((set, get) => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const show = () => {
       timer = undefined;
-      const shown = { text, answer: known };
-      const apply = (found: Chat): Chat => ({
-        ...found,
-        updatedAt: Date.now(),
-        panes: found.panes.map((pane) =>
-          pane.id === paneId
-            ? conversation.update(pane, turn.id, (old) => ({
-                ...old,
-                ...shown,
-                answer: { ...known, scores: old.answer?.scores },
-              }))
-            : pane,
-        ),
-      });
-      if (get().chat?.id === chat.id) change(apply);
+      if (get().chat?.id !== chat.id) return;
+      changePane(paneId, (pane) =>
+        conversation.update(pane, turn.id, (old) => ({
+          ...old,
+          text,
+          answer: { ...known, scores: old.answer?.scores },
+        })),
+      );
+      change((found) => ({ ...found, updatedAt: Date.now() }));
     };
     const end = (more: Partial<Answer>) => {
       clearTimeout(timer);
@@ -143,7 +139,13 @@ export const useChat = create<ChatStore>()((set, get) => {
     chat: null,
     open: (chat) => {
       get().stop();
+      save();
       set({ chat: { ...chat, panes: chat.panes.map(conversation.interrupted) } });
+    },
+    forget: (id) => {
+      if (get().chat?.id !== id) return;
+      get().stop();
+      set({ chat: null });
     },
     setSettings: (pane, settings) => changePane(pane, (found) => ({ ...found, settings })),
     addPane: () =>

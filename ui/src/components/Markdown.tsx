@@ -6,8 +6,8 @@ import classes from './Markdown.module.css';
 import { safeUrl } from './safeUrl';
 
 /** More than this is shown as it is: reading it as markdown would keep the page busy. */
-const MAX_MARKDOWN = 200_000;
-const MAX_LINE = 20_000;
+const MAX_MARKDOWN = 100_000;
+const MAX_LINE = 10_000;
 /** Deeper quotes and lists than anybody means. */
 const TOO_DEEP = /^(?:[ \t]*(?:>|[-*+][ \t]|\d+[.)][ \t])){30}|^[ \t]{120}/m;
 

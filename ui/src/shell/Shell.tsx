@@ -61,6 +61,8 @@ function ShellOfProject({ project }: { project: string }) {
   return (
     <AppShell
       layout="alt"
+      // What measures itself while its place is still moving keeps the wrong size.
+      transitionDuration={0}
       header={{ height: { base: 52, sm: 0 } }}
       navbar={{ width: 272, breakpoint: 'sm', collapsed: { mobile: !menu } }}
       padding={0}
