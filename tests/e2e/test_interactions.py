@@ -79,12 +79,12 @@ def test_filters_are_in_the_address(listed: Page) -> None:
 
 def test_pages_lead_both_ways_and_only_rows_in_sight_are_there(listed: Page) -> None:
     assert rows(listed).count() < 60
-    first = rows(listed).first.inner_text()
+    expect(rows(listed).first).to_contain_text("<img src=x")
     listed.get_by_role("button", name="Next page").click()
     expect(status(listed)).to_have_text("20 of 120")
-    expect(rows(listed).last).to_contain_text("Question 0")
+    expect(rows(listed).first).to_contain_text("Question 19")
     listed.get_by_role("button", name="Previous page").click()
-    expect(rows(listed).first).to_have_text(first.replace("\n", ""))
+    expect(rows(listed).first).to_contain_text("<img src=x")
     rows(listed).first.focus()
     listed.keyboard.press("ArrowDown")
     expect(rows(listed).nth(1)).to_be_focused()
@@ -111,8 +111,8 @@ def test_an_interaction_is_labelled_and_scored(listed: Page, client: Adaptive) -
     rows(listed).first.click()
     drawer = listed.get_by_role("dialog", name="Interaction")
     drawer.get_by_role("tab", name="Scores and labels").click()
-    drawer.get_by_label("Labels").first.fill("reviewed=yes")
-    drawer.get_by_label("Labels").first.press("Enter")
+    drawer.get_by_placeholder("app=playground").fill("reviewed=yes")
+    drawer.get_by_placeholder("app=playground").press("Enter")
     drawer.get_by_role("button", name="Save labels").click()
     expect(listed.get_by_text("The labels are saved")).to_be_visible()
     drawer.get_by_role("combobox", name="Metric").click()
