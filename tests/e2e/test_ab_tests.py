@@ -19,12 +19,12 @@ ARM = "challenger"
 
 @pytest.fixture(scope="module")
 def client(server: Server) -> Iterator[Adaptive]:
-    """A project with two models that are attached and not loaded."""
+    """A project with two models."""
     register_tiny_model(server, ARM)
     httpx2.post(f"{server.api}/projects", headers=server.headers, json={"key": PROJECT, "name": "Trial"})
     with Adaptive(server.url, server.api_key, PROJECT) as client:
         for key in (MODEL, ARM):
-            client.models.attach(key, desired_online=False)
+            client.models.attach(key, wait=True)
         client.feedback.register_key("helpful", "bool")
         yield client
 
