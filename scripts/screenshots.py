@@ -116,6 +116,61 @@ def not_found(page: Page) -> None:
     expect(page.get_by_role("heading", name="There is no such page")).to_be_visible()
 
 
+def interactions(page: Page) -> None:
+    page.goto("/projects/default/interactions")
+    expect(page.get_by_role("table", name="Interactions").locator("tbody").get_by_role("button").first).to_be_visible()
+
+
+def interaction(page: Page) -> None:
+    interactions(page)
+    page.get_by_role("table", name="Interactions").locator("tbody").get_by_role("button").nth(1).click()
+    expect(page.get_by_role("tab", name="Messages")).to_be_visible()
+
+
+def interactions_grouped(page: Page) -> None:
+    page.goto("/projects/default/interactions?group=prompt")
+    expect(page.get_by_role("region", name="Interactions by prompt")).to_be_visible()
+
+
+def metrics(page: Page) -> None:
+    page.goto("/projects/default/metrics?span=24h")
+    expect(page.locator("svg.recharts-surface").first).to_be_visible()
+
+
+def ab_tests(page: Page) -> None:
+    page.goto("/projects/default/ab-tests")
+    expect(page.get_by_role("heading", name="No A/B test yet")).to_be_visible()
+
+
+def models(page: Page) -> None:
+    page.goto("/projects/default/models")
+    expect(page.get_by_role("region", name="Models of this project")).to_be_visible()
+
+
+def model(page: Page) -> None:
+    models(page)
+    page.get_by_role("region", name="Models of this project").get_by_role("link").first.click()
+    page.get_by_role("combobox", name="Answers are").click()
+    page.get_by_role("option", name="JSON of a schema").click()
+    page.get_by_role("button", name="Classification").click()
+    expect(page.get_by_text("Enforced: every answer matches")).to_be_visible()
+
+
+def settings(page: Page) -> None:
+    page.goto("/projects/default/settings")
+    expect(page.get_by_label("Description")).to_be_visible()
+
+
+def settings_keys(page: Page) -> None:
+    page.goto("/projects/default/settings?tab=keys")
+    expect(page.get_by_role("region", name="API keys")).to_be_visible()
+
+
+def settings_roles(page: Page) -> None:
+    page.goto("/projects/default/settings?tab=roles")
+    expect(page.get_by_role("region", name="Roles")).to_be_visible()
+
+
 STATES: tuple[Callable[[Page], None], ...] = (
     sign_in_page,
     chat_new,
@@ -130,6 +185,16 @@ STATES: tuple[Callable[[Page], None], ...] = (
     commands,
     new_key,
     not_found,
+    interactions,
+    interaction,
+    interactions_grouped,
+    metrics,
+    ab_tests,
+    models,
+    model,
+    settings,
+    settings_keys,
+    settings_roles,
 )
 
 

@@ -10,6 +10,7 @@ import { ApiError } from './api/errors';
 import { meQuery, queryClient } from './api/queries';
 import { ErrorPage } from './components/ErrorPage';
 import { NotFoundPage } from './components/NotFoundPage';
+import { parseSearch } from './interactions/filter';
 import { lastProject } from './shell/lastProject';
 import { NoProjectPage } from './shell/NoProjectPage';
 import { Shell } from './shell/Shell';
@@ -68,8 +69,56 @@ const chat = createRoute({
   component: lazyRouteComponent(() => import('./chat/ChatPage'), 'ChatPage'),
 });
 
+const interactions = createRoute({
+  getParentRoute: () => project,
+  path: 'interactions',
+  validateSearch: parseSearch,
+  component: lazyRouteComponent(() => import('./interactions/InteractionsPage'), 'InteractionsPage'),
+});
+
+const metrics = createRoute({
+  getParentRoute: () => project,
+  path: 'metrics',
+  validateSearch: (search): { span?: string } =>
+    typeof search.span === 'string' ? { span: search.span } : {},
+  component: lazyRouteComponent(() => import('./metrics/MetricsPage'), 'MetricsPage'),
+});
+
+const abTests = createRoute({
+  getParentRoute: () => project,
+  path: 'ab-tests',
+  component: lazyRouteComponent(() => import('./ab_tests/AbTestsPage'), 'AbTestsPage'),
+});
+
+const abTest = createRoute({
+  getParentRoute: () => project,
+  path: 'ab-tests/$test',
+  component: lazyRouteComponent(() => import('./ab_tests/AbTestPage'), 'AbTestPage'),
+});
+
+const models = createRoute({
+  getParentRoute: () => project,
+  path: 'models',
+  component: lazyRouteComponent(() => import('./models/ModelsPage'), 'ModelsPage'),
+});
+
+const model = createRoute({
+  getParentRoute: () => project,
+  path: 'models/$model',
+  component: lazyRouteComponent(() => import('./models/ModelPage'), 'ModelPage'),
+});
+
+const settings = createRoute({
+  getParentRoute: () => project,
+  path: 'settings',
+  validateSearch: (search): { tab?: string } => (typeof search.tab === 'string' ? { tab: search.tab } : {}),
+  component: lazyRouteComponent(() => import('./settings/SettingsPage'), 'SettingsPage'),
+});
+
+const pages = [chats, chat, interactions, metrics, abTests, abTest, models, model, settings] as const;
+
 export const router = createRouter({
-  routeTree: root.addChildren([home, signIn, project.addChildren([chats, chat])]),
+  routeTree: root.addChildren([home, signIn, project.addChildren(pages)]),
   defaultPreload: 'intent',
   defaultErrorComponent: ErrorPage,
   defaultNotFoundComponent: NotFoundPage,

@@ -22,10 +22,13 @@ interface AnswerSchemaEditorProps {
   settings: Settings;
   value?: AnswerSchema;
   onChange: (value: AnswerSchema | undefined) => void;
+  /** Whose answers have to match. */
+  about?: string;
 }
 
 /** A JSON schema for the answers, with what the server says about it while it is written. */
-export function AnswerSchemaEditor({ project, settings, value, onChange }: AnswerSchemaEditorProps) {
+export function AnswerSchemaEditor(props: AnswerSchemaEditorProps) {
+  const { project, settings, value, onChange, about = 'this chat' } = props;
   const presets = (
     <Group gap="xs">
       {PRESETS.map(({ label, name, schema }) => (
@@ -50,7 +53,7 @@ export function AnswerSchemaEditor({ project, settings, value, onChange }: Answe
   return (
     <Input.Wrapper
       label="Response format"
-      description="A JSON schema that every answer of this chat has to match. Begin with one of these:"
+      description={`A JSON schema that every answer of ${about} has to match. Begin with one of these:`}
       labelElement="div"
     >
       <Stack gap="sm" mt={8}>

@@ -1,0 +1,186 @@
+"""The page Interactions: found, looked at, changed, taken along, deleted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from adaptive_engine.sdk import Adaptive
+from e2e.test_pages import violations
+from e2e.visitor import composer, script_model
+from integration.server import Server
+
+PROJECT = "logbook"
+HOSTILE = "<img src=x onerror=\"alert('run')\"> [link](javascript:alert(1)) ![](http://example.com/a.png)"
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[Adaptive]:
+    """A project with 120 interactions that a program logged, one of them hostile."""
+    httpx2.post(f"{server.api}/projects", headers=server.headers, json={"key": PROJECT, "name": "Logbook"})
+    with Adaptive(server.url, server.api_key, PROJECT) as client:
+        client.feedback.register_key("helpful", "bool")
+        for number in range(119):
+            client.interactions.create(
+                [{"role": "user", "content": f"Question {number}"}],
+                f"Answer {number}",
+                labels={"env": "test" if number % 10 == 0 else "production"},
+            )
+        client.interactions.create(
+            [{"role": "user", "content": HOSTILE}],
+            HOSTILE,
+            labels={"<b>key</b>": HOSTILE},
+            user="mallory",
+        )
+        yield client
+
+
+@pytest.fixture
+def listed(page: Page, client: Adaptive) -> Page:
+    page.goto(f"/projects/{PROJECT}/interactions")
+    expect(rows(page).first).to_be_visible()
+    return page
+
+
+def rows(page: Page) -> Locator:
+    return page.get_by_role("table", name="Interactions").locator("tbody").get_by_role("button")
+
+
+def status(page: Page) -> Locator:
+    return page.get_by_role("status").filter(has_text="of")
+
+
+def test_filters_are_in_the_address(listed: Page) -> None:
+    expect(status(listed)).to_have_text("100 of 120")
+    listed.get_by_label("Answer contains").fill("answer 11")
+    listed.get_by_label("Answer contains").press("Enter")
+    expect(status(listed)).to_have_text("10 of 10")
+    listed.get_by_role("button", name="More filters").click()
+    listed.get_by_role("combobox", name="Labels").fill("env=test")
+    listed.get_by_role("combobox", name="Labels").press("Enter")
+    listed.get_by_role("button", name="Apply").click()
+    expect(status(listed)).to_have_text("1 of 1")
+    expect(rows(listed)).to_contain_text("Answer 110")
+    address = listed.url
+    listed.goto("/projects/default/chat")
+    listed.goto(address)
+    expect(rows(listed)).to_contain_text("Answer 110")
+    listed.get_by_role("button", name="Remove the filter label").click()
+    expect(status(listed)).to_have_text("10 of 10")
+    listed.get_by_role("button", name="Clear all filters").click()
+    expect(status(listed)).to_have_text("100 of 120")
+
+
+def test_pages_lead_both_ways_and_only_rows_in_sight_are_there(listed: Page) -> None:
+    assert rows(listed).count() < 60
+    expect(rows(listed).first).to_contain_text("<img src=x")
+    listed.get_by_role("button", name="Next page").click()
+    expect(status(listed)).to_have_text("20 of 120")
+    expect(rows(listed).first).to_contain_text("Question 19")
+    listed.get_by_role("button", name="Previous page").click()
+    expect(rows(listed).first).to_contain_text("<img src=x")
+    rows(listed).first.focus()
+    listed.keyboard.press("ArrowDown")
+    expect(rows(listed).nth(1)).to_be_focused()
+    listed.keyboard.press("Enter")
+    expect(listed.get_by_role("dialog", name="Interaction")).to_contain_text("Answer 118")
+
+
+def test_hostile_texts_are_texts(listed: Page, axe: str) -> None:
+    listed.goto(f"/projects/{PROJECT}/interactions?user=mallory")
+    rows(listed).first.click()
+    drawer = listed.get_by_role("dialog", name="Interaction")
+    expect(drawer.get_by_text("<img src=x").first).to_be_visible()
+    expect(drawer.locator("img")).to_have_count(0)
+    assert drawer.locator("a[href^='javascript']").count() == 0
+    drawer.get_by_role("tab", name="Scores and labels").click()
+    expect(drawer).to_contain_text("<b>key</b>")
+    assert violations(listed, axe) == []
+
+
+def test_an_interaction_is_labelled_and_scored(listed: Page, client: Adaptive) -> None:
+    listed.get_by_label("Answer contains").fill("Answer 77")
+    listed.get_by_label("Answer contains").press("Enter")
+    expect(status(listed)).to_have_text("1 of 1")
+    rows(listed).first.click()
+    drawer = listed.get_by_role("dialog", name="Interaction")
+    drawer.get_by_role("tab", name="Scores and labels").click()
+    drawer.get_by_placeholder("app=playground").fill("reviewed=yes")
+    drawer.get_by_placeholder("app=playground").press("Enter")
+    drawer.get_by_role("button", name="Save labels").click()
+    expect(listed.get_by_text("The labels are saved")).to_be_visible()
+    drawer.get_by_role("combobox", name="Metric").click()
+    listed.get_by_role("option", name="helpful").click()
+    drawer.get_by_role("combobox", name="Value").click()
+    listed.get_by_role("option", name="Yes").click()
+    drawer.get_by_label("Why").fill("It helped.")
+    drawer.get_by_role("button", name="Add score").click()
+    expect(drawer.get_by_text("helpful: 1")).to_be_visible()
+    [found] = client.interactions.list({"labels": [{"key": "reviewed", "value": ["yes"]}]}).data
+    assert found.completion == "Answer 77"
+    assert found.labels["env"] == "production"
+    assert [(score.metric, score.value, score.details) for score in found.scores] == [("helpful", 1, "It helped.")]
+
+
+def test_a_replay_goes_on_with_the_conversation(listed: Page) -> None:
+    rows(listed).nth(2).click()
+    listed.get_by_role("button", name="Replay in chat").click()
+    expect(composer(listed)).to_be_visible()
+    expect(listed.get_by_role("article", name="Answer")).to_have_count(1)
+    requests = script_model(listed, "And more.")
+    composer(listed).fill("Go on.")
+    composer(listed).press("Enter")
+    expect(listed.get_by_text("And more.")).to_be_visible()
+    messages: Any = requests[0]["messages"]
+    assert [message["role"] for message in messages] == ["user", "assistant", "user"]
+
+
+def test_groups_lead_to_their_interactions(listed: Page) -> None:
+    listed.get_by_text("By prompt", exact=True).click()
+    table = listed.get_by_role("region", name="Interactions by prompt")
+    expect(table.locator("tbody tr")).to_have_count(50)
+    table.get_by_role("button", name="Question", exact=False).first.click()
+    expect(status(listed)).to_have_text("1 of 1")
+
+
+def test_a_selection_is_exported(listed: Page) -> None:
+    for index in range(2):
+        listed.get_by_role("checkbox", name="Select: Question").nth(index).check()
+    listed.get_by_role("button", name="Actions: 2 selected").click()
+    listed.get_by_role("menuitem", name="Export").click()
+    with listed.expect_download() as download:
+        listed.get_by_role("dialog").get_by_role("button", name="Export").click()
+    assert download.value.suggested_filename == f"{PROJECT}-interactions.jsonl"
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert [json.loads(line)["completion"] for line in lines] == ["Answer 117", "Answer 118"]
+
+
+def test_what_is_chosen_is_deleted_after_a_question(listed: Page, client: Adaptive) -> None:
+    listed.get_by_label("Answer contains").fill("Answer 55")
+    listed.get_by_label("Answer contains").press("Enter")
+    expect(status(listed)).to_have_text("1 of 1")
+    listed.get_by_role("checkbox", name="Select all rows").check()
+    listed.get_by_role("button", name="Actions: 1 selected").click()
+    listed.get_by_role("menuitem", name="Delete").click()
+    listed.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(listed.get_by_role("heading", name="Nothing matches")).to_be_visible()
+    assert client.interactions.list({"filter": {"completion": {"eq": "Answer 55"}}}).data == []
+
+
+def test_a_project_without_interactions_says_how_to_begin(page: Page, server: Server) -> None:
+    httpx2.post(f"{server.api}/projects", headers=server.headers, json={"key": "blank"})
+    page.goto("/projects/blank/interactions")
+    expect(page.get_by_role("heading", name="Nothing was asked yet")).to_be_visible()
+    expect(page.get_by_text("/api/v1/chat/completions")).to_be_visible()
+
+
+def test_a_refused_filter_is_told_with_the_request(page: Page, client: Adaptive) -> None:
+    page.goto(f"/projects/{PROJECT}/interactions?session=not-an-id")
+    expect(page.get_by_role("alert")).to_contain_text("session_id")
+    expect(page.get_by_role("alert")).to_contain_text("req-")

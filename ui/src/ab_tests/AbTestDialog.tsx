@@ -1,0 +1,192 @@
+import {
+  Button,
+  Checkbox,
+  Group,
+  Modal,
+  MultiSelect,
+  NumberInput,
+  Select,
+  SimpleGrid,
+  Stack,
+  TextInput,
+} from '@mantine/core';
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useNavigate } from '@tanstack/react-router';
+import { useState } from 'react';
+import { api, body, type Schemas } from '../api/client';
+import { abTestsQuery, metricsQuery, modelsQuery } from '../api/queries';
+import { ErrorNotice } from '../components/ErrorNotice';
+import { fieldError, otherError } from '../components/fieldError';
+
+const FIELDS = [
+  'key',
+  'name',
+  'metric',
+  'models',
+  'score_type',
+  'traffic_split',
+  'min_scores',
+  'alpha',
+  'auto_deploy',
+];
+
+interface AbTestDialogProps {
+  project: string;
+  opened: boolean;
+  onClose: () => void;
+}
+
+/** Begin a test. What the server does not take is told beside the field that it is about. */
+export function AbTestDialog({ project, opened, onClose }: AbTestDialogProps) {
+  const client = useQueryClient();
+  const navigate = useNavigate();
+  const { data: metrics = [] } = useQuery({ ...metricsQuery(project), enabled: opened });
+  const { data: models = [] } = useQuery({ ...modelsQuery(project), enabled: opened });
+  const [key, setKey] = useState('');
+  const [name, setName] = useState('');
+  const [metric, setMetric] = useState<string | null>(null);
+  const [chosen, setChosen] = useState<string[]>([]);
+  const [kind, setKind] = useState<'DIRECT' | 'COMPARISON'>('DIRECT');
+  const [share, setShare] = useState<number | string>(100);
+  const [scores, setScores] = useState<number | string>(30);
+  const [error, setError] = useState<number | string>(5);
+  const [deploy, setDeploy] = useState(false);
+  const create = useMutation({
+    mutationFn: () => {
+      const test: Schemas['AbTestCreate'] = {
+        project,
+        key: key.trim(),
+        ...(name.trim() ? { name: name.trim() } : {}),
+        metric: metric ?? '',
+        models: chosen,
+        score_type: kind,
+        auto_deploy: deploy,
+        ...(typeof share === 'number' ? { traffic_split: share / 100 } : {}),
+        ...(typeof scores === 'number' ? { min_scores: scores } : {}),
+        ...(typeof error === 'number' ? { alpha: error / 100 } : {}),
+      };
+      return body(api.POST('/api/v1/ab_tests', { body: test }));
+    },
+    onSuccess: async (test) => {
+      await client.invalidateQueries({ queryKey: abTestsQuery(project).queryKey });
+      close();
+      await navigate({ to: '/projects/$project/ab-tests/$test', params: { project, test: test.key } });
+    },
+  });
+  const close = () => {
+    create.reset();
+    onClose();
+  };
+  const wrong = (...names: string[]) => fieldError(create.error, ...names);
+  const rest = otherError(create.error, ...FIELDS);
+  return (
+    <Modal opened={opened} onClose={close} title="Create A/B test" size="lg">
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          create.mutate();
+        }}
+      >
+        <Stack>
+          <SimpleGrid cols={{ base: 1, xs: 2 }}>
+            <TextInput
+              label="Key"
+              placeholder="which"
+              required
+              data-autofocus
+              value={key}
+              onChange={(event) => setKey(event.currentTarget.value)}
+              error={wrong('key')}
+            />
+            <TextInput
+              label="Name"
+              placeholder="Which model helps more?"
+              value={name}
+              onChange={(event) => setName(event.currentTarget.value)}
+              error={wrong('name')}
+            />
+          </SimpleGrid>
+          <MultiSelect
+            label="Models"
+            description="Two to eight that are attached to this project"
+            required
+            searchable
+            data={models.map((model) => {
+              const own = model.id.slice(project.length + 1);
+              return { value: own, label: model.online ? own : `${own} (offline)` };
+            })}
+            value={chosen}
+            onChange={setChosen}
+            error={wrong('models')}
+          />
+          <SimpleGrid cols={{ base: 1, xs: 2 }}>
+            <Select
+              label="Metric"
+              description="What decides"
+              required
+              searchable
+              data={metrics
+                .filter((found) => found.category !== 'SYSTEM')
+                .map((found) => ({ value: found.key, label: found.name }))}
+              nothingFoundMessage="Create a metric first, on the page Metrics"
+              value={metric}
+              onChange={setMetric}
+              error={wrong('metric')}
+            />
+            <Select
+              label="Scores"
+              description="What counts"
+              allowDeselect={false}
+              data={[
+                { value: 'DIRECT', label: 'Scores of single answers' },
+                { value: 'COMPARISON', label: 'Preferences between two' },
+              ]}
+              value={kind}
+              onChange={(value) => setKind(value as typeof kind)}
+              error={wrong('score_type')}
+            />
+            <NumberInput
+              label="Traffic"
+              description="The share of requests that enter"
+              suffix=" %"
+              value={share}
+              onChange={setShare}
+              error={wrong('traffic_split')}
+            />
+            <NumberInput
+              label="Scores before a decision"
+              description="Of each model, at least 10"
+              allowDecimal={false}
+              value={scores}
+              onChange={setScores}
+              error={wrong('min_scores')}
+            />
+            <NumberInput
+              label="Risk"
+              description="The most probable that a wrong winner may be"
+              suffix=" %"
+              value={error}
+              onChange={setError}
+              error={wrong('alpha')}
+            />
+          </SimpleGrid>
+          <Checkbox
+            label="Make the winner the default model of the project"
+            checked={deploy}
+            onChange={(event) => setDeploy(event.currentTarget.checked)}
+            error={wrong('auto_deploy')}
+          />
+          {rest && <ErrorNotice error={rest} />}
+          <Group justify="flex-end">
+            <Button variant="default" onClick={close}>
+              Cancel
+            </Button>
+            <Button type="submit" loading={create.isPending}>
+              Begin
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </Modal>
+  );
+}

@@ -1,0 +1,19 @@
+import { describe, expect, it } from 'vitest';
+import { ApiError } from '../api/errors';
+import { fieldError, otherError } from './fieldError';
+
+const refused = (param: string | null) => new ApiError(400, { message: 'Not so.', param }, 'req-1');
+
+describe('an error of the server', () => {
+  it('stands at its field, also when it is about a part of it', () => {
+    expect(fieldError(refused('models'), 'models')).toBe('Not so.');
+    expect(fieldError(refused('models.1'), 'models')).toBe('Not so.');
+    expect(fieldError(refused('models_of'), 'models')).toBeUndefined();
+  });
+
+  it('is shown by itself where no field is about it', () => {
+    expect(otherError(refused('key'), 'key', 'name')).toBeNull();
+    expect(otherError(refused(null), 'key')).toBeInstanceOf(ApiError);
+    expect(otherError(new TypeError('x'), 'key')).toBeInstanceOf(TypeError);
+  });
+});

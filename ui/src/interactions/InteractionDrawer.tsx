@@ -1,0 +1,126 @@
+import { Alert, Button, CopyButton, Drawer, Group, Stack, Tabs, Text } from '@mantine/core';
+import { IconMessageReply } from '@tabler/icons-react';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { useNavigate } from '@tanstack/react-router';
+import { saveChat } from '../chat/storage';
+import { CodeBlock } from '../components/CodeBlock';
+import { Loaded } from '../components/Loaded';
+import { tellError } from '../components/tell';
+import { useMay, useMe } from '../shell/useProject';
+import type { Filter } from './filter';
+import { InteractionFacts } from './InteractionFacts';
+import { InteractionLabels } from './InteractionLabels';
+import { InteractionScores } from './InteractionScores';
+import { Messages } from './Messages';
+import { type Interaction, interactionQuery } from './queries';
+import { chatOf } from './replay';
+
+interface InteractionDrawerProps {
+  project: string;
+  id?: string;
+  onClose: () => void;
+  /** Look at the interactions that share something with this one. */
+  onNarrow: (filter: Filter) => void;
+}
+
+/** Everything that is stored about one answer. */
+export function InteractionDrawer({ project, id, onClose, onNarrow }: InteractionDrawerProps) {
+  const query = useQuery({ ...interactionQuery(project, id ?? ''), enabled: id !== undefined });
+  return (
+    <Drawer opened={id !== undefined} onClose={onClose} position="right" size="xl" title="Interaction">
+      <Loaded query={query} failed="The interaction could not be read">
+        {(interaction) => <Details project={project} interaction={interaction} onNarrow={onNarrow} />}
+      </Loaded>
+    </Drawer>
+  );
+}
+
+interface DetailsProps {
+  project: string;
+  interaction: Interaction;
+  onNarrow: (filter: Filter) => void;
+}
+
+function Details({ project, interaction, onNarrow }: DetailsProps) {
+  const me = useMe();
+  const navigate = useNavigate();
+  const client = useQueryClient();
+  const mayChat = useMay('completion:create');
+  const replay = async () => {
+    try {
+      const chat = chatOf(interaction, me.key);
+      await saveChat(chat);
+      await client.invalidateQueries({ queryKey: ['chats'] });
+      await navigate({ to: '/projects/$project/chat/$chat', params: { project, chat: chat.id } });
+    } catch (error) {
+      tellError(error, 'The chat could not be opened');
+    }
+  };
+  const { error, warnings } = interaction;
+  return (
+    <Stack>
+      <Group gap="xs">
+        {mayChat && (
+          <Button size="xs" leftSection={<IconMessageReply size={15} />} onClick={replay}>
+            Replay in chat
+          </Button>
+        )}
+        <CopyButton value={window.location.href}>
+          {({ copied, copy }) => (
+            <Button size="xs" variant="default" onClick={copy}>
+              {copied ? 'Link copied' : 'Copy link'}
+            </Button>
+          )}
+        </CopyButton>
+        <Button size="xs" variant="default" onClick={() => onNarrow({ session: interaction.session_id })}>
+          This session
+        </Button>
+        {interaction.prompt_hash && (
+          <Button
+            size="xs"
+            variant="default"
+            onClick={() => onNarrow({ promptHash: interaction.prompt_hash ?? undefined })}
+          >
+            This prompt
+          </Button>
+        )}
+      </Group>
+      {error && (
+        <Alert color="red" title="It failed" role="note">
+          {typeof error.message === 'string' ? error.message : JSON.stringify(error)}
+        </Alert>
+      )}
+      {warnings.map((warning, index) => (
+        <Alert key={index} color="yellow" role="note" py="xs">
+          {typeof warning.message === 'string' ? warning.message : JSON.stringify(warning)}
+        </Alert>
+      ))}
+      <Tabs defaultValue="messages" keepMounted={false}>
+        <Tabs.List mb="sm">
+          <Tabs.Tab value="messages">Messages</Tabs.Tab>
+          <Tabs.Tab value="scores">Scores and labels</Tabs.Tab>
+          <Tabs.Tab value="facts">Parameters and timings</Tabs.Tab>
+          <Tabs.Tab value="raw">Raw</Tabs.Tab>
+        </Tabs.List>
+        <Tabs.Panel value="messages">
+          <Messages interaction={interaction} />
+        </Tabs.Panel>
+        <Tabs.Panel value="scores">
+          <Stack>
+            <InteractionScores project={project} interaction={interaction} />
+            <InteractionLabels project={project} interaction={interaction} />
+          </Stack>
+        </Tabs.Panel>
+        <Tabs.Panel value="facts">
+          <InteractionFacts interaction={interaction} />
+        </Tabs.Panel>
+        <Tabs.Panel value="raw">
+          <Text size="sm" c="dimmed" mb="xs">
+            The interaction as it is stored: messages as they were sent, parameters as they were applied.
+          </Text>
+          <CodeBlock code={JSON.stringify(interaction, null, 2)} label="JSON" />
+        </Tabs.Panel>
+      </Tabs>
+    </Stack>
+  );
+}

@@ -1,0 +1,93 @@
+import { Group, Select, SimpleGrid, Stack, Table, Text, Title } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { useState } from 'react';
+import { metricsQuery } from '../api/queries';
+import { ChartCard } from '../components/ChartCard';
+import { count, figure, inUnit } from '../components/format';
+import { Loaded } from '../components/Loaded';
+import { DataTable } from '../components/Page';
+import { type Metric, statisticsQuery } from './queries';
+import { aligned, bucketLabel, SPANS, type Span } from './series';
+
+/** How one metric went over the time, and how the models compare on it. */
+export function MetricTrend({ project, span, starts }: { project: string; span: Span; starts: number[] }) {
+  const { data: metrics = [] } = useQuery(metricsQuery(project));
+  const [wanted, setWanted] = useState<string | null>(null);
+  const metric = metrics.find((found) => found.key === wanted) ?? metrics[0];
+  if (!metric) return null;
+  return (
+    <Stack gap="sm">
+      <Group justify="space-between">
+        <Title order={2} size="h4">
+          By metric
+        </Title>
+        <Select
+          size="xs"
+          w={260}
+          aria-label="Metric"
+          allowDeselect={false}
+          searchable
+          data={metrics.map((found) => ({ value: found.key, label: found.name }))}
+          value={metric.key}
+          onChange={setWanted}
+        />
+      </Group>
+      <Trend key={metric.key} project={project} metric={metric} span={span} starts={starts} />
+    </Stack>
+  );
+}
+
+function Trend(props: { project: string; metric: Metric; span: Span; starts: number[] }) {
+  const { project, metric, span, starts } = props;
+  const from = starts[0]!;
+  const trend = useQuery(statisticsQuery(project, metric.key, SPANS[span].width, from));
+  const models = useQuery(statisticsQuery(project, metric.key, 'model', from));
+  const lower = metric.scoring_type === 'LOWER_IS_BETTER';
+  return (
+    <SimpleGrid cols={{ base: 1, lg: 2 }}>
+      <Loaded query={trend} failed="The trend could not be read">
+        {(groups) => (
+          <ChartCard
+            title={`${metric.name}, mean`}
+            note={`${lower ? 'Lower' : 'Higher'} is better. ${metric.description}`}
+            kind="line"
+            names={starts.map((start) => bucketLabel(start, span))}
+            format={(value) => inUnit(value, metric.unit)}
+            series={[
+              {
+                name: metric.name,
+                color: 'indigo.6',
+                values: aligned(starts, groups).map((group) => group?.mean ?? null),
+              },
+            ]}
+          />
+        )}
+      </Loaded>
+      <Loaded query={models} failed="The models could not be compared">
+        {(groups) =>
+          groups.length === 0 ? (
+            <Text size="sm" c="dimmed">
+              No values in this time.
+            </Text>
+          ) : (
+            <DataTable
+              label={`${metric.name} by model`}
+              head={['Model', 'Mean', 'Least', 'Greatest', 'Deviation', 'Values']}
+            >
+              {groups.map((group) => (
+                <Table.Tr key={group.group ?? ''}>
+                  <Table.Td>{group.group ?? '(none)'}</Table.Td>
+                  <Table.Td fw={600}>{inUnit(group.mean, metric.unit)}</Table.Td>
+                  <Table.Td>{inUnit(group.min, metric.unit)}</Table.Td>
+                  <Table.Td>{inUnit(group.max, metric.unit)}</Table.Td>
+                  <Table.Td>{figure(group.stddev)}</Table.Td>
+                  <Table.Td>{count(group.count)}</Table.Td>
+                </Table.Tr>
+              ))}
+            </DataTable>
+          )
+        }
+      </Loaded>
+    </SimpleGrid>
+  );
+}
