@@ -32,7 +32,12 @@ export function ExportDialog({ project, filter, chosen, opened, onClose }: Expor
   const [kind, setKind] = useState<Kind>('interactions');
   const [metric, setMetric] = useState<string | null>(null);
   const { data: metrics = [] } = useQuery({ ...metricsQuery(project), enabled: opened });
-  const asked = { format, kind, ...(kind === 'preferences' && metric ? { metric } : {}) };
+  const asked = {
+    format,
+    kind,
+    images: 'url' as const,
+    ...(kind === 'preferences' && metric ? { metric } : {}),
+  };
   const save = useMutation({
     mutationFn: async () => {
       const file = async (which: ReturnType<typeof selection>) => {

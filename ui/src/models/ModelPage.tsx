@@ -83,7 +83,7 @@ function Overview({ project, model }: { project: string; model: Model }) {
         ['Provider', model.provider],
         ['Capabilities', <Tags key="tags" tags={model.tags ?? []} />],
         ['Default of the project', deployment?.is_default ? 'yes' : 'no'],
-        ['Context', `${count(model.context_length)} tokens`],
+        ['Context', model.context_length === null ? '–' : `${count(model.context_length)} tokens`],
         ['Weights', memory ? bytes(memory.weights) : '–'],
         ['KV cache', memory ? `${bytes(memory.kv_cache)}, ${bytes(memory.kv_cache_used)} in use` : '–'],
         ['Registered', onDay(model.created_at)],

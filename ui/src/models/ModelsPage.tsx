@@ -93,7 +93,7 @@ function Deployed({ project, models }: { project: string; models: Model[] }) {
               <Table.Td>
                 <Tags tags={model.tags ?? []} />
               </Table.Td>
-              <Table.Td>{count(model.context_length)}</Table.Td>
+              <Table.Td>{model.context_length === null ? '–' : count(model.context_length)}</Table.Td>
               <Table.Td>{model.memory ? bytes(model.memory.weights + model.memory.kv_cache) : '–'}</Table.Td>
               <Table.Td>{set.length ? set.map(([name]) => name).join(', ') : '–'}</Table.Td>
               <Table.Td>
