@@ -64,7 +64,8 @@ serve: install
 
 test: install $(USE_CASE_CLIENT)/.installed $(INSTRUCTOR)/.installed
 	$(BIN)/python scripts/ui.py test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/e2e
+	$(BIN)/python -m pytest tests/e2e
 
 check: install
 	$(BIN)/ruff check .

@@ -19,7 +19,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 expect.set_options(timeout=20_000)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(default_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """`adaptive serve` with its default settings, and the application built."""
     assert (BUILT / "index.html").exists(), "build it first: python scripts/ui.py build"
@@ -30,13 +30,13 @@ def server(default_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathF
     assert running.stop() == 0, running.log.read_text()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
     with sync_playwright() as playwright:
         yield playwright
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     if not CHROMIUM:
         pytest.skip("there is no Chromium here: apt install chromium")
@@ -72,7 +72,7 @@ def page(visitor: Visitor, server: Server) -> Page:
     return visitor.page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def axe() -> str:
     """The text of axe-core."""
     path = Path(__file__).parents[2] / "ui" / "node_modules" / "axe-core" / "axe.min.js"

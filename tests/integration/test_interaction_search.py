@@ -330,11 +330,11 @@ def test_applications_cannot_read_change_or_delete(server: Server, logged: Logge
     assert logged.found() == [4, 3, 2, 1, 0]
 
 
-def test_images_are_refused_by_name(server: Server) -> None:
+def test_what_is_no_image_is_refused_by_name(server: Server) -> None:
     parts = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": "data:image/png;base64,AA=="}]
     body = {"project": "default", "messages": [*PROMPT, {"role": "user", "content": parts}], "completion": "A cat."}
     response = post(server, "/interactions", body)
-    assert (response.status_code, response.json()["error"]["code"]) == (400, "modality_unsupported")
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_image")
     assert response.json()["error"]["param"] == "messages[1].content[1]"
 
 

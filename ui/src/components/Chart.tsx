@@ -20,12 +20,18 @@ export default function Chart({ kind, names, series, format }: ChartProps) {
     xAxisProps: { minTickGap: 24 },
   };
   return kind === 'bar' ? (
-    <BarChart {...shared} type="stacked" barProps={{ isAnimationActive: false }} />
+    <BarChart
+      {...shared}
+      type="stacked"
+      barChartProps={{ accessibilityLayer: false }}
+      barProps={{ isAnimationActive: false }}
+    />
   ) : (
     <LineChart
       {...shared}
       curveType="linear"
       connectNulls
+      lineChartProps={{ accessibilityLayer: false }}
       dotProps={{ r: 2 }}
       lineProps={{ isAnimationActive: false }}
     />

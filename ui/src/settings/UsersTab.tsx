@@ -61,7 +61,7 @@ export function UsersTab() {
                           <Button
                             size="compact-xs"
                             variant="subtle"
-                            aria-label={`Teams of ${user.name}`}
+                            aria-label={`Change the teams of ${user.name}`}
                             onClick={() => setPlacing(user.id)}
                           >
                             Change
