@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import httpx2
 import pytest
 from playwright.sync_api import Page, expect
 
-from adaptive_engine.sdk import Adaptive
+from adaptive_engine.sdk import Adaptive, ConflictError
 from e2e.arms import register_tiny_model
 from e2e.test_pages import violations
 from integration.server import MODEL, Server
@@ -38,6 +39,8 @@ def test_a_test_is_begun_watched_and_cancelled(page: Page, client: Adaptive, axe
     dialog.get_by_role("combobox", name="Models").click()
     for key in (MODEL, ARM):
         page.get_by_role("option", name=key).click()
+    # The list stays open for more.
+    page.keyboard.press("Tab")
     dialog.get_by_role("combobox", name="Metric").click()
     page.get_by_role("option", name="helpful").click()
     dialog.get_by_label("Traffic").fill("0")
@@ -66,14 +69,16 @@ def test_a_test_is_begun_watched_and_cancelled(page: Page, client: Adaptive, axe
 
 def test_a_verdict_is_told_in_words(page: Page, client: Adaptive) -> None:
     client.ab_tests.create("clear", "helpful", [MODEL, ARM], min_scores=10)
-    for number in range(60):
-        client.interactions.create(
-            [{"role": "user", "content": f"Hello {number}"}],
-            "Hi.",
-            model=(MODEL, ARM)[number % 2],
-            ab_campaign="clear",
-            feedbacks=[{"metric": "helpful", "value": number % 2 == 0}],
-        )
+    # It ends on the way, and takes no more.
+    with suppress(ConflictError):
+        for number in range(60):
+            client.interactions.create(
+                [{"role": "user", "content": f"Hello {number}"}],
+                "Hi.",
+                model=(MODEL, ARM)[number % 2],
+                ab_campaign="clear",
+                feedbacks=[{"metric": "helpful", "value": number % 2 == 0}],
+            )
     page.goto(f"/projects/{PROJECT}/ab-tests/clear")
     expect(page.get_by_text("Decided")).to_be_visible()
     expect(page.get_by_role("status").filter(has_text=MODEL)).to_be_visible()
