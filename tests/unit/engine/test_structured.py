@@ -182,7 +182,7 @@ async def test_no_more_of_a_prompt_is_cached_than_there_is_of_it(engine: Engine)
     """A session's last block holds what the grammar begins with, too."""
     schema = {"type": "object", "properties": {"first_name": {"maxLength": 5}}, "required": ["first_name"]}
     grammar = Grammar.compile(schema, engine.vocabulary)
-    prompt = tuple(range(1000, 1040))
+    prompt = Prompt(tuple(range(1000, 1040)))
     params, cached = SamplingParams(temperature=0, max_tokens=12), engine.stats.cached_tokens
     for expected in (0, 40):
         request = GenerationRequest(prompt, params, session=b"s", constraint=Constraint(grammar))
