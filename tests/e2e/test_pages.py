@@ -19,8 +19,12 @@ FIRST_LOAD_BYTES = 350_000
 def violations(page: Page, axe: str) -> list[str]:
     """What axe-core calls serious or critical, by rule and element."""
     page.evaluate(axe)
-    # Half-faded colours are no one's design.
-    page.evaluate("Promise.all(document.getAnimations().map(animation => animation.finished.catch(() => {})))")
+    # Half-faded colours are no one's design. What turns for ever, as a loader, is not waited for.
+    page.evaluate(
+        "Promise.all(document.getAnimations()"
+        ".filter(animation => isFinite(animation.effect.getComputedTiming().endTime))"
+        ".map(animation => animation.finished.catch(() => {})))"
+    )
     found: Any = page.evaluate("axe.run()")
     return [
         f"{violation['id']}: {node['html'][:200]}"
