@@ -6,8 +6,6 @@ import io
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from adaptive_engine.wire.images import data_uri
-
 
 class PilImage(Protocol):
     """What is needed of a `PIL.Image.Image`."""
@@ -37,6 +35,8 @@ def image(
 
 
 def _data_uri(source: str | Path | bytes | PilImage) -> str:
+    from adaptive_engine.wire.images import data_uri
+
     if isinstance(source, str):
         if source[:5].lower() == "data:":
             return source

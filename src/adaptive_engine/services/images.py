@@ -146,9 +146,14 @@ class Images:
         if sum(each.bytes for each in self._live) + decoded.waiting_bytes > self._settings.memory_bytes:
             raise Overloaded("Too many images are in work. Try again.")
         self._live.add(decoded)
-        for place, uri in uris.items():
-            decoded.add(place, await self._decode(place, uri))
-            decoded.waiting_bytes -= len(uri.uri)
+        try:
+            for place, uri in uris.items():
+                decoded.add(place, await self._decode(place, uri))
+                decoded.waiting_bytes -= len(uri.uri)
+        except BaseException:
+            # The traceback keeps it alive for a while, and with it what it counts.
+            self._live.discard(decoded)
+            raise
         return decoded
 
     def close(self) -> None:

@@ -258,6 +258,7 @@ def test_a_picture_in_a_conversation(server: ScriptedServer, environment: dict[s
     terminal.read_until("> ")
     terminal.type("Really?\n")
     terminal.read_until("A cat.")
+    terminal.read_until("> ")
     asked, _, again = server.last.body["messages"]
     assert asked["content"] == [{"type": "text", "text": "What is this?"}, image(path)]
     assert again["content"] == "Really?"

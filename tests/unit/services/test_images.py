@@ -190,6 +190,18 @@ async def test_pictures_count_as_memory_while_somebody_has_them(
     assert await images.read(given)
 
 
+async def test_refused_pictures_do_not_count(images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = messages(asking(part(file(noise(200, 200))[:-5000])))
+    monkeypatch.setattr(images, "_settings", ImageSettings(memory_bytes=2**20))
+    refusals = []
+    for _ in range(8):
+        with pytest.raises(InvalidRequest) as refused:
+            await images.read(broken)
+        # Somebody logs it: what its traceback holds stays.
+        refusals.append(refused)
+    assert await images.read(messages(asking(part(file(noise(100, 100))))))
+
+
 async def test_requests_take_turns(images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[str] = []
     decode = images._decoder.decode
