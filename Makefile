@@ -7,8 +7,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 USE_CASE_CLIENT := .venvs/use-case-client
 # So does instructor: it is behind on OpenAI's library.
 INSTRUCTOR := .venvs/instructor
-# What the benchmarks compare with.
+# What the benchmarks compare with, and an upstream of the tests.
 PEERS := .venvs/peers
+# What the browser's tests run in.
+CHROMIUM := $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name))))
 # The web application, built into the package.
 UI := src/adaptive_engine/server/ui/index.html
 UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -name schema.d.ts)
@@ -62,10 +64,10 @@ $(INSTRUCTOR)/.installed: Makefile
 serve: install
 	$(BIN)/adaptive serve
 
-test: install $(USE_CASE_CLIENT)/.installed $(INSTRUCTOR)/.installed
+test: install $(USE_CASE_CLIENT)/.installed $(INSTRUCTOR)/.installed $(PEERS)/.installed
 	$(BIN)/python scripts/ui.py test
 	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/e2e
-	$(BIN)/python -m pytest tests/e2e
+	$(if $(CHROMIUM),$(BIN)/python -m pytest tests/e2e,@echo "The browser's tests did not run: they need Chromium (apt install chromium)")
 
 check: install
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
-"""What every provider has to do. A module of tests imports `ProviderContract` and gives it a `subject`.
+"""What every provider has to do. A module of tests inherits from a contract and gives it a `subject`.
 
-A subject is a provider that answers; what cannot be asked of it, by its profile or because its upstream is a real model
-that says what it likes, is skipped by the flags.
+`ProviderContract` is for all of them, `ModelContract` and `SchemaContract` for those whose upstream is more than a
+script.
 """
 
 from __future__ import annotations
@@ -31,8 +31,6 @@ class Subject:
     provider: Provider
     model: str
     tells_usage: bool = True
-    obeys_limits: bool = True
-    """Its upstream counts tokens, looks for stop sequences and follows schemas; scripted ones need not."""
 
 
 async def collect(subject: Subject, request: ProviderRequest) -> list[Delta]:
@@ -74,29 +72,6 @@ class ProviderContract:
         request = ProviderRequest(subject.model, messages, stream, max_tokens=8, temperature=0.0, seed=7, top_p=0.9)
         assert (await collect(subject, request))[-1].finish_reason is not None
 
-    async def test_ends_at_the_limit_of_tokens(self, subject: Subject, stream: bool) -> None:
-        if not subject.obeys_limits:
-            pytest.skip("scripted")
-        deltas = await collect(subject, asking(subject, max_tokens=2, stream=stream))
-        assert deltas[-1].finish_reason == "length"
-
-    async def test_ends_before_a_stop_sequence(self, subject: Subject, stream: bool) -> None:
-        if not subject.obeys_limits:
-            pytest.skip("scripted")
-        free = text(await collect(subject, asking(subject, stream=stream)))
-        stop = free[len(free) // 2 : len(free) // 2 + 2]
-        deltas = await collect(subject, asking(subject, stream=stream, stop=(stop,)))
-        assert stop not in text(deltas)
-        assert deltas[-1].finish_reason == "stop"
-
-    async def test_follows_a_schema(self, subject: Subject, stream: bool) -> None:
-        if not subject.obeys_limits or subject.provider.profile.structured != "json_schema":
-            pytest.skip("scripted, or no schemas")
-        wanted = JsonSchema("city", SCHEMA)
-        deltas = await collect(subject, asking(subject, "Name a city as JSON.", stream=stream, format=wanted))
-        if deltas[-1].finish_reason == "stop":
-            assert set(json.loads(text(deltas))) == {"city", "inhabitants"}
-
     async def test_can_be_left_at_any_time(self, subject: Subject, stream: bool) -> None:
         provider = subject.provider
         deltas = provider.generate(
@@ -105,3 +80,29 @@ class ProviderContract:
         await anext(deltas)
         await deltas.aclose()
         assert text(await collect(subject, asking(subject, stream=stream))).strip()
+
+
+class ModelContract(ProviderContract):
+    """The upstream counts tokens and looks for stop sequences."""
+
+    async def test_ends_at_the_limit_of_tokens(self, subject: Subject, stream: bool) -> None:
+        deltas = await collect(subject, asking(subject, max_tokens=2, stream=stream))
+        assert deltas[-1].finish_reason == "length"
+
+    async def test_ends_before_a_stop_sequence(self, subject: Subject, stream: bool) -> None:
+        free = text(await collect(subject, asking(subject, stream=stream)))
+        stop = free[len(free) // 2 : len(free) // 2 + 2]
+        deltas = await collect(subject, asking(subject, stream=stream, stop=(stop,)))
+        assert stop not in text(deltas)
+        assert deltas[-1].finish_reason == "stop"
+
+
+class SchemaContract(ModelContract):
+    """The upstream follows schemas too."""
+
+    async def test_follows_a_schema(self, subject: Subject, stream: bool) -> None:
+        wanted = JsonSchema("city", SCHEMA)
+        deltas = await collect(
+            subject, asking(subject, "Name a city as JSON.", stream=stream, format=wanted, max_tokens=100)
+        )
+        assert set(json.loads(text(deltas))) == {"city", "inhabitants"}

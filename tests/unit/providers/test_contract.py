@@ -8,10 +8,10 @@ from adaptive_engine.providers.base import Profile
 from adaptive_engine.providers.fake import FakeProvider
 from faultserver import FaultServer
 from unit.providers.conftest import provider_of
-from unit.providers.contract import ProviderContract, Subject
+from unit.providers.contract import ProviderContract, SchemaContract, Subject
 
 
-class TestFake(ProviderContract):
+class TestFake(SchemaContract):
     @pytest.fixture
     def subject(self) -> Subject:
         return Subject(FakeProvider(Profile()), "fake")
@@ -22,4 +22,4 @@ class TestOpenAICompatible(ProviderContract):
 
     @pytest.fixture
     def subject(self, upstream: FaultServer) -> Subject:
-        return Subject(provider_of(upstream.url), "good", obeys_limits=False)
+        return Subject(provider_of(upstream.url), "good")

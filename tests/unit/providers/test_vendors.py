@@ -55,26 +55,26 @@ async def azure() -> AsyncIterator[AzureServer]:
 class TestAnthropic(ProviderContract):
     @pytest.fixture
     def subject(self, anthropic: AnthropicServer) -> Subject:
-        return Subject(provider_of("anthropic", anthropic, "claude-x"), "claude-x", obeys_limits=False)
+        return Subject(provider_of("anthropic", anthropic, "claude-x"), "claude-x")
 
 
 class TestGemini(ProviderContract):
     @pytest.fixture
     def subject(self, gemini: GeminiServer) -> Subject:
-        return Subject(provider_of("google", gemini, "gemini-x"), "gemini-x", obeys_limits=False)
+        return Subject(provider_of("google", gemini, "gemini-x"), "gemini-x")
 
 
 class TestAzure(ProviderContract):
     @pytest.fixture
     def subject(self, azure: AzureServer) -> Subject:
-        return Subject(provider_of("azure", azure, "my model"), "my model", obeys_limits=False)
+        return Subject(provider_of("azure", azure, "my model"), "my model")
 
 
 class TestAzureWithDate(ProviderContract):
     @pytest.fixture
     def subject(self, azure: AzureServer) -> Subject:
         provider = provider_of("azure", azure, "my model", api_version="2024-10-21")
-        return Subject(provider, "my model", obeys_limits=False)
+        return Subject(provider, "my model")
 
 
 @BOTH
