@@ -116,6 +116,7 @@ BELOW = {
     "experiments": set(),
     "engine": {"grammar", "errors", "types", "privacy"},
     "providers": {"errors", "types"},
+    "vllm": {"registry", "errors", "types"},
     "store": {"errors", "types"},
     "registry": {"errors", "types", "privacy"},
     "services": {
@@ -128,6 +129,7 @@ BELOW = {
         "sandbox",
         "store",
         "registry",
+        "vllm",
         "wire",
         "errors",
         "types",

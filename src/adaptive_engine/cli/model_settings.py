@@ -52,9 +52,9 @@ def ask_for_settings(client: Adaptive, project: str, model_key: str, change: dic
 def save(connection: Connection, project: str, model_key: str, change: dict[str, Any]) -> Settings:
     """The same without a server."""
     from adaptive_engine.grammar.schemas import Schemas
-    from adaptive_engine.providers import registry
     from adaptive_engine.server.errors import as_invalid_request
     from adaptive_engine.services import model_settings
+    from adaptive_engine.services.backends import profile_of
     from adaptive_engine.services.structured import StructuredOutput
 
     deployment = models.find_deployment(connection, project, model_key)
@@ -64,8 +64,7 @@ def save(connection: Connection, project: str, model_key: str, change: dict[str,
         wanted = ModelSettings.model_validate(change)
         together = ModelSettings.model_validate(models.merged(deployment.settings, wanted))
 
-    model = deployment.model
-    profile = registry.profile(model.provider, model.external) if model.external else None
+    profile = profile_of(deployment.model)
 
     async def check() -> list[str]:
         schemas = Schemas()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from adaptive_engine.cli import external_models
+from adaptive_engine.cli import external_models, vllm_models
 from adaptive_engine.cli.model_views import describe_model, external_summary, show_running, show_stored, summary
 from adaptive_engine.cli.options import (
     DataDir,
@@ -33,12 +33,26 @@ app = typer.Typer(help="Import, deploy, configure and terminate models.", rich_m
 
 Key = Annotated[str, typer.Argument(help="The model's key, as `adaptive models list` shows it.")]
 
+Engine = Literal["openvino", "vllm"]
+
 _NEXT_START = "It counts from the next start of a server on."
 
 
 @app.command("import")
 def import_(
     source: Annotated[str, typer.Argument(metavar="PATH|NAME", help="A model on disk, or a name of the catalog.")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- ARGUMENTS]", help="With --engine vllm: further ones of vLLM.")
+    ] = None,
+    engine: Annotated[
+        Engine, typer.Option("--engine", help="What runs it: the engine of this server, or vLLM, for GPUs.")
+    ] = "openvino",
+    images: Annotated[
+        bool | None,
+        typer.Option(
+            "--images/--no-images", help="With --engine vllm: whether it takes images. Default: as its files say."
+        ),
+    ] = None,
     key: Annotated[str | None, typer.Option("--key", help="The model's key; by default taken from the name.")] = None,
     data_dir: DataDir = None,
     json: Json = False,
@@ -50,13 +64,26 @@ def import_(
       adaptive models import smollm2-135m-instruct
       adaptive models import ./Qwen3-0.6B-Q8_0.gguf --key qwen3
       adaptive models import ./exported-openvino-model
+      adaptive models import --engine vllm Qwen/Qwen3-8B --key qwen3-8b -- --gpu-memory-utilization 0.8
 
-    A name of the catalog comes first: write ./NAME for a directory that is called like one.
+    A name of the catalog comes first: write ./NAME for a directory that is called like one. For vLLM it is a directory
+    in Hugging Face's format, or a name of its hub; the model stays where it is.
     """
     from adaptive_engine.cli.progress import show_progress
+    from adaptive_engine.errors import InvalidRequest
 
     directory = resolve_data_dir(data_dir)
     create_data_dir(directory)
+    if engine == "vllm":
+        imported = vllm_models.import_for_vllm(directory, source, key, arguments or [], images)
+        if json:
+            print_json(vllm_models.summary(imported))
+        else:
+            typer.echo(f"Model '{imported.key}' is {vllm_models.describe(imported)}")
+            typer.echo(f"To serve it: adaptive models deploy {imported.key}", err=True)
+        return
+    if arguments or images is not None:
+        raise InvalidRequest("Arguments of vLLM, --images and --no-images need --engine vllm.")
     with show_progress() as progress:
         model = _import(source, models_dir(directory), key, progress)
     _register(directory, model)
@@ -313,12 +340,17 @@ def list_(data_dir: DataDir = None, json: Json = False) -> None:
         except CorruptModel as exc:
             damaged.append(exc.message)
     external = _external(resolve_data_dir(data_dir))
+    of_vllm, problems = vllm_models.load_all(resolve_data_dir(data_dir))
+    damaged += problems
     if json:
-        print_json([*map(summary, models), *map(external_summary, external)])
-    elif models or external:
-        width = max(len(key) for key in [*(model.key for model in models), *(each.key for each in external)])
+        shown = [*map(summary, models), *map(vllm_models.summary, of_vllm), *map(external_summary, external)]
+        print_json(shown)
+    elif models or of_vllm or external:
+        width = max(len(each.key) for each in (*models, *of_vllm, *external))
         for model in models:
             typer.echo(f"{model.key:{width}}  {describe_model(model)}")
+        for imported in of_vllm:
+            typer.echo(f"{imported.key:{width}}  {vllm_models.describe(imported)}")
         for each in external:
             shown = external_summary(each)
             typer.echo(
@@ -365,6 +397,15 @@ def _show_stored(directory: Path, key: str, json: bool) -> None:
     for each in _external(directory):
         if each.key == key:
             print_json(external_summary(each))
+            return
+    for imported in vllm_models.load_all(directory)[0]:
+        if imported.key == key:
+            with _writing(directory) as connection:
+                config = models.find(connection, key).compute_config
+            if json:
+                print_json({**vllm_models.summary(imported), "compute_config": {"max_seq_len": config.max_seq_len}})
+            else:
+                vllm_models.show(imported, config)
             return
     model = ModelDirectory.load(locate(models_dir(directory), key))
     with _writing(directory) as connection:
