@@ -23,14 +23,18 @@ def register(connection: Connection, directory: ModelDirectory) -> Model:
 
 
 def register_vllm(connection: Connection, imported: VllmModel) -> Model:
-    """The same for a model that vLLM runs. Raises Conflict when the key belongs to another model."""
+    """The same for a model that vLLM runs; of one that is known, what its import says now. Raises Conflict when the key
+    belongs to another model.
+    """
     model = _register(connection, imported, "vllm")
-    if not model.in_vllm:
+    if model.in_vllm:
+        models.set_abilities(connection, model.key, imported.capabilities, imported.context_length)
+    else:
         raise Conflict(
             f"The key '{imported.key}' belongs to another model, of provider '{model.provider}'; choose another key.",
             param="key",
         )
-    return model
+    return find(connection, model.key)
 
 
 def _register(connection: Connection, directory: ModelDirectory | VllmModel, provider: str) -> Model:

@@ -28,12 +28,19 @@ def test_imports_a_name_with_arguments(data_dir: Path, capsys: pytest.CaptureFix
     assert adaptive("models", "list", "--json") == 0
     (listed,) = json.loads(capsys.readouterr().out)
     assert listed["arguments"] == ["--gpu-memory-utilization", "0.8", "--enforce-eager"]
+    # Once more, with other arguments.
+    assert adaptive(*IMPORT, "--images", "--", "--enforce-eager") == 0
+    with closing(Database.open(data_dir / "adaptive.db")) as database, database.read() as connection:
+        registered = store.get_by_key(connection, "qwen")
+    assert registered is not None
+    assert registered.capabilities == ("TextGeneration", "ImageUnderstanding")
     assert adaptive("models", "configure", "qwen", "--max-seq-len", "4096") == 0
     assert adaptive("models", "deploy", "qwen") == 0
     capsys.readouterr()
     assert adaptive("models", "show", "qwen") == 0
     shown = capsys.readouterr().out
-    assert "--gpu-memory-utilization 0.8 --enforce-eager" in shown
+    assert "--enforce-eager" in shown
+    assert "utilization" not in shown
     assert "4096" in shown
 
 
