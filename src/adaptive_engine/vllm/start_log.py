@@ -21,7 +21,7 @@ _CACHE = re.compile(r"Available KV cache memory: ([\d.]+) GiB|\(([\d.]+)/[\d.]+\
 _CACHE_TOKENS = re.compile(r"KV cache size: ([\d,]+) tokens")
 # `(EngineCore pid=30735) ERROR 11-22 04:49:29 [core.py:133] `, or a part of it.
 _PREFIX = re.compile(r"^(?:\([^)]*\) ?)?(?:[A-Z]+ \d\d-\d\d [\d:]+ \[[^\]]*\] ?)?")
-_ERROR = re.compile(r"^(?:[\w.]+(?:Error|Exception|Interrupt)|[\w ./-]{0,80}\berror): \S")
+_ERROR = re.compile(r"^(?:[\w.]+(?:Error|Exception|Interrupt)|[\w :./-]{0,80}\berror): \S")
 # Another process has said what it was.
 _VAGUE = ("Engine core initialization failed", "Engine process failed to start", "WorkerProc initialization failed")
 
