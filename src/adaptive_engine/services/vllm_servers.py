@@ -198,6 +198,9 @@ class _Watched:
             key = self._server.model.key
             if self._server.stopping:
                 raise ModelOffline(f"Model '{key}' was taken offline during this request.") from exc
+            if exc.code == "upstream_unreachable":
+                # It has just ended, and will be started again.
+                raise ModelLoading(key) from exc
             raise EngineFailed(f"vLLM, which runs model '{key}', broke off in the middle of this request.") from exc
 
     def close(self) -> None:
