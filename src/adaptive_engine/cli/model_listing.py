@@ -71,7 +71,8 @@ def list_(data_dir: DataDir = None, json: Json = False) -> None:
     if json:
         print_json([*map(summary, models), *map(vllm_models.summary, of_vllm), *map(external_summary, external)])
     elif models or of_vllm or external:
-        width = max(len(each.key) for each in (*models, *of_vllm, *external))
+        keys = [*(each.key for each in models), *(each.key for each in of_vllm), *(each.key for each in external)]
+        width = max(map(len, keys))
         for model in models:
             typer.echo(f"{model.key:{width}}  {describe_model(model)}")
         for imported in of_vllm:

@@ -94,12 +94,12 @@ async def model_compute_config(found: Model, info: Info) -> dict[str, int] | Non
     if found.external is not None:
         return None
     services = info.context.services
-    cache: int | None = found.compute_config.kv_cache_len or services.settings.engine.kv_cache_len
+    cache = found.compute_config.kv_cache_len or services.settings.engine.kv_cache_len
     if found.in_vllm:
         active = services.backends.vllm.status(found.key).active
-        cache = active.kv_cache_len if active else None
-        if cache is None:
+        if active is None or active.kv_cache_len is None:
             return None
+        cache = active.kv_cache_len
     return {"tp": 1, "kvCacheLen": cache, "maxSeqLen": services.backends.context_length(found)}
 
 
