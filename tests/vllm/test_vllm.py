@@ -18,7 +18,7 @@ from adaptive_engine.services.access import OPERATOR
 from adaptive_engine.settings import ProviderSettings, VllmSettings
 from integration.gateway import Gateway, running_gateway
 from unit.providers.contract import SCHEMA, SchemaContract, Subject
-from unit.vllm.conftest import children, is_alive
+from unit.vllm.conftest import children, is_alive, wait_for
 
 VLLM = Path(__file__).parents[2] / ".venvs/vllm/bin"
 MODEL = "smollm2"
@@ -121,12 +121,10 @@ def test_killed_it_comes_back_and_leaves_nothing(server: Gateway, http: httpx2.C
     assert engines
     os.kill(vllm, signal.SIGKILL)
     body = {"model": f"one/{MODEL}", "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 4}
-    while http.get(f"/admin/models/{MODEL}").json()["state"] == "ONLINE":
-        pass
+    wait_for(lambda: http.get(f"/admin/models/{MODEL}").json()["state"] == "PENDING")
     refused = http.post("/chat/completions", json=body)
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "model_loading")
-    while (shown := http.get(f"/admin/models/{MODEL}").json())["state"] != "ONLINE":
-        assert shown["state"] == "PENDING", shown
+    wait_for(lambda: http.get(f"/admin/models/{MODEL}").json()["state"] == "ONLINE", SECONDS)
     assert not any(is_alive(pid) for pid in (guard, vllm, *engines))
     assert http.post("/chat/completions", json=body).status_code == 200
 

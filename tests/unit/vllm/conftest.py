@@ -18,8 +18,8 @@ SECONDS = 30
 MakeServer = Callable[..., VllmServer]
 
 
-def wait_for(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + SECONDS
+def wait_for(what: Callable[[], object], seconds: float = SECONDS) -> None:
+    deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.005)
