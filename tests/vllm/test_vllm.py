@@ -17,7 +17,7 @@ from adaptive_engine.registry.catalog import DEFAULT_MODEL, fetch
 from adaptive_engine.services.access import OPERATOR
 from adaptive_engine.settings import ProviderSettings, VllmSettings
 from integration.gateway import Gateway, running_gateway
-from unit.providers.contract import SCHEMA, SchemaContract, Subject
+from unit.providers.contract import SCHEMA, SchemaContract, Subject, asking, collect, text
 from unit.vllm.conftest import children, is_alive, wait_for
 
 VLLM = Path(__file__).parents[2] / ".venvs/vllm/bin"
@@ -64,6 +64,10 @@ class TestContract(SchemaContract):
         deployment = server.services.routing.deployment(OPERATOR, f"one/{MODEL}")
         return Subject(server.services.backends.vllm.get(deployment).provider, MODEL)
 
+    async def test_gives_way_where_it_is_told_to(self, subject: Subject) -> None:
+        request = asking(subject, extra={"priority": 1, "cache_salt": "salt"})
+        assert text(await collect(subject, request)).strip()
+
 
 def ask(http: httpx2.Client, project: str, content: str, **fields: Any) -> dict[str, Any]:
     body = {"model": f"{project}/{MODEL}", "messages": [{"role": "user", "content": content}], "temperature": 0}
@@ -86,7 +90,7 @@ def test_structured_output(http: httpx2.Client) -> None:
     wanted = {"type": "json_schema", "json_schema": {"name": "city", "schema": SCHEMA}}
     answer = ask(http, "one", "Name a city as JSON.", response_format=wanted, max_tokens=100)
     assert answer["choices"][0]["schema_valid"] is True
-    assert not answer["warnings"]
+    assert "warnings" not in answer
 
 
 def test_a_project_does_not_see_what_another_has_cached(http: httpx2.Client) -> None:
@@ -105,7 +109,7 @@ def test_a_project_does_not_see_what_another_has_cached(http: httpx2.Client) -> 
 def test_what_is_generated_beyond_the_end(http: httpx2.Client) -> None:
     answer = ask(http, "one", "Say yes.", ignore_eos=True, max_tokens=60)
     assert answer["usage"]["completion_tokens"] == 60
-    assert "not_applied" not in [warning["code"] for warning in answer["warnings"] or ()]
+    assert "warnings" not in answer
 
 
 def test_a_prompt_that_is_too_long(http: httpx2.Client) -> None:
