@@ -15,7 +15,7 @@ import orjson
 from adaptive_engine.errors import AdaptiveError, UpstreamBusy, UpstreamFailed
 from adaptive_engine.providers.base import Call, JsonSchema, Profile, ProviderRequest, Refusal
 from adaptive_engine.providers.schemas import reduce
-from adaptive_engine.providers.translation import image_of, left_out, merged, stop_sequences, text_of
+from adaptive_engine.providers.translation import image_of, left_out, merged, stop_sequences, string, text_of, tokens
 from adaptive_engine.types import Delta, FinishReason, Notice, Usage
 
 ENDPOINT = "https://api.anthropic.com/v1"
@@ -122,7 +122,7 @@ class AnthropicStream:
                 return _piece(event["delta"])
             case "content_block_start":
                 text = event["content_block"].get("text")
-                return Delta(text) if text else None
+                return Delta(string(text)) if text else None
             case "message_start":
                 self._usage = event["message"].get("usage") or {}
             case "message_delta":
@@ -147,11 +147,11 @@ class AnthropicStream:
 def _piece(delta: dict[str, Any]) -> Delta | None:
     match delta["type"]:
         case "text_delta":
-            return Delta(delta["text"])
+            return Delta(string(delta["text"]))
         case "input_json_delta":
-            return Delta(delta["partial_json"]) if delta["partial_json"] else None
+            return Delta(string(delta["partial_json"])) if delta["partial_json"] else None
         case "thinking_delta":
-            return Delta("", reasoning=delta["thinking"])
+            return Delta("", reasoning=string(delta["thinking"]))
     return None
 
 
@@ -251,7 +251,7 @@ def _usage(usage: dict[str, Any] | None) -> Usage | None:
     if not usage:
         return None
     fresh, cached, written, answer = (
-        int(usage.get(name) or 0)
+        tokens(usage.get(name))
         for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
     )
     return Usage(fresh + cached + written, answer, cached)

@@ -15,7 +15,7 @@ import orjson
 from adaptive_engine.errors import UpstreamFailed
 from adaptive_engine.providers.base import Call, JsonSchema, Profile, ProviderRequest, Refusal
 from adaptive_engine.providers.schemas import reduce
-from adaptive_engine.providers.translation import image_of, left_out, merged, stop_sequences, text_of
+from adaptive_engine.providers.translation import image_of, left_out, merged, stop_sequences, string, text_of, tokens
 from adaptive_engine.types import Delta, FinishReason, Notice, TokenLogprob, Usage
 
 ENDPOINT = "https://generativelanguage.googleapis.com/v1beta"
@@ -185,9 +185,7 @@ def _piece(answer: Any) -> tuple[Delta, FinishReason | None]:
     candidate = candidates[0]
     text, thought = "", ""
     for part in (candidate.get("content") or {}).get("parts") or ():
-        piece = part.get("text") or ""
-        if not isinstance(piece, str):
-            raise TypeError("text is no string")
+        piece = string(part.get("text") or "")
         if part.get("thought"):
             thought += piece
         else:
@@ -208,8 +206,8 @@ def _usage(usage: Any) -> Usage | None:
     """Thinking is billed as the answer is."""
     if not usage:
         return None
-    answer = int(usage.get("candidatesTokenCount") or 0) + int(usage.get("thoughtsTokenCount") or 0)
-    return Usage(int(usage.get("promptTokenCount") or 0), answer, int(usage.get("cachedContentTokenCount") or 0))
+    answer = tokens(usage.get("candidatesTokenCount")) + tokens(usage.get("thoughtsTokenCount"))
+    return Usage(tokens(usage.get("promptTokenCount")), answer, tokens(usage.get("cachedContentTokenCount")))
 
 
 def _logprobs(result: Any) -> tuple[TokenLogprob, ...]:
