@@ -151,3 +151,29 @@ def test_fallbacks(http: httpx2.Client, models: Models, upstream: FaultServer) -
         http.post("/projects/default/models", json={"model": MODEL, "wait": True})
     unknown = http.patch(settings.format("failing"), json={"settings": {"fallbacks": ["x-good", "nobody"]}})
     assert (unknown.status_code, unknown.json()["error"]["param"]) == (400, "settings.fallbacks[1]")
+
+
+def test_a_fallback_that_refuses_is_passed_over(http: httpx2.Client, models: Models) -> None:
+    """Whether its provider does, or this server knows it before. What the model itself refuses is wrong."""
+    gone, good = models("status-404", key="gone"), models("good")
+    models("status-400")
+    models("textual", profile={"structured": "none"})
+    strict = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}, "strict": True}}
+    settings = "/projects/default/models/{}"
+    for refusing, asked_last, code in (
+        ("x-status-400", "x-status-400", "upstream_rejected"),
+        ("x-textual", "gone", "unsupported_response_format"),
+    ):
+        http.patch(settings.format("gone"), json={"settings": {"fallbacks": [refusing, "x-good"]}})
+        answer = ask(http, gone, response_format=strict)
+        assert (answer.status_code, answer.headers.get("x-adaptive-model")) == (200, good)
+        assert [each["model"] for each in row(http, good)["attempts"]] == ["gone", refusing, "x-good"]
+        http.patch(settings.format("gone"), json={"settings": {"fallbacks": [refusing]}})
+        failed = ask(http, gone, response_format=strict)
+        assert (failed.status_code, failed.json()["error"]["code"]) == (502, "upstream_not_found")
+        stored = row(http, f"default/{asked_last}")
+        assert stored["error"]["code"] == "upstream_not_found"
+        assert [each["model"] for each in stored["attempts"]] == ["gone", refusing]
+        http.patch(settings.format(refusing), json={"settings": {"fallbacks": ["x-good"]}})
+        refused = ask(http, f"default/{refusing}", response_format=strict)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, code)
