@@ -57,11 +57,20 @@ def models(http: httpx2.Client, upstream: FaultServer) -> Models:
     ],
 )
 def test_what_fails_before_the_first_byte_is_a_status(
-    http: httpx2.Client, models: Models, upstream: FaultServer, model: str, status: int, code: str, stream: bool
+    http: httpx2.Client,
+    models: Models,
+    upstream: FaultServer,
+    model: str,
+    status: int,
+    code: str,
+    stream: bool,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     failed = ask(http, models(model), stream=stream)
     assert (failed.status_code, failed.json()["error"]["code"]) == (status, code)
-    assert "CANARY" not in failed.text
+    assert f"external model x-{model}: The provider" in caplog.text
+    assert not any("CANARY" in said for said in (failed.text, caplog.text, *capsys.readouterr()))
     stored = row(http, models(model))
     assert stored["state"] == "error"
     assert stored["error"]["code"] == code
