@@ -11,6 +11,7 @@ import pytest
 
 from adaptive_engine.settings import ProviderSettings
 from faultserver import FaultServer
+from image_files import asking, file, part
 from integration.gateway import MODEL, Gateway, running_gateway
 from integration.upstream import KEY, Models, ask, running_upstream
 
@@ -74,6 +75,24 @@ def test_a_registration_can_be_changed(http: httpx2.Client, models: Models, upst
     assert "authorization" not in upstream.requests[-1].headers
     inside = http.patch(f"/admin/models/{MODEL}/external", json={"prices": None})
     assert (inside.status_code, inside.json()["error"]["code"]) == (409, "model_not_external")
+
+
+def test_a_profile_that_changes_says_whether_it_sees(
+    http: httpx2.Client, models: Models, upstream: FaultServer
+) -> None:
+    model = models("blind")
+    asked = {"model": model, "messages": asking(part(file(kind="GIF"), "image/gif"))}
+    refused = http.post("/chat/completions", json=asked)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "modality_unsupported")
+    for profile, status in (({"images": True}, 200), (None, 400)):
+        changed = http.patch("/admin/models/x-blind/external", json={"profile": profile}).json()
+        assert ("Multimodal" in changed["tags"]) == (status == 200)
+        assert http.post("/chat/completions", json=asked).status_code == status
+    sent = upstream.requests[-1].body["messages"][0]["content"][1]
+    assert sent["image_url"]["url"].startswith("data:image/png;base64,")
+    named = {"profile": {"images": True}, "capabilities": ["Reasoning"]}
+    changed = http.patch("/admin/models/x-blind/external", json=named).json()
+    assert changed["capabilities"] == ["TextGeneration", "Reasoning"]
 
 
 @pytest.mark.parametrize(

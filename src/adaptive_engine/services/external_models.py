@@ -23,7 +23,8 @@ from adaptive_engine.store import models as store
 from adaptive_engine.types import ExternalModel, Model, Prices, now_ms, uuid7
 from adaptive_engine.wire import external_models as wire
 
-CAPABILITIES = ("TextGeneration", "ImageUnderstanding", "Reasoning")
+_SIGHT = "ImageUnderstanding"
+CAPABILITIES = ("TextGeneration", _SIGHT, "Reasoning")
 
 
 class ExternalModels:
@@ -81,10 +82,14 @@ def update(connection: Connection, sealer: Sealer, model_key: str, given: wire.E
     external = _with(model.external, sealer, model.id, given)
     if given.external_model_id is not None:
         external = dataclasses.replace(external, external_model_id=given.external_model_id)
+    if "capabilities" in said:
+        capabilities = _capabilities(given, model.provider, external)
+    else:
+        capabilities = _as_profile_says(model, external)
     changed = dataclasses.replace(
         model,
         name=given.name or model.name,
-        capabilities=_capabilities(given, model.provider, external) if "capabilities" in said else model.capabilities,
+        capabilities=capabilities,
         context_length=(given.context_length or 0) if "context_length" in said else model.context_length,
         external=external,
     )
@@ -138,12 +143,22 @@ def _capabilities(
 ) -> tuple[str, ...]:
     if given.capabilities is None:
         images = registry.profile(provider, external).images
-        return ("TextGeneration", "ImageUnderstanding") if images else ("TextGeneration",)
+        return ("TextGeneration", _SIGHT) if images else ("TextGeneration",)
     for name in given.capabilities:
         if name not in CAPABILITIES:
             known = ", ".join(CAPABILITIES)
             raise InvalidRequest(f"'{name}' is no capability of external models: {known}.", param="capabilities")
     return tuple(dict.fromkeys(["TextGeneration", *given.capabilities]))
+
+
+def _as_profile_says(model: Model, changed: ExternalModel) -> tuple[str, ...]:
+    """The model's capabilities, less or with images where its profile says something else now."""
+    assert model.external is not None
+    saw, sees = (registry.profile(model.provider, each).images for each in (model.external, changed))
+    if saw == sees:
+        return model.capabilities
+    others = tuple(name for name in model.capabilities if name != _SIGHT)
+    return (*others, _SIGHT) if sees else others
 
 
 def _check(model: Model) -> None:
