@@ -95,6 +95,24 @@ def test_a_profile_that_changes_says_whether_it_sees(
     assert changed["capabilities"] == ["TextGeneration", "Reasoning"]
 
 
+def test_a_key_goes_to_no_other_host(http: httpx2.Client, models: Models, upstream: FaultServer) -> None:
+    """Who may change a model might read the key there."""
+    model = models("faithful")
+    place = "/admin/models/x-faithful/external"
+    elsewhere = upstream.url.replace("127.0.0.1", "localhost")
+    refused = http.patch(place, json={"endpoint": elsewhere})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "api_key")
+    ask(http, model)
+    assert upstream.requests[-1].headers["host"].startswith("127.0.0.1")
+    assert http.patch(place, json={"endpoint": f"{upstream.url}/below"}).status_code == 200
+    for key, sent in (("another-key", "Bearer another-key"), (None, None)):
+        assert http.patch(place, json={"endpoint": elsewhere, "api_key": key}).status_code == 200
+        ask(http, model)
+        assert upstream.requests[-1].headers["host"].startswith("localhost")
+        assert upstream.requests[-1].headers.get("authorization") == sent
+    assert http.patch(place, json={"endpoint": upstream.url}).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("given", "param"),
     [

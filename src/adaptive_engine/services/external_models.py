@@ -74,7 +74,9 @@ def register(connection: Connection, sealer: Sealer, new: wire.ExternalModelCrea
 
 
 def update(connection: Connection, sealer: Sealer, model_key: str, given: wire.ExternalModelUpdate) -> Model:
-    """Raises NotFound, InvalidRequest, or Conflict for a model that runs here."""
+    """Raises NotFound, InvalidRequest, also for a stored key that would go to another host, or Conflict for a model
+    that runs here.
+    """
     model = models.find(connection, model_key)
     if model.external is None:
         raise Conflict(f"Model '{model_key}' runs here and has no provider.", code="model_not_external", param="model")
@@ -94,6 +96,12 @@ def update(connection: Connection, sealer: Sealer, model_key: str, given: wire.E
         external=external,
     )
     _check(changed)
+    if "api_key" not in said and model.external.sealed_key is not None and _host(changed) != _host(model):
+        raise InvalidRequest(
+            "The stored API key goes to no other host than it was given for. Give `api_key` with the endpoint; null is "
+            "none.",
+            param="api_key",
+        )
     store.set_external(connection, changed)
     return changed
 
@@ -159,6 +167,16 @@ def _as_profile_says(model: Model, changed: ExternalModel) -> tuple[str, ...]:
         return model.capabilities
     others = tuple(name for name in model.capabilities if name != _SIGHT)
     return (*others, _SIGHT) if sees else others
+
+
+def _host(model: Model) -> tuple[str, str, int] | None:
+    """Where its requests go, with the API key; None for a provider without a network."""
+    assert model.external is not None
+    endpoint = model.external.endpoint or registry.vendor(model.provider).endpoint
+    if endpoint is None:
+        return None
+    origin = Origin.parse(endpoint)
+    return origin.scheme, origin.host, origin.port
 
 
 def _check(model: Model) -> None:
