@@ -87,7 +87,9 @@ class OpenAICompatible:
             message = str(error.get("message") or "")
         except (ValueError, KeyError, TypeError, AttributeError):
             return Refusal()
-        return Refusal(message, code, "context_length" in code or "exceed_context_size" in code)
+        # vLLM has no code for it.
+        exceeded = "context_length" in code or "exceed_context_size" in code or "maximum context length" in message
+        return Refusal(message, code, exceeded)
 
 
 class OpenAIStream:
