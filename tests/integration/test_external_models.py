@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import httpx2
 import pytest
 
-from adaptive_engine.settings import ProviderSettings
 from faultserver import FaultServer
 from image_files import asking, file, part
-from integration.gateway import MODEL, Gateway, running_gateway
-from integration.upstream import KEY, Models, ask, running_upstream
+from integration.gateway import MODEL, Gateway
+from integration.upstream import KEY, Models, ask
 
 
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[FaultServer]:
-    with running_upstream() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with running_gateway(tmp_path_factory.mktemp("providers"), ProviderSettings()) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def http(server: Gateway) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=server.api, headers=server.headers, timeout=20) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def models(http: httpx2.Client, upstream: FaultServer) -> Models:
-    return Models(http, upstream)
-
-
-def test_the_key_is_nowhere(http: httpx2.Client, models: Models, server: Gateway) -> None:
+def test_the_key_is_nowhere(http: httpx2.Client, models: Models, gateway: Gateway) -> None:
     """Not in answers, exports, logs or files, in no spelling."""
     models("good")
     graphql = {"query": "{ models(filter: {}) { key name providerName isExternal } }"}
@@ -48,11 +23,11 @@ def test_the_key_is_nowhere(http: httpx2.Client, models: Models, server: Gateway
         http.get("/admin/models/x-good").text,
         http.get("/projects/default/models").text,
         http.get("/models").text,
-        http.post(f"{server.url}/api/graphql", json=graphql).text,
+        http.post(f"{gateway.url}/api/graphql", json=graphql).text,
         http.post("/interactions/export", json={"project": "default"}).text,
         http.post("/admin/models/external", json={"api_key": KEY, "name": 7}).text,
     ]
-    files = [path.read_bytes() for path in server.data_dir.rglob("*") if path.is_file() and path.stat().st_size < 1e7]
+    files = [path.read_bytes() for path in gateway.data_dir.rglob("*") if path.is_file() and path.stat().st_size < 1e7]
     for secret in (KEY.encode(), b"CANARY", base64.b64encode(KEY.encode())[:30]):
         assert not any(secret in text.encode() for text in shown)
         assert not any(secret in content for content in files)
@@ -142,8 +117,8 @@ def test_registrations_that_are_wrong(http: httpx2.Client, given: dict[str, Any]
     assert KEY not in refused.text
 
 
-def test_its_own_port_is_refused(http: httpx2.Client, server: Gateway) -> None:
-    body = {"name": "self", "provider": "openai_compatible", "external_model_id": "m", "endpoint": server.api}
+def test_its_own_port_is_refused(http: httpx2.Client, gateway: Gateway) -> None:
+    body = {"name": "self", "provider": "openai_compatible", "external_model_id": "m", "endpoint": gateway.api}
     refused = http.post("/admin/models/external", json=body)
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "endpoint_refused")
 

@@ -11,34 +11,17 @@ import pytest
 from adaptive_engine.settings import ProviderSettings
 from faultserver import WORDS, FaultServer
 from integration.gateway import MODEL, Gateway, running_gateway
-from integration.upstream import ASKED, Models, ask, events, idle, row, running_upstream
+from integration.upstream import ASKED, Models, ask, events, idle, row
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[FaultServer]:
-    with running_upstream() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """One with time limits that a test can wait for."""
     limits = ProviderSettings(
         first_byte_timeout_seconds=0.6, answer_timeout_seconds=1, idle_timeout_seconds=0.6, retries=1
     )
-    with running_gateway(tmp_path_factory.mktemp("providers"), limits) as running:
+    with running_gateway(tmp_path_factory.mktemp("gateway"), limits) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def http(server: Gateway) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=server.api, headers=server.headers, timeout=20) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def models(http: httpx2.Client, upstream: FaultServer) -> Models:
-    return Models(http, upstream)
 
 
 @pytest.mark.parametrize("stream", [False, True])
