@@ -12,7 +12,7 @@ from adaptive_engine.errors import FirstTokenTimeout, InvalidRequest
 from adaptive_engine.providers.base import Call, JsonSchema, ProviderRequest
 from adaptive_engine.providers.stream import FirstTokenLimit, ProviderStream, Upstream
 from adaptive_engine.services.backends import Asked
-from adaptive_engine.services.images import DecodedImages, require_sight
+from adaptive_engine.services.images import DecodedImages
 from adaptive_engine.services.structured import AnswerFormat, StructuredOutput
 from adaptive_engine.types import ExternalModel, Notice
 from adaptive_engine.wire.chat import ChatRequest, ImagePart, Message, TextPart
@@ -47,7 +47,6 @@ class ProviderBackend:
         request, deployment, profile = asked.request, asked.deployment, self._upstream.provider.profile
         external = deployment.model.external
         assert external is not None
-        require_sight(request.messages, deployment.model)
         messages = _messages(asked)
         wanted = await self._structured.prepare_external(
             request.response_format, deployment.project, profile.structured

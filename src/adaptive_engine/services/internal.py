@@ -13,7 +13,6 @@ from typing import Any
 from adaptive_engine.engine import Engine, FirstTokenLimit, GenerationRequest, Prompt, SamplingParams, TokenStream
 from adaptive_engine.services import model_settings
 from adaptive_engine.services.backends import Asked
-from adaptive_engine.services.images import require_sight
 from adaptive_engine.services.structured import AnswerFormat, StructuredOutput, require_room
 from adaptive_engine.types import Notice
 from adaptive_engine.wire.chat import ChatRequest
@@ -76,7 +75,6 @@ class EngineBackend:
 
     async def prepare(self, asked: Asked) -> EngineJob:
         engine, deployment, request = self._engine, asked.deployment, asked.request
-        require_sight(request.messages, deployment.model)
         turns = asked.images.chat_messages(request.messages)
         turns = model_settings.with_system_prompt(turns, asked.system_prompt)
         salt = deployment.project.id.bytes
