@@ -193,6 +193,7 @@ class _Pool:
         self._addresses = addresses
         self._idle: deque[Connection] = deque()
         """The one that was released last is the last."""
+        self._closed = False
 
     def idle(self) -> Connection | None:
         """The one that was used last: the others may come to rest."""
@@ -228,7 +229,7 @@ class _Pool:
         now = time.monotonic()
         while self._idle and now - self._idle[0].released_at > _IDLE_SECONDS:
             self._idle.popleft().abort()
-        if connection.reusable and len(self._idle) < _IDLE_CONNECTIONS:
+        if connection.reusable and not self._closed and len(self._idle) < _IDLE_CONNECTIONS:
             connection.reset()
             connection.released_at = now
             self._idle.append(connection)
@@ -236,6 +237,7 @@ class _Pool:
             connection.abort()
 
     def close(self) -> None:
+        self._closed = True
         for connection in self._idle:
             connection.abort()
         self._idle.clear()

@@ -213,6 +213,25 @@ async def test_slow_is_as_bad_as_dead(start: Start) -> None:
     assert (await outcome(start("slow")))[2] == "upstream_suspended"
 
 
+async def test_who_was_closed_keeps_no_connection(start: Start, upstream: FaultServer) -> None:
+    """As when its registration is changed while it answers."""
+    closed = asyncio.Event()
+
+    async def halves(connection: Connection) -> None:
+        await connection.begin_stream()
+        await connection.words(*WORDS)
+        await closed.wait()
+        await connection.finish()
+
+    upstream.behaviours["good"] = [halves]
+    begun = start("good")
+    await anext(begun)
+    begun.upstream.provider.close()
+    closed.set()
+    assert (await outcome(begun))[1:] == (200, "stop")
+    await upstream.until_left()
+
+
 @pytest.mark.parametrize("model", ["silent", "silent-after-2", "good"])
 async def test_leaving_closes_the_upstream(start: Start, upstream: FaultServer, model: str) -> None:
     begun = start(model, timeouts=Timeouts(1, 60, 60, 60, 60))
