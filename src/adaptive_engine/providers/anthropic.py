@@ -114,13 +114,16 @@ class AnthropicStream:
     def __init__(self) -> None:
         self._finish: FinishReason | None = None
         self._usage: dict[str, Any] = {}
+        self._input_is_answer = False
+        """Whether the tool that has it is ours: those of the vendor have some, too."""
 
     def read(self, data: bytes) -> Delta | None:
         event = orjson.loads(data)
         match event["type"]:
             case "content_block_delta":
-                return _piece(event["delta"])
+                return _piece(event["delta"], self._input_is_answer)
             case "content_block_start":
+                self._input_is_answer = event["content_block"].get("type") == "tool_use"
                 text = event["content_block"].get("text")
                 return Delta(string(text)) if text else None
             case "message_start":
@@ -144,12 +147,12 @@ class AnthropicStream:
         return None
 
 
-def _piece(delta: dict[str, Any]) -> Delta | None:
+def _piece(delta: dict[str, Any], input_is_answer: bool) -> Delta | None:
     match delta["type"]:
         case "text_delta":
             return Delta(string(delta["text"]))
         case "input_json_delta":
-            return Delta(string(delta["partial_json"])) if delta["partial_json"] else None
+            return Delta(string(delta["partial_json"])) if delta["partial_json"] and input_is_answer else None
         case "thinking_delta":
             return Delta("", reasoning=string(delta["thinking"]))
     return None

@@ -137,6 +137,32 @@ async def test_claude_thinks_first(anthropic: AnthropicServer) -> None:
     assert text(deltas) == "Yes."
 
 
+@BOTH
+async def test_what_claude_looks_up_is_not_what_it_says(anthropic: AnthropicServer, stream: bool) -> None:
+    """Tools of the vendor's own, which extra parameters ask for: only the input of ours is an answer."""
+    search = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}
+    begin, _, *rest = anthropic_events({"type": "text_delta", "text": "Yes."})
+    events = [
+        begin,
+        {"type": "content_block_start", "index": 0, "content_block": search},
+        {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "input_json_delta", "partial_json": '{"query": "42"}'},
+        },
+        {"type": "content_block_stop", "index": 0},
+        {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}},
+        *rest,
+    ]
+    whole = {
+        "content": [{**search, "input": {"query": "42"}}, {"type": "text", "text": "Yes."}],
+        "stop_reason": "end_turn",
+    }
+    anthropic.behaviours["m"] = [lambda c: anthropic_stream(c, *events) if stream else c.json(whole)]
+    subject = Subject(provider_of("anthropic", anthropic, "m"), "m")
+    assert text(await collect(subject, asking(subject, stream=stream))) == "Yes."
+
+
 @pytest.mark.parametrize(
     ("reason", "expected"),
     [
