@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from adaptive_engine._version import __version__
 from adaptive_engine.errors import AdaptiveError
 from adaptive_engine.providers.base import ProviderRequest
 from adaptive_engine.providers.breaker import BreakerLimits
@@ -127,6 +128,12 @@ async def test_events_may_come_in_any_pieces(start: Start) -> None:
 @BOTH
 async def test_heads_that_only_announce_are_passed_over(start: Start, stream: bool) -> None:
     assert await outcome(start("continue-first", stream=stream)) == ("".join(WORDS), 200, "stop")
+
+
+@BOTH
+async def test_it_says_who_asks(start: Start, upstream: FaultServer, stream: bool) -> None:
+    await outcome(start("good", stream=stream))
+    assert upstream.requests[-1].headers["user-agent"] == f"adaptive-engine/{__version__}"
 
 
 @BOTH
