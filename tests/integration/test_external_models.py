@@ -70,6 +70,21 @@ def test_a_profile_that_changes_says_whether_it_sees(
     assert changed["capabilities"] == ["TextGeneration", "Reasoning"]
 
 
+def test_what_is_sent_with_each_request_is_shown_to_those_who_register_models(
+    http: httpx2.Client, models: Models, gateway: Gateway
+) -> None:
+    """It may have keys in it, such as those of Azure's data sources."""
+    models("secretive", extra_params={"data_sources": [{"key": "HUSH"}]})
+    _, reader = gateway.services.keys.create("reader", "read-only")
+    graphql = {"query": "{ models(filter: {}) { key providerName } }"}
+    for key, sees in ((reader, False), (gateway.api_key, True)):
+        headers = {"Authorization": f"Bearer {key}"}
+        shown = [http.get("/projects/default/models", headers=headers), http.get("/models", headers=headers)]
+        shown.append(http.post(f"{gateway.url}/api/graphql", json=graphql, headers=headers))
+        assert all("x-secretive" in answer.text for answer in shown)
+        assert ("HUSH" in "".join(answer.text for answer in shown)) == sees
+
+
 def test_a_key_goes_to_no_other_host(http: httpx2.Client, models: Models, upstream: FaultServer) -> None:
     """Who may change a model might read the key there."""
     model = models("faithful")
