@@ -136,6 +136,12 @@ async def test_it_says_who_asks(start: Start, upstream: FaultServer, stream: boo
     assert upstream.requests[-1].headers["user-agent"] == f"adaptive-engine/{__version__}"
 
 
+async def test_it_shows_no_key(start: Start) -> None:
+    begun = start("good")
+    assert KEY in str(begun.call.headers)
+    assert KEY not in repr(begun)
+
+
 @BOTH
 async def test_a_connection_is_used_again(start: Start, upstream: FaultServer, stream: bool) -> None:
     for _ in range(3):
