@@ -56,15 +56,19 @@ def test_a_profile_that_changes_says_whether_it_sees(
     http: httpx2.Client, models: Models, upstream: FaultServer
 ) -> None:
     model = models("blind")
-    asked = {"model": model, "messages": asking(part(file(kind="GIF"), "image/gif"))}
+    picture = part(file(kind="GIF"), "image/gif")
+    picture["image_url"]["detail"] = "low"
+    asked = {"model": model, "messages": asking(picture)}
     refused = http.post("/chat/completions", json=asked)
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "modality_unsupported")
     for profile, status in (({"images": True}, 200), (None, 400)):
         changed = http.patch("/admin/models/x-blind/external", json={"profile": profile}).json()
         assert ("Multimodal" in changed["tags"]) == (status == 200)
-        assert http.post("/chat/completions", json=asked).status_code == status
-    sent = upstream.requests[-1].body["messages"][0]["content"][1]
-    assert sent["image_url"]["url"].startswith("data:image/png;base64,")
+        answer = http.post("/chat/completions", json=asked)
+        assert (answer.status_code, "warnings" in answer.json()) == (status, False)
+    sent = upstream.requests[-1].body["messages"][0]["content"][1]["image_url"]
+    assert sent["url"].startswith("data:image/png;base64,")
+    assert sent["detail"] == "low"
     named = {"profile": {"images": True}, "capabilities": ["Reasoning"]}
     changed = http.patch("/admin/models/x-blind/external", json=named).json()
     assert changed["capabilities"] == ["TextGeneration", "Reasoning"]

@@ -15,7 +15,16 @@ import orjson
 from adaptive_engine.errors import AdaptiveError, UpstreamBusy, UpstreamFailed
 from adaptive_engine.providers.base import Call, JsonSchema, Profile, ProviderRequest, Refusal
 from adaptive_engine.providers.schemas import reduce
-from adaptive_engine.providers.translation import image_of, left_out, merged, stop_sequences, string, text_of, tokens
+from adaptive_engine.providers.translation import (
+    details,
+    image_of,
+    left_out,
+    merged,
+    stop_sequences,
+    string,
+    text_of,
+    tokens,
+)
 from adaptive_engine.types import Delta, FinishReason, Notice, Usage
 
 ENDPOINT = "https://api.anthropic.com/v1"
@@ -162,7 +171,7 @@ def _messages(given: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]], l
     """The system prompt, which stands apart, and the rest."""
     system: list[str] = []
     messages: list[dict[str, Any]] = []
-    notices: list[Notice] = []
+    notices = details(given)
     for at, message in enumerate(given):
         if "name" in message:
             notices.append(left_out(f"messages[{at}].name"))

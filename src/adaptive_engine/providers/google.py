@@ -15,7 +15,16 @@ import orjson
 from adaptive_engine.errors import UpstreamFailed
 from adaptive_engine.providers.base import Call, JsonSchema, Profile, ProviderRequest, Refusal
 from adaptive_engine.providers.schemas import reduce
-from adaptive_engine.providers.translation import image_of, left_out, merged, stop_sequences, string, text_of, tokens
+from adaptive_engine.providers.translation import (
+    details,
+    image_of,
+    left_out,
+    merged,
+    stop_sequences,
+    string,
+    text_of,
+    tokens,
+)
 from adaptive_engine.types import Delta, FinishReason, Notice, TokenLogprob, Usage
 
 ENDPOINT = "https://generativelanguage.googleapis.com/v1beta"
@@ -137,7 +146,7 @@ def _messages(given: list[dict[str, Any]]) -> tuple[dict[str, Any], list[Notice]
     """`contents`, and the system prompt, which stands apart."""
     system: list[dict[str, Any]] = []
     contents: list[dict[str, Any]] = []
-    notices: list[Notice] = []
+    notices = details(given)
     for at, message in enumerate(given):
         if "name" in message:
             notices.append(left_out(f"messages[{at}].name"))

@@ -43,6 +43,13 @@ def image_of(part: Mapping[str, Any]) -> tuple[str, str]:
     return head.removeprefix("data:").removesuffix(";base64"), data
 
 
+def details(messages: list[dict[str, Any]]) -> list[Notice]:
+    """For vendors that have no levels of detail."""
+    parts = [part for message in messages if isinstance(message["content"], list) for part in message["content"]]
+    asked = any(part.get("image_url", {}).get("detail") == "low" for part in parts)
+    return [left_out("messages[].content[].image_url.detail")] if asked else []
+
+
 def string(value: Any) -> str:
     """Raises TypeError."""
     if not isinstance(value, str):
