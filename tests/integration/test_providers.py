@@ -143,6 +143,21 @@ def test_a_schema_is_reduced_and_the_answer_checked_against_all_of_it(
     assert upstream.asked("gpt-4o") == asked
 
 
+def test_settings_that_every_request_would_be_refused_for_are_refused(http: httpx2.Client, models: Models) -> None:
+    models("o3", provider="openai")
+    settings = "/projects/default/models/x-o3"
+    schema = {**SCHEMA, "properties": {"n": {"type": "string", "minLength": 2}}}
+    wrong = {"response_format": formatted(schema=schema, strict=True)}
+    refused = http.patch(settings, json={"settings": wrong})
+    place = "settings.response_format.json_schema.schema#/properties/n/minLength"
+    assert refused.status_code == 400, refused.text
+    assert (refused.json()["error"]["code"], refused.json()["error"]["param"]) == ("invalid_schema", place)
+    weak = {"response_format": formatted(schema=schema), "temperature": 0.5, "system_prompt": "Be {{ how }}."}
+    weak["max_ttft_ms"] = 1
+    saved = http.patch(settings, json={"settings": weak}).json()
+    assert {warning["param"] for warning in saved["warnings"]} == {place, "settings.temperature"}
+
+
 @pytest.mark.parametrize(
     ("provider", "other", "usage"),
     [

@@ -52,7 +52,6 @@ def ask_for_settings(client: Adaptive, project: str, model_key: str, change: dic
 def save(connection: Connection, project: str, model_key: str, change: dict[str, Any]) -> Settings:
     """The same without a server."""
     from adaptive_engine.grammar.schemas import Schemas
-    from adaptive_engine.providers import registry
     from adaptive_engine.server.errors import as_invalid_request
     from adaptive_engine.services import model_settings
     from adaptive_engine.services.structured import StructuredOutput
@@ -64,14 +63,11 @@ def save(connection: Connection, project: str, model_key: str, change: dict[str,
         wanted = ModelSettings.model_validate(change)
         together = ModelSettings.model_validate(models.merged(deployment.settings, wanted))
 
-    model = deployment.model
-    profile = registry.profile(model.provider, model.external) if model.external else None
-
     async def check() -> list[str]:
         schemas = Schemas()
         try:
             structured = StructuredOutput(schemas)
-            notices = await model_settings.check(together, deployment.project, structured, None, profile)
+            notices = await model_settings.check(together, deployment.project, deployment.model, structured, None)
         finally:
             schemas.close()
         return [notice.message for notice in notices]
