@@ -23,7 +23,7 @@ from adaptive_engine.engine.prompt import Prompt
 from adaptive_engine.engine.sequence import Sequence
 from adaptive_engine.engine.stats import EngineStats
 from adaptive_engine.engine.vision.sight import Sight
-from adaptive_engine.engine.vision.views import ImageCache, ImageKey, Vectors, Views
+from adaptive_engine.engine.vision.views import ImageCache, ImageKey, Vectors, View
 from adaptive_engine.errors import AdaptiveError, EngineFailed
 from adaptive_engine.types import Image
 
@@ -111,7 +111,7 @@ class Encoder:
         started = self._call_started
         return 0.0 if started is None else time.perf_counter() - started
 
-    def known(self, prompt: Prompt, salt: bytes) -> Views | None:
+    def known(self, prompt: Prompt, salt: bytes) -> tuple[View, ...] | None:
         """The views of `prompt`, if all its images are in the cache."""
         found = {}
         for placed in prompt.images:

@@ -122,7 +122,9 @@ def shown(sequence: Sequence) -> dict[int, float]:
     """The first number of what is seen at each position."""
     assert sequence.views is not None
     return {
-        int(at): float(vector[0]) for at, vector in zip(sequence.views.positions, sequence.views.vectors, strict=True)
+        int(at): float(vector[0])
+        for view in sequence.views
+        for at, vector in zip(view.positions, view.vectors, strict=True)
     }
 
 
@@ -144,6 +146,18 @@ def test_pictures_that_wait_are_encoded_together_and_equal_ones_once(world: Call
     assert [sorted(call) for call in here.graph.calls] in ([[1], [2, 3]], [[1, 2], [3]], [[1, 2, 3]])
     assert here.stats.encoded_images == 3
     assert shown(others[3]) == {1: 1, 3: 3}
+
+
+def test_all_who_show_a_picture_have_the_same_vectors_of_it(world: Callable[..., World]) -> None:
+    here = world()
+    first, second = here.add([1], [2]), here.add([2], [2])
+    here.graph.open.set()
+    here.next()
+    here.next()
+    later = here.encoder.known(here.show([2]).request.prompt, b"a")
+    views = [*(first.views or ())[1:], *(second.views or ()), *(later or ())]
+    assert len(views) == 4
+    assert len({id(view.vectors) for view in views}) == 1
 
 
 def test_in_deterministic_mode_each_picture_is_encoded_alone(world: Callable[..., World]) -> None:
@@ -185,7 +199,7 @@ def test_a_picture_is_known_to_its_owner_only(world: Callable[..., World]) -> No
     again = here.show([1, 2])
     found = here.encoder.known(again.request.prompt, b"a")
     assert found is not None
-    assert found.vectors.tolist() == [[1, 1], [2, 1]]
+    assert [view.vectors.tolist() for view in found] == [[[1, 1], [2, 1]]]
     assert here.encoder.known(again.request.prompt, b"b") is None
     here.add([1, 2], owner=b"b")
     here.next()
