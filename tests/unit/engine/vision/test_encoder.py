@@ -6,6 +6,7 @@ import queue
 import random
 import threading
 from collections.abc import Callable, Iterator
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.prompt import Prompt
 from adaptive_engine.engine.sequence import GenerationRequest, Sequence
 from adaptive_engine.engine.stats import EngineStats
+from adaptive_engine.engine.vision import encoder as module
 from adaptive_engine.engine.vision.encoder import Encoder
 from adaptive_engine.engine.vision.family import Family, Tiles, VisionConfig
 from adaptive_engine.engine.vision.sight import Sight
@@ -50,9 +52,11 @@ class Graph:
         self.entered = threading.Event()
         self.open = threading.Event()
         self.calls: list[list[int]] = []
+        self.when_called: Callable[[], object] = lambda: None
 
     def encode(self, inputs: dict[str, NDArray[Any]], *, beside: bool) -> NDArray[np.float32]:
         self.entered.set()
+        self.when_called()
         assert self.open.wait(10)
         shown = inputs["pixel_values"][:, :1, 0]
         self.calls.append([int(value) for value in shown.reshape(-1)])
@@ -177,6 +181,46 @@ def test_a_large_picture_takes_several_calls(world: Callable[..., World]) -> Non
     assert here.next() == (sequence, None)
     assert [len(call) for call in here.graph.calls] == [8, 8, 4]
     assert list(shown(sequence).values()) == list(range(20))
+
+
+def test_what_takes_long_is_a_call_and_not_a_large_picture(
+    world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A health check that counted all calls together would give up a server that is well."""
+    here = world()
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=count().__next__))
+    here.graph.when_called = lambda: busy.append(here.encoder.busy_seconds())
+    busy: list[float] = []
+    here.graph.open.set()
+    here.add(list(range(20)))
+    here.next()
+    assert busy == [1, 1, 1]
+    assert here.encoder.busy_seconds() == 0
+
+
+def test_a_large_picture_that_nobody_waits_for_any_more_is_left(world: Callable[..., World]) -> None:
+    here = world(together=False)
+    gone = here.add(list(range(20)))
+    assert here.graph.entered.wait(10)
+    gone.stream.phase = "done"
+    stays = here.add([30])
+    here.graph.open.set()
+    assert here.next() == (stays, None)
+    assert [len(call) for call in here.graph.calls] == [8, 1]
+    assert here.stats.encoded_images == 1
+
+
+def test_closing_waits_for_a_call_and_not_for_a_large_picture(world: Callable[..., World]) -> None:
+    here = world()
+    here.add(list(range(20)))
+    assert here.graph.entered.wait(10)
+    closing = threading.Thread(target=here.encoder.close)
+    closing.start()
+    while not here.encoder._closing:
+        closing.join(0.001)
+    here.graph.open.set()
+    closing.join(10)
+    assert [len(call) for call in here.graph.calls] == [8]
 
 
 def test_owners_have_turns_and_the_background_comes_last(world: Callable[..., World]) -> None:
