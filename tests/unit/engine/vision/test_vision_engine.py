@@ -261,6 +261,19 @@ async def test_who_leaves_or_is_too_late_while_a_picture_is_encoded(
     await idle(engine)
 
 
+async def test_a_limit_of_ages_is_met(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing runs while the pictures are encoded, and no lock can wait for so long."""
+    shown = pictures(2, seed=23)
+    ages = FirstTokenLimit(2**63 - 1, time.perf_counter())
+    async with blocked(engine, monkeypatch):
+        limited = asyncio.ensure_future(ask(engine, user(shown[0], WHAT), salt=b"limited", limit=ages))
+        other = asyncio.ensure_future(ask(engine, user(shown[1], WHAT), salt=b"other"))
+        await eventually(lambda: engine.stats.waiting == 2)
+    for answer, picture in zip(await asyncio.gather(limited, other), shown, strict=True):
+        assert about(answer, picture)
+    await idle(engine)
+
+
 async def test_a_picture_that_cannot_be_encoded_is_an_error_of_its_request(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
