@@ -41,9 +41,10 @@ class Batch:
     def add(self, tokens: list[int], start: int, blocks: list[int], views: Seq[View] | None = None) -> None:
         """`tokens` at the positions from `start` on, of a sequence that `blocks` and `views` belong to."""
         stop = start + len(tokens)
-        for view in views or ():
-            if start <= view.positions[-1] and view.positions[0] < stop:
-                self._views.append((view, start, len(self.ids), len(self.ids) + len(tokens)))
+        if views:
+            for view in views:
+                if start <= view.positions[-1] and view.positions[0] < stop:
+                    self._views.append((view, start, len(self.ids), len(self.ids) + len(tokens)))
         self.ids += tokens
         self._positions += range(start, stop)
         self._past.append(start)
