@@ -1,4 +1,4 @@
-"""Runs the language model on the OpenVINO runtime. Besides this file only `vision/graph.py` knows OpenVINO.
+"""Runs the language model on the OpenVINO runtime, which only this file and `vision/graph.py` of the engine know.
 
 The IR is an ordinary stateful decoder. `paged_attention_transformation` (the same that OpenVINO GenAI applies) turns
 its attention into paged attention over cache tensors that belong to us, so that one call can mix prompt chunks and
