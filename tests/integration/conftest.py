@@ -8,12 +8,13 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from adaptive_engine.registry import ModelDirectory
+from adaptive_engine.registry import ModelDirectory, import_model
 from adaptive_engine.settings import ProviderSettings
 from faultserver import FaultServer
 from integration.gateway import Gateway, running_gateway
-from integration.server import Server, place_model, start
+from integration.server import MODEL, Server, place_model, start
 from integration.upstream import Models, running_upstream
+from unit.registry.gguf_builder import tiny_model
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,22 @@ def server(default_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathF
 def fresh_data_dir(default_model_dir: ModelDirectory, tmp_path: Path) -> Path:
     """An empty data directory that already has the default model's files."""
     place_model(default_model_dir.path, tmp_path / "data")
+    return tmp_path / "data"
+
+
+@pytest.fixture(scope="session")
+def small_model_dir(tmp_path_factory: pytest.TempPathFactory) -> ModelDirectory:
+    """A model of one layer under the name of the default one, for tests of everything but answers: it starts at once
+    and leaves the processors to the rest of the server.
+    """
+    directory = tmp_path_factory.mktemp("small")
+    return import_model(tiny_model(directory / "tiny.gguf"), directory / "models", MODEL)
+
+
+@pytest.fixture
+def small_data_dir(small_model_dir: ModelDirectory, tmp_path: Path) -> Path:
+    """An empty data directory that has the small model's files."""
+    place_model(small_model_dir.path, tmp_path / "data")
     return tmp_path / "data"
 
 
