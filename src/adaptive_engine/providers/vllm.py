@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from adaptive_engine.providers.base import Call, JsonSchema, Profile, ProviderRequest, Refusal
+from adaptive_engine.providers.base import Call, JsonSchema, Profile, ProviderRequest
 from adaptive_engine.providers.openai_compatible import OpenAICompatible
 
 
@@ -29,11 +29,6 @@ class Vllm(OpenAICompatible):
             return call
         body = {name: value for name, value in call.body.items() if name != "response_format"}
         return dataclasses.replace(call, body={"structured_outputs": _structured_outputs(request.format), **body})
-
-    def refusal(self, body: bytes) -> Refusal:
-        refusal = super().refusal(body)
-        exceeded = "maximum context length" in refusal.message or "longest allowed" in refusal.message
-        return dataclasses.replace(refusal, context_exceeded=refusal.context_exceeded or exceeded)
 
 
 def _structured_outputs(wanted: Any) -> dict[str, Any]:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
-from adaptive_engine.providers import registry, vllm
-from adaptive_engine.providers.base import Profile
 from adaptive_engine.services.engines import Engines, ModelStatus
 from adaptive_engine.services.vllm_servers import VllmServers
 from adaptive_engine.types import Delta, Deployment, Model, Notice
@@ -136,10 +134,3 @@ class Backends:
         """For each model of `wanted` that is to run here and does not answer, why."""
         of_vllm = wanted & self.vllm.known()
         return {**self.engines.problems(wanted - of_vllm), **self.vllm.problems(of_vllm)}
-
-
-def profile_of(model: Model) -> Profile | None:
-    """What a model can do that is asked as a provider; None for those of our own engine."""
-    if model.external is not None:
-        return registry.profile(model.provider, model.external)
-    return vllm.profile_of(images="ImageUnderstanding" in model.capabilities) if model.in_vllm else None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from adaptive_engine.errors import ModelOffline
 from adaptive_engine.services import model_settings, models
-from adaptive_engine.services.backends import Backends, profile_of
+from adaptive_engine.services.backends import Backends
 from adaptive_engine.services.engines import ModelStatus
 from adaptive_engine.services.routing import Routing
 from adaptive_engine.services.structured import StructuredOutput
@@ -233,8 +233,8 @@ class ModelLifecycle:
 
         model, known = await asyncio.to_thread(read)
         together = ModelSettings.model_validate(models.merged(known.settings if known else {}, settings))
-        engine, profile = self._engines.loaded(model_key), profile_of(model)
-        return await model_settings.check(together, project, self._structured, engine, profile)
+        engine = self._engines.loaded(model_key)
+        return await model_settings.check(together, project, model, self._structured, engine)
 
     def _overview(self, model: Model, attached: Seq[Deployment]) -> ModelOverview:
         wanted = any(deployment.online for deployment in attached)

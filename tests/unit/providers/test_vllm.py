@@ -58,16 +58,3 @@ def test_schemas_go_into_its_own_field(wanted: Any, sent: dict[str, Any]) -> Non
         "cache_salt": "s",
         "priority": 1,
     }
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens.",
-        "The prompt is longer than the longest allowed, 8192 tokens.",
-    ],
-)
-def test_a_prompt_that_is_too_long(message: str) -> None:
-    body = b'{"error": {"message": "%b", "type": "BadRequestError", "param": null, "code": 400}}' % message.encode()
-    assert Vllm().refusal(body).context_exceeded
-    assert not Vllm().refusal(b'{"error": {"message": "temperature must be positive", "code": 400}}').context_exceeded
