@@ -64,8 +64,8 @@ class TestContract(SchemaContract):
         deployment = server.services.routing.deployment(OPERATOR, f"one/{MODEL}")
         return Subject(server.services.backends.vllm.get(deployment).provider, MODEL)
 
-    async def test_gives_way_where_it_is_told_to(self, subject: Subject) -> None:
-        request = asking(subject, extra={"priority": 1, "cache_salt": "salt"})
+    async def test_gives_way_where_it_is_told_to(self, subject: Subject, stream: bool) -> None:
+        request = asking(subject, stream=stream, extra={"priority": 1, "cache_salt": "salt"})
         assert text(await collect(subject, request)).strip()
 
 
