@@ -77,7 +77,7 @@ def _get(address: Address, path: str, seconds: float, api_key: str) -> tuple[int
         raise NotServing("nothing answers at its port") from exc
     except TimeoutError as exc:
         raise NotServing(f"it takes more than {seconds:g} s to answer {path}") from exc
-    except (OSError, http.client.HTTPException) as exc:
+    except (OSError, ValueError, http.client.HTTPException) as exc:
         raise NotServing("what answers at its port does not speak HTTP") from exc
     finally:
         connection.close()

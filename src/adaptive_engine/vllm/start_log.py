@@ -16,8 +16,8 @@ from adaptive_engine.vllm.process import START_MARK
 _TAIL_BYTES = 1 << 20
 _MAX_REASON = 300
 # Each process of a model that is split over several devices writes these of its own share.
-_WEIGHTS = re.compile(r"Model loading took ([\d.]+) GiB")
-_CACHE = re.compile(r"Available KV cache memory: ([\d.]+) GiB|\(([\d.]+)/[\d.]+\) GiB for KV cache")
+_WEIGHTS = re.compile(r"Model loading took (\d+(?:\.\d+)?) GiB")
+_CACHE = re.compile(r"Available KV cache memory: (\d+(?:\.\d+)?) GiB|\((\d+(?:\.\d+)?)/[\d.]+\) GiB for KV cache")
 _CACHE_TOKENS = re.compile(r"KV cache size: ([\d,]+) tokens")
 # `(EngineCore pid=30735) ERROR 11-22 04:49:29 [core.py:133] `, or a part of it.
 _PREFIX = re.compile(r"^(?:\([^)]*\) ?)?(?:[A-Z]+ \d\d-\d\d [\d:]+ \[[^\]]*\] ?)?")
