@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from typer.testing import CliRunner
 from adaptive_engine.cli.doctor import doctor
 from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.store import Database
+from stores import place_store
 
 
 def examine(data_dir: Path, *options: str) -> tuple[int, dict[str, Any]]:
@@ -73,3 +76,13 @@ def test_what_a_killed_server_left_does_not_excuse_a_taken_port(tmp_path: Path) 
         status, findings = examine(tmp_path, "--port", str(taken.getsockname()[1]))
     assert (status, findings["Port"]["level"]) == (1, "problem")
     assert "server of this data directory" not in findings["Port"]["message"]
+
+
+def test_a_store_of_a_newer_version_is_told(tmp_path: Path) -> None:
+    place_store(tmp_path / "adaptive.db")
+    with closing(sqlite3.connect(tmp_path / "adaptive.db")) as raw, raw:
+        raw.execute("UPDATE alembic_version SET version_num = '9999'")
+    status, findings = examine(tmp_path)
+    assert status == 1
+    assert "revision 9999" in findings["Database"]["message"]
+    assert "Start the newer version" in findings["Database"]["message"]
