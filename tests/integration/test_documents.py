@@ -37,6 +37,8 @@ DEFAULT_URL = "http://127.0.0.1:9000"
 """What documents say where no variable is read; tests need any free port."""
 MOST_THAT_DO_NOT_RUN = 14
 TINY = ("smollm2", "qwen3")
+# Enough for a judge's prompt; the tiny models go on for as long as they may.
+QUICK = {"ADAPTIVE_ENGINE__KV_CACHE_LEN": "8192", "ADAPTIVE_ENGINE__MAX_SEQ_LEN": "640"}
 PROVIDERS = ("OPENAI", "ANTHROPIC", "GEMINI", "AZURE")
 SECRETS = dict.fromkeys(
     ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "AZURE_API_KEY"), "a-key-of-the-provider"
@@ -130,7 +132,7 @@ def server(default_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathF
         service.ensure_default_project(connection)
         for model in imported:
             service.register(connection, model)
-    running = start(data_dir, env={"ADAPTIVE_ENGINE__KV_CACHE_LEN": "8192"})
+    running = start(data_dir, env=QUICK)
     yield running
     assert running.stop() == 0, running.log.read_text()
 
@@ -208,7 +210,7 @@ def run(block: Block, world: World, names: Names) -> None:
     if block.language == "python":
         code = block.code.replace(DEFAULT_URL, world.server.url)
         # Blank lines put its first line where the document has it, for tracebacks.
-        exec(compile("\n" * (block.line - 1) + code, block.document, "exec"), names)
+        exec(compile("\n" * (block.line - 1) + code, block.document, "exec", dont_inherit=True), names)
         return
     if block.language == "bash":
         in_shell(block, world, block.code)
