@@ -50,6 +50,7 @@ def test_it_runs(notebook: Path, server: Server, tmp_path: Path) -> None:
         # The SDK of this tree.
         "PYTHONPATH": str(ROOT / "src"),
         "HOME": str(tmp_path),
+        "NO_COLOR": "1",
         "ADAPTIVE_URL": server.url,
         "ADAPTIVE_API_KEY": server.api_key,
     }
