@@ -1,4 +1,4 @@
-"""Adds to the site what is not a file of `docs/`: references, notebooks as pages, the documents at the root, and the
+"""Adds to the site what is not in a file of `docs/`: references, notebooks as pages, the documents at the root, and the
 text for language models.
 """
 
@@ -12,7 +12,6 @@ from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
-from mkdocs.structure.nav import Navigation
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,6 +23,8 @@ import sdk  # noqa: E402
 
 _AT_THE_ROOT = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 _FENCE_REASON = re.compile(r"^<!-- not run: .+? -->\n", re.MULTILINE)
+
+_NO_PROSE = ("#", "|", "<", ":::", "- ", "!", "[Download")
 
 _texts: dict[str, tuple[str, str]] = {}
 """Title and Markdown of each page, by its file."""
@@ -50,16 +51,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     text = _FENCE_REASON.sub("", markdown)
-    # Of the repository, and not of the site.
-    text = re.sub(r"\]\(\.\./(CHANGELOG|CONTRIBUTING|SECURITY)\.md", r"](\1.md", text)
-    text = re.sub(r"\[([^]]+)\]\(\.\./[\w./-]+\)", r"\1", text)
+    if "/" not in page.file.src_uri:
+        # Above `docs/` is the repository, of which the site has a few documents only.
+        text = re.sub(r"\]\(\.\./(CHANGELOG|CONTRIBUTING|SECURITY)\.md", r"](\1.md", text)
+        text = re.sub(r"\[([^]]+)\]\(\.\./[\w./-]+\)", r"\1", text)
     _texts[page.file.src_uri] = (page.title or page.file.src_uri, text)
     return text
-
-
-def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> Navigation:
-    _texts.clear()
-    return nav
 
 
 def on_post_build(config: MkDocsConfig) -> None:
@@ -94,6 +91,7 @@ def _filled(nav: Any, found: dict[str, list[str]]) -> Any:
 
 
 def _first_sentence(text: str) -> str:
-    paragraphs = (" ".join(part.split()) for part in text.split("\n\n"))
-    prose = next((part for part in paragraphs if part and part[0] not in "#|<!:`-["), "")
-    return re.split(r"(?<=[.:])\s", re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", prose), maxsplit=1)[0]
+    without_code = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    paragraphs = (" ".join(part.split()) for part in without_code.split("\n\n"))
+    prose = next((part for part in paragraphs if part and not part.startswith(_NO_PROSE)), "")
+    return re.split(r"(?<=\.)\s", re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", prose), maxsplit=1)[0]
