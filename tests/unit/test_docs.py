@@ -94,7 +94,10 @@ def test_the_map_names_every_package_and_nothing_else() -> None:
 
 
 def test_files_that_documents_name_exist() -> None:
-    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+    for document in [
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+        *(ROOT / "docs").glob("*.md"),
+    ]:
         text = document.read_text()
         for link in re.findall(r"\]\(([\w./-]+)\)", text):
             assert (document.parent / link).exists(), f"{document.name} links to {link}"
@@ -102,6 +105,14 @@ def test_files_that_documents_name_exist() -> None:
             r"`((?:server|services|store|engine|providers|sdk|wire|cli|registry)/[\w/]+\.py)`", text
         ):
             assert (PACKAGE / path).exists(), f"{document.name} names {path}"
+
+
+def test_the_site_leads_to_every_document() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text().partition("\nnav:")[2]
+    for document in (ROOT / "docs").glob("*.md"):
+        assert re.search(rf"- (?:\w+: )?{document.name}$", navigation, re.MULTILINE), (
+            f"mkdocs.yml lacks {document.name}"
+        )
 
 
 # What each package may import of the others. `cli/` stands on top and may import all.

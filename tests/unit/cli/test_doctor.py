@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from adaptive_engine.cli.doctor import doctor
 from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.registry.vllm import import_for_vllm
 from adaptive_engine.store import Database
+from stores import place_store
 
 
 def examine(data_dir: Path, *options: str) -> tuple[int, dict[str, Any]]:
@@ -86,3 +89,13 @@ def test_vllm_is_looked_for_where_a_model_needs_it(tmp_path: Path, monkeypatch: 
     assert "ADAPTIVE_VLLM__COMMAND" in findings["vLLM"]["message"]
     monkeypatch.setenv("ADAPTIVE_VLLM__COMMAND", f"{sys.executable} -m vllm.entrypoints.cli.main")
     assert examine(tmp_path)[1]["vLLM"]["level"] == "ok"
+
+
+def test_a_store_of_a_newer_version_is_told(tmp_path: Path) -> None:
+    place_store(tmp_path / "adaptive.db")
+    with closing(sqlite3.connect(tmp_path / "adaptive.db")) as raw, raw:
+        raw.execute("UPDATE alembic_version SET version_num = '9999'")
+    status, findings = examine(tmp_path)
+    assert status == 1
+    assert "revision 9999" in findings["Database"]["message"]
+    assert "Start the newer version" in findings["Database"]["message"]
