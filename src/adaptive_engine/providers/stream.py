@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,6 +42,9 @@ class Upstream:
     total_seconds: float
     model: str
     """Its key, for attempts."""
+    vendor: str = ""
+    outcomes: Counter[str] = field(default_factory=Counter)
+    """How its requests ended: `ok`, or the code of what went wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,7 @@ class ProviderStream:
             try:
                 probing = upstream.breaker.admit()
             except UpstreamBusy as exc:
-                self.attempts.append(Attempt(upstream.model, 0.0, exc.code))
+                self._attempted(0.0, exc.code)
                 raise
             self.phase = "prefill"
             source = upstream.provider.generate(self.call, deadline)
@@ -156,7 +160,7 @@ class ProviderStream:
                 delta = await anext(source)
             except AdaptiveError as exc:
                 log.warning("external model %s: %s", upstream.model, exc.message)
-                self.attempts.append(Attempt(upstream.model, 1000 * (time.perf_counter() - started), exc.code))
+                self._attempted(time.perf_counter() - started, exc.code)
                 if _blames_provider(exc):
                     upstream.breaker.failed(probing)
                 else:
@@ -167,13 +171,13 @@ class ProviderStream:
                     raise
                 await asyncio.sleep(pause)
             except BaseException:
-                self.attempts.append(Attempt(upstream.model, 1000 * (time.perf_counter() - started), "cancelled"))
+                self._attempted(time.perf_counter() - started, "cancelled")
                 upstream.breaker.undecided(probing)
                 await source.aclose()
                 raise
             else:
                 now = time.perf_counter()
-                self.attempts.append(Attempt(upstream.model, 1000 * (now - started)))
+                self._attempted(now - started)
                 # An answer in one piece begins when it is finished, however fast its provider is.
                 upstream.breaker.succeeded(now - started if self.call.stream else 0, probing)
                 self._source = source
@@ -181,6 +185,11 @@ class ProviderStream:
                 self._queue_ms = 1000 * (started - self._begun_at)
                 self._ttft_ms = 1000 * (now - self._begun_at)
                 return delta
+
+    def _attempted(self, seconds: float, error: str | None = None) -> None:
+        upstream = self.upstream
+        self.attempts.append(Attempt(upstream.model, 1000 * seconds, error))
+        upstream.outcomes[error or "ok"] += 1
 
     def _pause(self, error: AdaptiveError, probing: bool) -> float | None:
         """Seconds until the next try; None when there is none."""

@@ -20,6 +20,8 @@ from adaptive_engine.services.keys import KeyRing
 from adaptive_engine.services.lifecycle import ModelLifecycle
 from adaptive_engine.services.projects import Projects
 from adaptive_engine.services.providers import Providers
+from adaptive_engine.services.readiness import Readiness
+from adaptive_engine.services.readings import Readings
 from adaptive_engine.services.referee import Referee
 from adaptive_engine.services.routing import Routing
 from adaptive_engine.services.sealing import Sealer
@@ -29,6 +31,8 @@ from adaptive_engine.services.storage import open_database
 from adaptive_engine.services.structured import StructuredOutput
 from adaptive_engine.settings import Settings
 from adaptive_engine.store import Database, Presence, Recorder, deployments
+from adaptive_engine.telemetry.exposition import Exposition
+from adaptive_engine.telemetry.meter import Meter
 
 ENVIRONMENT_KEY = "ADAPTIVE_ADMIN_API_KEY"
 
@@ -56,12 +60,15 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
             structured = StructuredOutput(schemas)
             sealer = Sealer(secret)
             backends = Backends(engines, Providers(sealer, settings.providers))
-            completions = Completions(routing, backends, images, structured, recorder)
+            meter = Meter()
+            completions = Completions(routing, backends, images, structured, recorder, meter)
             lifecycle = ModelLifecycle(database, routing, backends, schemas, structured, settings.engine)
             externals = ExternalModels(lifecycle, backends.providers, sealer)
             projects = Projects(database, keys, routing, lifecycle)
             referee = Referee(database, routing)
             grading = Grading(database, routing, completions, referee, grader_queue)
+            readiness = Readiness(engines, routing, recorder)
+            readings = Readings(readiness, backends, routing, recorder, grading, database)
             services = Services(
                 settings,
                 database,
@@ -78,6 +85,9 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
                 completions,
                 referee,
                 grading,
+                readiness,
+                meter,
+                Exposition([meter.readings, readings]),
             )
             referee.start()
             grading.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 
+from adaptive_engine.errors import AdaptiveError
 from adaptive_engine.services import ab_tests, model_settings
 from adaptive_engine.services.backends import Asked, Backend, Backends
 from adaptive_engine.services.candidates import Begun, Candidates
@@ -17,6 +18,7 @@ from adaptive_engine.services.prepared import Prepared, pending_rows, prepare
 from adaptive_engine.services.routing import Routing
 from adaptive_engine.services.structured import StructuredOutput
 from adaptive_engine.store.recorder import Recorder
+from adaptive_engine.telemetry.meter import Meter
 from adaptive_engine.types import Deployment, Principal, uuid7
 from adaptive_engine.wire.chat import ChatRequest
 
@@ -25,13 +27,20 @@ class Completions:
     """Starts completions. One per server."""
 
     def __init__(
-        self, routing: Routing, backends: Backends, images: Images, structured: StructuredOutput, recorder: Recorder
+        self,
+        routing: Routing,
+        backends: Backends,
+        images: Images,
+        structured: StructuredOutput,
+        recorder: Recorder,
+        meter: Meter,
     ) -> None:
         self._routing = routing
         self._backends = backends
         self._images = images
         self._structured = structured
         self._recorder = recorder
+        self._meter = meter
 
     async def start(
         self, principal: Principal, request: ChatRequest, request_id: str, *, background: bool = False
@@ -41,6 +50,13 @@ class Completions:
         A completion in the `background` gives way to all others, and is made as it is asked for: what the model is set
         to in the project, its fallbacks too, is for requests of its users.
         """
+        try:
+            return await self._start(principal, request, request_id, background)
+        except AdaptiveError as exc:
+            self._meter.rejected(exc.code)
+            raise
+
+    async def _start(self, principal: Principal, request: ChatRequest, request_id: str, background: bool) -> Completion:
         arrived = time.perf_counter()
         session_id = request.session_id or uuid7()
         unit = ab_tests.unit(request.session_id, request.user, session_id)
@@ -72,7 +88,17 @@ class Completions:
                 for choice in choices:
                     choice.stream.cancel()
                 raise
-        return Completion(prepared, choices, self._structured, self._recorder, request_id, candidates, prepared_of)
+        return Completion(
+            prepared,
+            choices,
+            self._structured,
+            self._recorder,
+            request_id,
+            candidates,
+            prepared_of,
+            self._meter.answered,
+            arrived,
+        )
 
     def _backend(self, deployment: Deployment) -> Backend:
         if deployment.model.external is None:

@@ -6,6 +6,10 @@ import json
 import os
 import shutil
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ from typer.testing import CliRunner
 
 from adaptive_engine.cli.doctor import doctor
 from adaptive_engine.registry import ModelDirectory
+from adaptive_engine.server.lifespan import announce, only_server
 from adaptive_engine.store import Database
 
 
@@ -73,3 +78,47 @@ def test_what_a_killed_server_left_does_not_excuse_a_taken_port(tmp_path: Path) 
         status, findings = examine(tmp_path, "--port", str(taken.getsockname()[1]))
     assert (status, findings["Port"]["level"]) == (1, "problem")
     assert "server of this data directory" not in findings["Port"]["message"]
+
+
+@contextmanager
+def server_that_says(data_dir: Path, http_status: int, status: str, *problems: str) -> Iterator[None]:
+    """Something at the address that a server of this data directory has announced."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert self.path == "/readyz"
+            self.send_response(http_status)
+            self.end_headers()
+            self.wfile.write(json.dumps({"status": status, "problems": problems}).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with only_server(data_dir), HTTPServer(("127.0.0.1", 0), Handler) as server:
+        announce(data_dir, f"http://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield
+        server.shutdown()
+        thread.join()
+
+
+def test_a_running_server_is_asked(tmp_path: Path) -> None:
+    with server_that_says(tmp_path, 200, "ok"):
+        status, findings = examine(tmp_path)
+    assert (status, findings["Server"]["level"]) == (0, "ok")
+    with server_that_says(tmp_path, 200, "degraded", "model 'qwen3': It is being loaded."):
+        status, findings = examine(tmp_path)
+    assert (status, findings["Server"]["level"]) == (0, "warning")
+    with server_that_says(tmp_path, 503, "unavailable", "store: The disk is full."):
+        status, findings = examine(tmp_path)
+    assert (status, findings["Server"]["level"]) == (1, "problem")
+    assert findings["Server"]["message"] == "store: The disk is full."
+
+
+def test_a_server_that_does_not_answer_is_found(tmp_path: Path) -> None:
+    with only_server(tmp_path):
+        announce(tmp_path, "http://127.0.0.1:1")
+        status, findings = examine(tmp_path)
+    assert (status, findings["Server"]["level"]) == (1, "problem")
+    assert "does not answer" in findings["Server"]["message"]
