@@ -43,7 +43,7 @@ def main() -> int:
 
     def answer() -> None:
         now = time.perf_counter()
-        answered = Answered(rows[-1], now, now, now, now, None)
+        answered = Answered(rows[-1], now, now, now, now, now, None)
         meter.answered(answered)
 
     def request() -> None:
@@ -51,7 +51,7 @@ def main() -> int:
         meter.ended("/api/v1/chat/completions", "POST", 200, 0.8)
 
     for each in rows:
-        meter.answered(Answered(each, 0.0, 0.0, 1.0, 1.0, None))
+        meter.answered(Answered(each, 0.0, 0.0, 0.0, 1.0, 1.0, None))
     request()
     parts: dict[str, Callable[[], object]] = {
         "count the request": request,

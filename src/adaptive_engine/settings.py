@@ -127,6 +127,8 @@ class TelemetrySettings(BaseModel):
     """What operators see beside the log."""
 
     metrics: Literal["key", "open"] = Field("key", description="/metrics needs a key that may read it; `open`: none.")
+    otel: bool = Field(False, description="Traces and metrics go to an OpenTelemetry collector; `OTEL_...` say where.")
+    otel_content: bool = Field(False, description="With `otel`, prompts and answers are in the traces.")
     slow_request_seconds: float = Field(30, ge=0, description="A request that takes longer is logged as slow; 0: none.")
 
 

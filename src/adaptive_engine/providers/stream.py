@@ -8,13 +8,14 @@ import random
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adaptive_engine.errors import AdaptiveError, FirstTokenTimeout, UpstreamBusy, UpstreamFailed, UpstreamTimeout
 from adaptive_engine.providers.base import Call, Provider
 from adaptive_engine.providers.breaker import Breaker, RetryBudget
-from adaptive_engine.types import Delta, Timings
+from adaptive_engine.telemetry import tracing
+from adaptive_engine.types import Delta, Timings, Usage
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +90,7 @@ class ProviderStream:
     _ttft_ms: float = 0.0
     _reader: asyncio.Task[Any] | None = None
     _closing: asyncio.Task[None] | None = None
+    _try_span: tracing.Try | None = None
 
     @property
     def waited(self) -> float:
@@ -111,6 +113,7 @@ class ProviderStream:
             if self.phase == "decode" and _blames_provider(exc):
                 self.upstream.breaker.failed(probing=False)
             self.phase = "done"
+            self._end_span(exc.code if isinstance(exc, AdaptiveError) else "cancelled")
             raise
         finally:
             self._waited, self._asked_at, self._reader = self.waited, None, None
@@ -120,6 +123,7 @@ class ProviderStream:
         """End the provider's work. Safe to call at any time, also after the end."""
         source, self._source = self._source, None
         self.phase = "done"
+        self._end_span("cancelled")
         if self._reader is not None and self._reader is not asyncio.current_task():
             # It waits for the provider, and nobody waits for it.
             self._reader.cancel()
@@ -155,7 +159,7 @@ class ProviderStream:
                 self._attempted(0.0, exc.code)
                 raise
             self.phase = "prefill"
-            source = upstream.provider.generate(self.call, deadline)
+            source = upstream.provider.generate(self._traced(), deadline)
             try:
                 delta = await anext(source)
             except AdaptiveError as exc:
@@ -190,6 +194,22 @@ class ProviderStream:
         upstream = self.upstream
         self.attempts.append(Attempt(upstream.model, 1000 * seconds, error))
         upstream.outcomes[error or "ok"] += 1
+        if error is not None:
+            self._end_span(error)
+        elif self._try_span is not None:
+            self._try_span.began()
+
+    def _traced(self) -> Call:
+        """The call, with the span that the provider's own shall be below, where somebody traces."""
+        trace = tracing.current.get()
+        if trace is None:
+            return self.call
+        self._try_span = trace.ask(self.upstream.model, self.upstream.vendor)
+        return replace(self.call, headers={**self.call.headers, **self._try_span.headers})
+
+    def _end_span(self, error: str | None, usage: Usage | None = None) -> None:
+        if self._try_span is not None:
+            self._try_span.end(error, usage)
 
     def _pause(self, error: AdaptiveError, probing: bool) -> float | None:
         """Seconds until the next try; None when there is none."""
@@ -209,6 +229,7 @@ class ProviderStream:
         if delta.usage is not None:
             self.completion_tokens = delta.usage.completion_tokens
             self.cached_tokens = delta.usage.cached_tokens
+        self._end_span(None, delta.usage)
         timings = Timings(self._queue_ms, self._ttft_ms, 1000 * (time.perf_counter() - self._begun_at))
         return Delta(delta.text, delta.finish_reason, delta.usage, timings, delta.logprobs, delta.reasoning)
 

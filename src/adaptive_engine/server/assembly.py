@@ -31,6 +31,7 @@ from adaptive_engine.services.storage import open_database
 from adaptive_engine.services.structured import StructuredOutput
 from adaptive_engine.settings import Settings
 from adaptive_engine.store import Database, Presence, Recorder, deployments
+from adaptive_engine.telemetry import tracing
 from adaptive_engine.telemetry.exposition import Exposition
 from adaptive_engine.telemetry.meter import Meter
 
@@ -54,6 +55,7 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
         grader_queue = GraderQueue()
         recorder = Recorder(database, presence.server_id, grader_queue)
         recorder.start()
+        traces = tracing.start(on=settings.telemetry.otel, content=settings.telemetry.otel_content)
         schemas = Schemas()
         images = Images(settings.images)
         try:
@@ -88,6 +90,7 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
                 readiness,
                 meter,
                 Exposition([meter.readings, readings]),
+                traces,
             )
             referee.start()
             grading.start()
@@ -102,6 +105,8 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
             schemas.close()
             images.close()
             recorder.close()
+            if traces is not None:
+                traces.close()
     finally:
         # Last: until then others must not take what is being recorded for left behind.
         presence.close()

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from adaptive_engine.store import Connection, Database, Recorder
     from adaptive_engine.telemetry.exposition import Exposition
     from adaptive_engine.telemetry.meter import Meter
+    from adaptive_engine.telemetry.tracing import Tracing
 
     _Query = Callable[Concatenate[Connection, P], Result]
 
@@ -70,6 +71,7 @@ class Services:
     readiness: Readiness
     meter: Meter
     exposition: Exposition
+    tracing: Tracing | None
 
     @property
     def engines(self) -> Engines:

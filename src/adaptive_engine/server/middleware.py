@@ -19,6 +19,7 @@ from adaptive_engine.server import telemetry
 from adaptive_engine.server.browser import AllowedHosts, require_same_origin, token_of
 from adaptive_engine.server.errors import send_error
 from adaptive_engine.server.lifespan import Services
+from adaptive_engine.telemetry import tracing
 from adaptive_engine.telemetry.redaction import hide_in_request
 from adaptive_engine.types import Principal, uuid7
 
@@ -38,34 +39,45 @@ class RequestContext:
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self.app = app
         self._meter = services.meter
+        self._tracing = services.tracing
         self._slow_seconds = services.settings.telemetry.slow_request_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        inbound = Headers(scope=scope).get("x-request-id", "")
+        headers = Headers(scope=scope)
+        inbound = headers.get("x-request-id", "")
         request_id = inbound if _REQUEST_ID.fullmatch(inbound) else f"req-{uuid7().hex}"
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.bind_contextvars(request_id=request_id)
         start = scope["state"]["arrived"] = time.perf_counter()
         status = 499
         self._meter.began()
+        trace = None
+        if self._tracing is not None and scope["path"] not in _QUIET:
+            trace = self._tracing.begin(scope["method"], scope["path"], headers, start)
+            tracing.current.set(trace)
+            structlog.contextvars.bind_contextvars(trace_id=trace.id)
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = request_id
-                headers["openai-processing-ms"] = str(int(1000 * (time.perf_counter() - start)))
+                added = MutableHeaders(scope=message)
+                added["x-request-id"] = request_id
+                added["openai-processing-ms"] = str(int(1000 * (time.perf_counter() - start)))
             await send(message)
 
         try:
             await self.app(scope, receive, send_with_id)
         finally:
             seconds = time.perf_counter() - start
-            self._meter.ended(scope["state"].get("route", "other"), scope["method"], status, seconds)
+            state = scope["state"]
+            route = state.get("route", "other")
+            self._meter.ended(route, scope["method"], status, seconds)
+            if trace is not None:
+                trace.end(tracing.Response(route, status, state.get("completion"), state.get("answered", ())))
             if scope["path"] not in _QUIET or status >= 500:
                 self._log(scope, status, seconds)
 

@@ -94,10 +94,12 @@ class Completion:
         prepare: Callable[[Begun], Prepared] | None = None,
         tell: Callable[[Answered], None] | None = None,
         arrived: float = 0.0,
+        routed: float = 0.0,
     ) -> None:
         """`candidates` answer when these choices fail before they have said anything, as `prepare` makes of them.
 
-        `tell` hears of each choice when it has ended; `arrived` is when the request did, by `time.perf_counter`.
+        `tell` hears of each choice when it has ended. The request `arrived`, and it was known who answers, at these
+        moments of `time.perf_counter`.
         """
         self.id = request_id
         self.created = now_ms() // 1000
@@ -109,6 +111,7 @@ class Completion:
         self._prepare = prepare
         self._tell = tell
         self._arrived = arrived
+        self._routed = routed
         self._begun = time.perf_counter()
         self.answered: list[Answered] = []
         """What became of the choices that have ended, where somebody is told."""
@@ -239,7 +242,7 @@ class Completion:
         outcome = _structured(self.prepared, choice, row)
         ended = time.perf_counter()
         waited = choice.stream.waited
-        answered = Answered(row, self._arrived, self._begun, generated, ended, waited, outcome)
+        answered = Answered(row, self._arrived, self._routed, self._begun, generated, ended, waited, outcome)
         self.answered.append(answered)
         self._tell(answered)
 

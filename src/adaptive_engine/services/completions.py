@@ -64,6 +64,7 @@ class Completions:
         if request.ab_campaign is not None:
             campaign = await self._routing.campaign(principal, request.model, request.ab_campaign)
         route = self._routing.route(principal, request.model, unit, campaign, self._backends.answers)
+        routed = time.perf_counter()
         require_sight(request.messages, route.deployment.model)
         images = await self._images.read(request.messages)
         if images:
@@ -98,6 +99,7 @@ class Completions:
             prepared_of,
             self._meter.answered,
             arrived,
+            routed,
         )
 
     def _backend(self, deployment: Deployment) -> Backend:

@@ -18,6 +18,8 @@ class Answered:
     row: Interaction
     """As it is stored, or would be with `store`. Of its text nothing is told unless somebody asked for that."""
     arrived: float
+    routed: float
+    """It was known who answers."""
     begun: float
     """An engine or a provider had taken it."""
     generated: float
@@ -45,8 +47,8 @@ class Answered:
         return self.generated - (timings["total_ms"] - timings["ttft_ms"]) / 1000
 
     def phases(self) -> dict[str, tuple[float, float]]:
-        """From when until when: what is known of `prepare`, `queue`, `prefill`, `decode`, `store`."""
-        found = {"prepare": (self.arrived, self.begun)}
+        """From when until when: what is known of `route`, `prepare`, `queue`, `prefill`, `decode`, `store`."""
+        found = {"route": (self.arrived, self.routed), "prepare": (self.routed, self.begun)}
         first = self.first_token()
         if first is not None:
             admitted = first - (self.row.timings["ttft_ms"] - self.row.timings["queue_ms"]) / 1000

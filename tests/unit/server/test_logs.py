@@ -67,7 +67,7 @@ async def test_a_slow_request_says_where_its_time_went(services: Services, key: 
     assert (chat["request_id"], chat["level"], other["choices"]) == ("slow-1", "warning", [])
     assert len(chat["choices"]) == 2
     for choice in chat["choices"]:
-        assert choice.keys() == {"prepare_ms", "queue_ms", "prefill_ms", "decode_ms", "store_ms"}
+        assert choice.keys() == {"route_ms", "prepare_ms", "queue_ms", "prefill_ms", "decode_ms", "store_ms"}
         assert 0 < sum(choice.values()) <= chat["ms"] + 1
 
 
