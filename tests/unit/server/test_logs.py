@@ -80,6 +80,25 @@ async def test_a_fast_request_is_a_line(services: Services, key: str, logged: Li
         assert (line["event"], line["path"], line["status"]) == ("request", "/api/v1/projects", 200)
 
 
+async def test_a_defect_shows_no_key(
+    services: Services, key: str, logged: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise RuntimeError(f"cannot use {key} here")
+
+    monkeypatch.setattr(type(services.completions), "start", fail)
+    app = create_app(services)
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://server/api/v1") as client:
+        failed = await client.post("chat/completions", json=ASKED, headers={"x-api-key": key})
+    assert failed.status_code == 500
+    lines = logged()
+    (defect,) = (line for line in lines if line["event"] == "unhandled error")
+    assert "RuntimeError: cannot use [redacted] here" in defect["exception"]
+    assert defect["request_id"] == failed.headers["x-request-id"]
+    assert key not in json.dumps(lines) + failed.text
+
+
 async def test_all_that_is_logged_for_a_request_has_its_id(services: Services, key: str, logged: Lines) -> None:
     """Also what the standard library's loggers say, in other tasks and in threads."""
     headers = {"x-api-key": key, "x-request-id": "mine-1"}

@@ -6,10 +6,8 @@ import dataclasses
 import json
 import subprocess
 import sys
-import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import httpx2
@@ -28,6 +26,7 @@ from adaptive_engine.server.app import create_app
 from adaptive_engine.server.lifespan import Services
 from adaptive_engine.telemetry import tracing
 from adaptive_engine.telemetry.otel import OtelTracing
+from collector import running_collector
 from faultserver import FaultServer
 
 ASKED = {"model": "default", "messages": [{"role": "user", "content": "CANARY?"}], "max_tokens": 4, "ignore_eos": True}
@@ -190,34 +189,21 @@ async def test_without_tracing_providers_hear_nothing_of_it(services: Services, 
     assert "traceparent" not in upstream.requests[-1].headers
 
 
-@pytest.fixture
-def collector() -> Iterator[tuple[str, dict[str, list[bytes]]]]:
-    """A receiver of OTLP over HTTP: its address, and the bodies that it got by path."""
-    got: dict[str, list[bytes]] = {}
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            got.setdefault(self.path, []).append(self.rfile.read(int(self.headers["content-length"])))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", got
-        server.shutdown()
-        thread.join()
+async def test_a_collector_gets_it(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running_collector() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        await _ask_traced(services, tracing.start(on=True, content=False))
+    exported = ExportTraceServiceRequest.FromString(collector.got["/v1/traces"][0]).resource_spans[0]
+    spans = {span.name for scope in exported.scope_spans for span in scope.spans}
+    assert {"chat tiny", "route", "queue", "prefill", "decode", "store"} <= spans
+    named = {attribute.key: attribute.value.string_value for attribute in exported.resource.attributes}
+    assert named["service.name"] == "adaptive-engine"
+    measured = ExportMetricsServiceRequest.FromString(collector.got["/v1/metrics"][0]).resource_metrics[0]
+    names = {metric.name for scope in measured.scope_metrics for metric in scope.metrics}
+    assert {"gen_ai.server.request.duration", "gen_ai.server.time_to_first_token"} <= names
 
 
-async def test_a_collector_gets_it(
-    services: Services, collector: tuple[str, dict[str, list[bytes]]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url, got = collector
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
-    traces = tracing.start(on=True, content=False)
+async def _ask_traced(services: Services, traces: tracing.Tracing | None) -> None:
     assert traces is not None
     app = create_app(dataclasses.replace(services, tracing=traces))
     headers = {"x-api-key": services.keys.create("application", "inference")[1]}
@@ -226,14 +212,6 @@ async def test_a_collector_gets_it(
         services.engines.wait()
         assert (await client.post("chat/completions", json=ASKED)).status_code == 200
     traces.close()
-    exported = ExportTraceServiceRequest.FromString(got["/v1/traces"][0]).resource_spans[0]
-    spans = {span.name for scope in exported.scope_spans for span in scope.spans}
-    assert {"chat tiny", "route", "queue", "prefill", "decode", "store"} <= spans
-    named = {attribute.key: attribute.value.string_value for attribute in exported.resource.attributes}
-    assert named["service.name"] == "adaptive-engine"
-    measured = ExportMetricsServiceRequest.FromString(got["/v1/metrics"][0]).resource_metrics[0]
-    names = {metric.name for scope in measured.scope_metrics for metric in scope.metrics}
-    assert {"gen_ai.server.request.duration", "gen_ai.server.time_to_first_token"} <= names
 
 
 def test_it_costs_no_import_when_it_is_off() -> None:
