@@ -26,8 +26,8 @@ from adaptive_engine.types import Principal, uuid7
 log = structlog.get_logger(__name__)
 
 PUBLIC_PATHS = frozenset({"/livez", "/readyz", "/health", "/version", "/openapi.json"})
-# Machines ask for them all the time: only failures are worth a line.
-_QUIET = PUBLIC_PATHS | {telemetry.PATH}
+# What machines ask for all the time.
+_POLLED = PUBLIC_PATHS | {telemetry.PATH}
 _PROJECT_IN_QUERY = re.compile(rb"(?:^|&)project=")
 _USE_CASE_IN_QUERY = re.compile(rb"(^|&)use_case=")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -53,9 +53,8 @@ class RequestContext:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         start = scope["state"]["arrived"] = time.perf_counter()
         status = 499
-        self._meter.began()
         trace = None
-        if self._tracing is not None and scope["path"] not in _QUIET:
+        if self._tracing is not None and scope["path"] not in _POLLED:
             trace = self._tracing.begin(scope["method"], scope["path"], headers, start)
             tracing.current.set(trace)
             structlog.contextvars.bind_contextvars(trace_id=trace.id)
@@ -69,6 +68,7 @@ class RequestContext:
                 added["openai-processing-ms"] = str(int(1000 * (time.perf_counter() - start)))
             await send(message)
 
+        self._meter.began()
         try:
             await self.app(scope, receive, send_with_id)
         finally:
@@ -78,7 +78,7 @@ class RequestContext:
             self._meter.ended(route, scope["method"], status, seconds)
             if trace is not None:
                 trace.end(tracing.Response(route, status, state.get("completion"), state.get("answered", ())))
-            if scope["path"] not in _QUIET or status >= 500:
+            if scope["path"] not in _POLLED or (scope["path"] == telemetry.PATH and status != 200):
                 self._log(scope, status, seconds)
 
     def _log(self, scope: Scope, status: int, seconds: float) -> None:

@@ -44,7 +44,8 @@ class Answered:
         timings = self.row.timings
         if "total_ms" not in timings:
             return None
-        return self.generated - (timings["total_ms"] - timings["ttft_ms"]) / 1000
+        # Timings are rounded.
+        return max(self.generated - (timings["total_ms"] - timings["ttft_ms"]) / 1000, self.arrived)
 
     def phases(self) -> dict[str, tuple[float, float]]:
         """From when until when: what is known of `route`, `prepare`, `queue`, `prefill`, `decode`, `store`."""

@@ -17,7 +17,7 @@ from urllib.parse import quote, quote_plus
 REDACTED: Final = "[redacted]"
 _SHORTEST = 8
 """Characters of a secret. What is shorter would be found in any text."""
-_MOST = 256
+_MOST = 1000
 """Secrets that are known by their value at the same time."""
 # Keys of ours, whoever presented them: services/keys.py makes them.
 _OUR_KEYS = re.compile(r"\bad_[a-z2-7]{12}_[0-9a-f]{64}(?:_[0-9a-f]{8})?")
@@ -28,9 +28,8 @@ _presented: ContextVar[str | None] = ContextVar("presented_credential", default=
 
 def hide(secret: str | None) -> None:
     """Never show this value from now on. The oldest of too many are forgotten."""
-    if secret is None or len(secret) < _SHORTEST:
+    if secret is None or len(secret) < _SHORTEST or secret in _hidden:
         return
-    _hidden.pop(secret, None)
     _hidden[secret] = _spellings(secret)
     if len(_hidden) > _MOST:
         del _hidden[next(iter(_hidden))]
@@ -55,7 +54,7 @@ def redact(text: str) -> str:
     return _OUR_KEYS.sub(REDACTED, text) if "ad_" in text else text
 
 
-@lru_cache(maxsize=_MOST)
+@lru_cache(maxsize=256)
 def _spellings(secret: str) -> tuple[str, ...]:
     """As it is, in JSON, in URLs, and inside of base64 wherever that begins. The longest come first."""
     raw = secret.encode("utf-8", "surrogatepass")
