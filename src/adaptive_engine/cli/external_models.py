@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptive_engine.cli.options import DataDir, Json, load_settings, open_database, resolve_data_dir
+from adaptive_engine.cli.options import DataDir, Json, ModelKey, load_settings, open_database, resolve_data_dir
 from adaptive_engine.cli.output import print_json
 from adaptive_engine.cli.running import ApiKey, Url, ask_server
 
@@ -87,7 +87,7 @@ def add_external(
 
 
 def update_external(
-    key: Annotated[str, typer.Argument(help="The model's key.")],
+    key: ModelKey,
     model: Annotated[str | None, typer.Option("--model", help="What the provider calls the model.")] = None,
     provider_key: KeyOf = None,
     endpoint: Endpoint = None,

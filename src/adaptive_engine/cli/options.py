@@ -25,6 +25,7 @@ DataDir = Annotated[
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 InProject = Annotated[str, typer.Option("--project", help="The project.")]
+ModelKey = Annotated[str, typer.Argument(help="The model's key, as `adaptive models list` shows it.")]
 
 
 def resolve_data_dir(option: Path | None) -> Path:
