@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 from adaptive_engine.errors import StorageUnavailable
 from adaptive_engine.store import interactions
 from adaptive_engine.store.database import Database
+from adaptive_engine.store.recorder_stats import COMMIT_BOUNDS, RecorderStats
 from adaptive_engine.types import Histogram, Interaction
 
 _log = logging.getLogger(__name__)
@@ -39,30 +40,6 @@ RETRY_PAUSES = (0.05, 0.25)
 RETRY_BUDGET = 2.0
 # While the store is down and nobody asks, it is tried this often (s).
 PROBE_INTERVAL = 1.0
-# Bounds (s) by which commits are counted.
-COMMIT_BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-
-
-@dataclass(frozen=True, slots=True)
-class RecorderStats:
-    """Counts since the start, of interactions unless said otherwise."""
-
-    committed: int
-    """Finished and durable, some of them later than their request could wait."""
-    failed: int
-    """Finished, and their request was told that they are not durable."""
-    unsaved: int
-    """Of the failed ones those kept in memory to be written when the store is back."""
-    pending: int
-    """Rows, begun or finished, that wait for a transaction."""
-    transactions: int
-    last_commit_ms: float | None
-    """How long the newest transaction took; None before the first."""
-    lost: int
-    """Of the failed ones those that will never be stored."""
-    by_state: Mapping[str, int]
-    """The committed ones."""
-    commit_seconds: Histogram
 
 
 @dataclass(slots=True, eq=False)
@@ -256,6 +233,9 @@ class Recorder:
             except StorageUnavailable as error:
                 self._give_up(batch[position:], error)
                 return
+            if entry.done is not None:
+                refused = [row for row, failure in zip(entry.rows, failures, strict=True) if failure is not None]
+                self._lost += sum(map(self._count_failed, refused))
             _settle([(entry.done, next(filter(None, failures), None))])
 
     def _write_row(self, row: Interaction, is_finished: bool) -> StorageUnavailable | None:
@@ -266,8 +246,6 @@ class Recorder:
             raise
         except Exception:
             _log.exception("interaction %s cannot be stored", row.id)
-            if is_finished:
-                self._lost += self._count_failed(row)
             return StorageUnavailable("The interaction could not be stored.")
         if is_finished:
             self._count_committed([row])
