@@ -15,7 +15,9 @@ from adaptive_engine.permissions import PERMISSIONS, ROLES
 from adaptive_engine.providers.base import Profile
 from adaptive_engine.providers.registry import VENDORS
 from adaptive_engine.settings import Settings
+from adaptive_engine.telemetry.answered import Answered
 from adaptive_engine.telemetry.catalog import FAMILIES
+from adaptive_engine.types import Interaction, uuid7
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "adaptive_engine"
@@ -85,6 +87,18 @@ def test_every_metric_is_documented() -> None:
     rows = re.findall(r"^\| `(adaptive_\w+)` \| (\w+) \| (.*?) ?\| (.*) \|$", text, re.MULTILINE)
     table = {name: (kind, tuple(re.findall(r"`(\w+)`", labels)), meaning) for name, kind, labels, meaning in rows}
     assert table == {family.full_name: (family.kind, family.labels, family.help) for family in FAMILIES}
+
+
+def test_every_instrument_and_span_is_documented() -> None:
+    text = (ROOT / "docs/observability.md").read_text()
+    code = (PACKAGE / "telemetry/otel.py").read_text()
+    assert set(re.findall(r"`(gen_ai\.(?:server|client)\.[\w.]+)`", text)) == set(
+        re.findall(r'histogram\("([\w.]+)"', code)
+    )
+    timings = {"queue_ms": 1.0, "ttft_ms": 2.0, "total_ms": 3.0}
+    row = Interaction(uuid7(), uuid7(), uuid7(), [], "complete", "LIVE", 0, timings=timings)
+    phases = Answered(row, 0, 0, 0, 1, 1, None).phases()
+    assert {*phases} == set(re.findall(r"`(\w+)`", text[text.index("| Span | Kind |") :].partition("\n\n")[0]))
 
 
 def test_every_command_is_in_the_readme() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -181,20 +181,14 @@ def _port(data_dir: Path, host: str, port: int) -> Finding:
 
 def _server(data_dir: Path) -> Iterator[Finding]:
     """What the server that runs on this data directory says of itself at /readyz."""
-    from urllib.error import HTTPError
-    from urllib.request import urlopen
-
     from adaptive_engine.server.lifespan import running_server
 
     url = running_server(data_dir)
     if url is None:
         return
     try:
-        with urlopen(f"{url}/readyz", timeout=_ANSWER_SECONDS) as answer:
-            state = json.load(answer)
-    except HTTPError as exc:
-        state = json.load(exc)
-    except OSError as exc:
+        state = _readiness(url)
+    except (OSError, ValueError) as exc:
         yield Finding("problem", "Server", f"{url} does not answer: {exc}", "See its log, and restart it.")
         return
     if not state["problems"]:
@@ -202,3 +196,17 @@ def _server(data_dir: Path) -> Iterator[Finding]:
     level: Literal["warning", "problem"] = "warning" if state["status"] == "degraded" else "problem"
     for problem in state["problems"]:
         yield Finding(level, "Server", problem, "Its log says more; docs/observability.md says what this means.")
+
+
+def _readiness(url: str) -> dict[str, Any]:
+    """Raises OSError, or ValueError for an answer that is none of a server."""
+    from urllib.error import HTTPError
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(f"{url}/readyz", timeout=_ANSWER_SECONDS) as answer:
+            state: dict[str, Any] = json.load(answer)
+    except HTTPError as exc:
+        # One that is not ready says why in its body.
+        state = json.load(exc)
+    return state

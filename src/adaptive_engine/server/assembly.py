@@ -52,10 +52,10 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
         keys = KeyRing(database, secret)
         new_key = _admin_key(database, keys, settings)
         routing = Routing(database)
+        traces = tracing.start(on=settings.telemetry.otel, content=settings.telemetry.otel_content)
         grader_queue = GraderQueue()
         recorder = Recorder(database, presence.server_id, grader_queue)
         recorder.start()
-        traces = tracing.start(on=settings.telemetry.otel, content=settings.telemetry.otel_content)
         schemas = Schemas()
         images = Images(settings.images)
         try:

@@ -12,7 +12,7 @@ from adaptive_engine.services.grading import Grading
 from adaptive_engine.services.readiness import Readiness
 from adaptive_engine.services.routing import Routing
 from adaptive_engine.store import Database, Recorder, judgements
-from adaptive_engine.telemetry.meter import Reading
+from adaptive_engine.telemetry.meter import MAX_SERIES, Reading
 
 # The name of a family, and the field of EngineStats that it is.
 _OF_ENGINES = {
@@ -60,7 +60,7 @@ class Readings:
         yield from self._graders()
 
     def _providers(self) -> Iterator[Reading]:
-        for upstream in self._backends.providers.asked():
+        for upstream in self._backends.providers.asked()[:MAX_SERIES]:
             model = upstream.model
             for outcome, count in list(upstream.outcomes.items()):
                 yield "upstream_requests", (model, upstream.vendor, outcome), count

@@ -34,11 +34,6 @@ class Answered:
     def model(self) -> str:
         return self.row.model_key or ""
 
-    @property
-    def finished(self) -> bool:
-        """It ended by itself."""
-        return self.row.finish_reason is not None
-
     def first_token(self) -> float | None:
         """When it came; None for what ended before."""
         timings = self.row.timings
