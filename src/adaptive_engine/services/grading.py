@@ -150,6 +150,8 @@ class Grading:
             return judgements.take(connection, AT_ONCE, LEASE_MS, paused)
 
     async def _work(self, task: Task) -> None:
+        # In a task of its own: so that what is logged meanwhile can be told apart.
+        structlog.contextvars.bind_contextvars(request_id=f"judgement-{task.interaction_id}")
         try:
             await self._judge(task)
         except asyncio.CancelledError:
