@@ -32,7 +32,6 @@ from adaptive_engine.services.structured import StructuredOutput
 from adaptive_engine.settings import Settings
 from adaptive_engine.store import Database, Presence, Recorder, deployments
 from adaptive_engine.telemetry import tracing
-from adaptive_engine.telemetry.exposition import Exposition
 from adaptive_engine.telemetry.meter import Meter
 
 ENVIRONMENT_KEY = "ADAPTIVE_ADMIN_API_KEY"
@@ -70,7 +69,6 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
             referee = Referee(database, routing)
             grading = Grading(database, routing, completions, referee, grader_queue)
             readiness = Readiness(engines, routing, recorder)
-            readings = Readings(readiness, backends, routing, recorder, grading, database)
             services = Services(
                 settings,
                 database,
@@ -89,7 +87,7 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
                 grading,
                 readiness,
                 meter,
-                Exposition([meter.readings, readings]),
+                Readings(readiness, backends, routing, recorder, grading, database),
                 traces,
             )
             referee.start()

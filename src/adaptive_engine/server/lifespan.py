@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from adaptive_engine.services.lifecycle import ModelLifecycle
     from adaptive_engine.services.projects import Projects
     from adaptive_engine.services.readiness import Readiness
+    from adaptive_engine.services.readings import Readings
     from adaptive_engine.services.referee import Referee
     from adaptive_engine.services.routing import Routing
     from adaptive_engine.services.sign_in import SignIns
     from adaptive_engine.services.structured import StructuredOutput
     from adaptive_engine.store import Connection, Database, Recorder
-    from adaptive_engine.telemetry.exposition import Exposition
     from adaptive_engine.telemetry.meter import Meter
     from adaptive_engine.telemetry.tracing import Tracing
 
@@ -70,7 +70,7 @@ class Services:
     grading: Grading
     readiness: Readiness
     meter: Meter
-    exposition: Exposition
+    readings: Readings
     tracing: Tracing | None
 
     @property
