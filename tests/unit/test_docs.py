@@ -137,7 +137,7 @@ BELOW = {
     "images": {"sandbox", "types", "wire"},
     "experiments": set(),
     "engine": {"grammar", "errors", "types", "privacy"},
-    "providers": {"errors", "telemetry", "types"},
+    "providers": {"errors", "telemetry", "types", "_version"},
     "store": {"errors", "types"},
     "registry": {"errors", "types", "privacy"},
     "services": {

@@ -75,6 +75,21 @@ def load_settings(data_dir: Path) -> Settings:
         raise InvalidRequest(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
+def text_or_file(argument: str) -> str:
+    """What the file has for `@FILE`, else the argument itself. Raises InvalidRequest."""
+    from adaptive_engine.errors import InvalidRequest
+
+    if not argument.startswith("@"):
+        return argument
+    path = argument[1:]
+    try:
+        return Path(path).expanduser().read_text("utf-8")
+    except OSError as exc:
+        raise InvalidRequest(f"{path} cannot be read: {exc.strerror}.") from exc
+    except UnicodeDecodeError as exc:
+        raise InvalidRequest(f"{path} is not UTF-8 text.") from exc
+
+
 def open_database(data_dir: Path) -> Database:
     """The store that servers on this data directory use, made where there is none."""
     from adaptive_engine.services import storage

@@ -80,7 +80,7 @@ class Call:
 
     path: str
     headers: Mapping[str, str] = field(repr=False)
-    """The key is among them."""
+    """The API key among them, which is not to be read wherever somebody prints this."""
     body: dict[str, Any]
     stream: bool
     notices: tuple[Notice, ...] = ()
