@@ -127,9 +127,9 @@ def every_way(server: Server, upstream: FaultServer) -> dict[str, bytes]:
     return shown
 
 
-def test_secrets_come_out_nowhere(fresh_data_dir: Path, collector: Collector) -> None:
+def test_secrets_come_out_nowhere(small_data_dir: Path, collector: Collector) -> None:
     with running_upstream() as upstream:
-        server = serve(fresh_data_dir, collector)
+        server = serve(small_data_dir, collector)
         try:
             shown = every_way(server, upstream)
             with httpx2.Client(base_url=server.api, headers={"Authorization": f"Bearer {ADMIN}"}) as http:
@@ -145,7 +145,7 @@ def test_secrets_come_out_nowhere(fresh_data_dir: Path, collector: Collector) ->
     assert collector.got.keys() == {"/v1/traces", "/v1/metrics"}
     told = b"".join(body for bodies in collector.got.values() for body in bodies)
     assert b"gen_ai.input.messages" in told
-    stored = {path.name: path.read_bytes() for path in fresh_data_dir.iterdir() if path.is_file()}
+    stored = {path.name: path.read_bytes() for path in small_data_dir.iterdir() if path.is_file()}
     assert "adaptive.db" in stored
     for name, data in {**shown, **stored, "log": log, "collector": told}.items():
         assert not words_in(data), name
