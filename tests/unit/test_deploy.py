@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ OF_TARGETS = {"instance", "job"}
 """Labels that Prometheus adds."""
 
 
+@cache
 def exported() -> dict[str, set[str]]:
     """Names of samples that /metrics can have, each with its labels."""
     found: dict[str, set[str]] = {}
@@ -39,24 +41,34 @@ def exported() -> dict[str, set[str]]:
 
 
 def check(query: str) -> None:
-    """Every name and label in it is one that /metrics has."""
-    known, labels, wanted = exported(), set[str](), set[str]()
+    """Every name and label in it is one that /metrics has, and both sides of an operator can meet."""
+    assert labels_of(promql_parser.parse(query), query) is not None
 
-    def visit(expression: Any) -> bool:
-        if isinstance(expression, promql_parser.VectorSelector):
-            assert expression.name in known, query
-            own = known[expression.name] | OF_TARGETS
-            labels.update(own)
-            assert {matcher.name for matcher in expression.matchers.matchers} <= own, query
-        elif isinstance(expression, promql_parser.MatrixSelector):
-            visit(expression.vector_selector)
-        elif isinstance(expression, promql_parser.AggregateExpr) and expression.modifier:
-            wanted.update(expression.modifier.labels)
-        return True
 
-    promql_parser.walk(promql_parser.parse(query), visit)
-    assert labels, query
-    assert wanted <= labels, query
+def labels_of(part: Any, query: str) -> set[str] | None:
+    """Those by which the results of a part of the query are told apart; None where it is a number."""
+    if isinstance(part, promql_parser.VectorSelector):
+        known = exported()
+        assert part.name in known, query
+        labels = known[part.name] | OF_TARGETS
+        assert {matcher.name for matcher in part.matchers.matchers} <= labels, query
+        return labels
+    if isinstance(part, promql_parser.MatrixSelector):
+        return labels_of(part.vector_selector, query)
+    if isinstance(part, promql_parser.AggregateExpr):
+        inner, kept = labels_of(part.expr, query), set(part.modifier.labels) if part.modifier else set()
+        assert inner is not None
+        assert kept <= inner, query
+        return kept
+    if isinstance(part, promql_parser.Call):
+        (inner,) = [found for arg in part.args if (found := labels_of(arg, query)) is not None]
+        return inner - {"le"} if part.func.name == "histogram_quantile" else inner
+    if isinstance(part, promql_parser.BinaryExpr):
+        left, right = labels_of(part.lhs, query), labels_of(part.rhs, query)
+        assert left is None or right is None or left == right, query
+        return left if left is not None else right
+    assert isinstance(part, promql_parser.NumberLiteral), part
+    return None
 
 
 def queries() -> Iterator[tuple[str, str]]:
@@ -76,7 +88,13 @@ def test_every_query_of_the_dashboard_has_something_to_find() -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["adaptive_nothing", 'adaptive_ready{model="x"}', "sum by (key) (rate(adaptive_rejected_total[5m]))"]
+    "query",
+    [
+        "rate(adaptive_nothing[5m])",
+        'adaptive_ready{model="x"}',
+        "sum by (key) (rate(adaptive_rejected_total[5m]))",
+        "adaptive_request_errors_total / adaptive_request_success_total",
+    ],
 )
 def test_a_query_that_finds_nothing_is_noticed(query: str) -> None:
     with pytest.raises(AssertionError):
