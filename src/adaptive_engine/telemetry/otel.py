@@ -62,7 +62,9 @@ class OtelTracing:
         for name, value in os.environ.items():
             if name.startswith("OTEL_EXPORTER_OTLP_") and name.endswith("HEADERS"):
                 for header in value.split(","):
-                    hide(unquote(header.partition("=")[2].strip()))
+                    # Of `Bearer KEY` the key alone is the secret.
+                    for word in unquote(header.partition("=")[2]).split():
+                        hide(word)
         named = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": "adaptive-engine"}
         resource = Resource.create({**named, "service.version": __version__})
         spans = TracerProvider(resource=resource, shutdown_on_exit=False)

@@ -26,6 +26,7 @@ from adaptive_engine.server.app import create_app
 from adaptive_engine.server.lifespan import Services
 from adaptive_engine.telemetry import tracing
 from adaptive_engine.telemetry.otel import OtelTracing
+from adaptive_engine.telemetry.redaction import redact
 from collector import running_collector
 from faultserver import FaultServer
 
@@ -192,7 +193,9 @@ async def test_without_tracing_providers_hear_nothing_of_it(services: Services, 
 async def test_a_collector_gets_it(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     with running_collector() as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20key-of-the-collector")
         await _ask_traced(services, tracing.start(on=True, content=False))
+    assert redact("the key-of-the-collector") == "the [redacted]"
     exported = ExportTraceServiceRequest.FromString(collector.got["/v1/traces"][0]).resource_spans[0]
     spans = {span.name for scope in exported.scope_spans for span in scope.spans}
     assert {"chat tiny", "route", "queue", "prefill", "decode", "store"} <= spans
