@@ -12,6 +12,10 @@ PEERS := .venvs/peers
 # vLLM's build for CPUs, 3 GB: one test runs it, and a benchmark compares with it.
 VLLM := .venvs/vllm
 VLLM_VERSION := 0.32.0
+# Helm and other judges of the files in deploy/, the site of the documents, and what makes a release.
+DEPLOY := .venvs/deploy
+DOCS := .venvs/docs
+RELEASE := .venvs/release
 # What the browser's tests run in.
 CHROMIUM := $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name))))
 # The web application, built into the package.
@@ -19,7 +23,7 @@ UI := src/adaptive_engine/server/ui/index.html
 UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -name schema.d.ts)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help install serve test test-vllm check format screenshots bench bench-serving bench-structured bench-request-path bench-interactions bench-vision bench-corpus soak clean
+.PHONY: help install serve test test-vllm check format docs dist check-dist audit screenshots bench bench-serving bench-structured bench-request-path bench-interactions bench-vision bench-corpus soak clean
 # One benchmark at a time.
 .NOTPARALLEL:
 help:
@@ -28,6 +32,10 @@ help:
 	@echo "make test-vllm  run a model in the real vLLM, on the CPU; takes minutes and 3 GB of disk"
 	@echo "make check    lint and type-check"
 	@echo "make format   format the code"
+	@echo "make docs     build the site of the documents into site/"
+	@echo "make dist     build wheel, source distribution and bills of materials into dist/"
+	@echo "make check-dist  the same, then install the wheel into an empty environment and ask it"
+	@echo "make audit    ask for known vulnerabilities of all packages; needs the network"
 	@echo "make screenshots  every page of the web application, into docs/screenshots/all"
 	@echo "make bench    measure everything on this machine: the next six, the last one with CORPUS=DIR only"
 	@echo "  make bench-serving              speed beside llama-server and OpenVINO GenAI; ARGS='--quick' for one small round"
@@ -48,7 +56,7 @@ $(UI): $(UI_SOURCES) | $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Adaptive Engine needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[server,postgresql,parquet,dev]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[server,postgresql,parquet,otel,dev]'
 	touch $@
 
 $(USE_CASE_CLIENT)/.installed: Makefile
@@ -71,6 +79,11 @@ $(VLLM)/.installed: Makefile
 		printf 'Metadata-Version: 2.1\nName: vllm\nVersion: $(VLLM_VERSION)+cpu\n' > vllm-$(VLLM_VERSION).dist-info/METADATA
 	touch $@
 
+$(DEPLOY)/.installed $(DOCS)/.installed $(RELEASE)/.installed: .venvs/%/.installed: requirements/%.txt
+	test -x .venvs/$*/bin/python || $(PYTHON) -m venv .venvs/$*
+	.venvs/$*/bin/python -m pip install --quiet --requirement $<
+	touch $@
+
 $(INSTRUCTOR)/.installed: Makefile
 	test -x $(INSTRUCTOR)/bin/python || $(PYTHON) -m venv $(INSTRUCTOR)
 	$(INSTRUCTOR)/bin/python -m pip install --quiet 'instructor==1.17.0'
@@ -79,7 +92,7 @@ $(INSTRUCTOR)/.installed: Makefile
 serve: install
 	$(BIN)/adaptive serve
 
-test: install $(USE_CASE_CLIENT)/.installed $(INSTRUCTOR)/.installed $(PEERS)/.installed
+test: install $(USE_CASE_CLIENT)/.installed $(INSTRUCTOR)/.installed $(PEERS)/.installed $(DEPLOY)/.installed $(DOCS)/.installed
 	$(BIN)/python scripts/ui.py test
 	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/e2e
 	$(if $(CHROMIUM),$(BIN)/python -m pytest tests/e2e,@echo "The browser's tests did not run: they need Chromium (apt install chromium)")
@@ -97,6 +110,19 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/python scripts/ui.py format
+
+docs: $(DOCS)/.installed
+	$(DOCS)/bin/python scripts/docs/build.py
+
+dist: install $(RELEASE)/.installed
+	$(BIN)/python scripts/dist.py
+
+check-dist: dist
+	$(BIN)/python scripts/check_dist.py
+
+audit: install $(RELEASE)/.installed
+	$(RELEASE)/bin/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
+	$(BIN)/python scripts/ui.py audit
 
 screenshots: install
 	$(BIN)/python scripts/screenshots.py
@@ -127,4 +153,4 @@ soak: install
 	$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),20)
 
 clean:
-	rm -rf $(VENV) .venvs ui/node_modules
+	rm -rf $(VENV) .venvs ui/node_modules dist site

@@ -229,7 +229,7 @@ def take(server: Server, names: list[str]) -> None:
             if not names or name in names:
                 state(page)
                 show(page, name)
-                print(name)  # noqa: T201
+                print(name)
         browser.close()
 
 

@@ -506,7 +506,7 @@ def export(checkpoint: Path, directory: Path) -> None:
 
 
 def report(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - the output of this program
+    print(text, file=sys.stderr, flush=True)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Build and check the web application of `ui/`: `python scripts/ui.py build`, or `check`, `test`, `format`, `dev`.
+"""Build and check the web application of `ui/`: `python scripts/ui.py build`, or any other of `COMMANDS`.
 
 Needs no Node.js of the machine: the development extra brings one. Without it, one on the PATH that is new enough does.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 UI = Path(__file__).resolve().parents[1] / "ui"
 OLDEST_NODE = (22, 12)
-COMMANDS = ("build", "check", "test", "format", "dev")
+COMMANDS = ("build", "check", "test", "format", "dev", "audit")
 
 
 def find_npm() -> tuple[Path, list[str]]:
@@ -57,6 +57,8 @@ def install() -> int:
 def main() -> int:
     if len(sys.argv) != 2 or sys.argv[1] not in COMMANDS:
         raise SystemExit(f"usage: python scripts/ui.py {'|'.join(COMMANDS)}")
+    if sys.argv[1] == "audit":
+        return npm("audit", "--package-lock-only")
     return install() or npm("run", "--silent", sys.argv[1])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sqlite3
@@ -18,6 +19,8 @@ from sqlalchemy import Connection
 from adaptive_engine.errors import StorageUnavailable
 from adaptive_engine.store.driver import Driver, Durability, unavailable
 from adaptive_engine.types import now_ms
+
+_log = logging.getLogger(__name__)
 
 FREE_SPACE_FLOOR = 64 * 2**20
 """Bytes that must be free on the data volume before a request that will be stored is accepted."""
@@ -67,13 +70,16 @@ class SqliteDriver(Driver):
             lock.release()
 
     def back_up(self, revision: str | None) -> None:
-        """Copy the store to `<name>.backup-<revision>-<epoch ms>` beside it; only a complete copy gets that name."""
+        """Copy the store to `<name>.backup-<revision>-<epoch ms>` beside it, and say so; only a complete copy gets that
+        name.
+        """
         target = self._path.with_name(f"{self._path.name}.backup-{revision or 'unversioned'}-{now_ms()}")
         partial = target.with_name(f"{target.name}.partial")
         os.close(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))
         with closing(sqlite3.connect(self._path)) as source, closing(sqlite3.connect(partial)) as copy:
             source.backup(copy)
         os.replace(partial, target)
+        _log.warning("the store is migrated from revision %s; %s is a copy of it as it was", revision or "none", target)
 
     @contextmanager
     def migrating(self, connection: Connection) -> Iterator[None]:

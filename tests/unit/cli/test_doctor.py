@@ -6,7 +6,12 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +22,9 @@ from typer.testing import CliRunner
 from adaptive_engine.cli.doctor import doctor
 from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.registry.vllm import import_for_vllm
+from adaptive_engine.server.lifespan import announce, only_server
 from adaptive_engine.store import Database
+from stores import place_store
 
 
 def examine(data_dir: Path, *options: str) -> tuple[int, dict[str, Any]]:
@@ -86,3 +93,57 @@ def test_vllm_is_looked_for_where_a_model_needs_it(tmp_path: Path, monkeypatch: 
     assert "ADAPTIVE_VLLM__COMMAND" in findings["vLLM"]["message"]
     monkeypatch.setenv("ADAPTIVE_VLLM__COMMAND", f"{sys.executable} -m vllm.entrypoints.cli.main")
     assert examine(tmp_path)[1]["vLLM"]["level"] == "ok"
+
+
+def test_a_store_of_a_newer_version_is_told(tmp_path: Path) -> None:
+    place_store(tmp_path / "adaptive.db")
+    with closing(sqlite3.connect(tmp_path / "adaptive.db")) as raw, raw:
+        raw.execute("UPDATE alembic_version SET version_num = '9999'")
+    status, findings = examine(tmp_path)
+    assert status == 1
+    assert "revision 9999" in findings["Database"]["message"]
+    assert "Start the newer version" in findings["Database"]["message"]
+
+
+@contextmanager
+def server_that_says(data_dir: Path, http_status: int, status: str, *problems: str) -> Iterator[None]:
+    """Something at the address that a server of this data directory has announced."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert self.path == "/readyz"
+            self.send_response(http_status)
+            self.end_headers()
+            self.wfile.write(json.dumps({"status": status, "problems": problems}).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with only_server(data_dir), HTTPServer(("127.0.0.1", 0), Handler) as server:
+        announce(data_dir, f"http://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield
+        server.shutdown()
+        thread.join()
+
+
+def test_a_running_server_is_asked(tmp_path: Path) -> None:
+    with server_that_says(tmp_path, 200, "ok"):
+        status, findings = examine(tmp_path)
+    assert (status, findings["Server"]["level"]) == (0, "ok")
+    with server_that_says(tmp_path, 200, "degraded", "model 'qwen3': It is being loaded."):
+        status, findings = examine(tmp_path)
+    assert (status, findings["Server"]["level"]) == (0, "warning")
+    with server_that_says(tmp_path, 503, "unavailable", "store: The disk is full."):
+        status, findings = examine(tmp_path)
+    assert (status, findings["Server"]["level"]) == (1, "problem")
+    assert findings["Server"]["message"] == "store: The disk is full."
+
+
+def test_a_server_that_does_not_answer_is_found(tmp_path: Path) -> None:
+    with only_server(tmp_path):
+        announce(tmp_path, "http://127.0.0.1:1")
+        status, findings = examine(tmp_path)
+    assert (status, findings["Server"]["level"]) == (1, "problem")
+    assert "does not answer" in findings["Server"]["message"]

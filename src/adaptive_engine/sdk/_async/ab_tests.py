@@ -25,9 +25,11 @@ _SCORE_TYPES = {"metric": "DIRECT", "preference": "COMPARISON"}
 class AsyncAbTests:
     """A/B tests: which of some models is better, asked of live traffic.
 
+    ```python
     await client.ab_tests.create("which", "helpful", ["smollm2", "qwen3"], traffic_split=0.2, auto_deploy=True)
     test = await client.ab_tests.get("which")
     print(test.status, test.verdict and test.verdict.text)
+    ```
     """
 
     def __init__(self, client: AsyncAdaptive) -> None:

@@ -36,8 +36,10 @@ T = TypeVar("T")
 class AsyncChat:
     """Chat completions.
 
+    ```python
     answer = await client.chat.create([{"role": "user", "content": "Hello!"}], project="support")
     print(answer.choices[0].message.content)
+    ```
     """
 
     def __init__(self, client: AsyncAdaptive) -> None:

@@ -41,8 +41,10 @@ ComparedInput: TypeAlias = str | UUID | Mapping[str, str]
 class AsyncFeedback:
     """What users thought of the answers.
 
+    ```python
     await client.feedback.register_key("helpful", kind="bool")
     await client.feedback.log_metric(True, answer.choices[0].completion_id, "helpful")
+    ```
     """
 
     def __init__(self, client: AsyncAdaptive) -> None:

@@ -25,8 +25,10 @@ GraderData: TypeAlias = list[Grader]
 class AsyncGraders:
     """Judges that score the project's interactions in the background.
 
+    ```python
     await client.graders.create("polite", criteria="The answer is polite.", model="smollm2-135m-instruct")
     await client.graders.run("polite", limit=100)
+    ```
     """
 
     def __init__(self, client: AsyncAdaptive) -> None:

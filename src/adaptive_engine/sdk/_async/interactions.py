@@ -42,9 +42,11 @@ if TYPE_CHECKING:
 class AsyncInteractionPage:
     """One page of interactions; iterating goes on through all following pages.
 
+    ```python
     page = await client.interactions.list(limit=100)
     async for interaction in page:
         print(interaction.completion)
+    ```
     """
 
     def __init__(self, page: InteractionList, interactions: AsyncInteractions, body: Mapping[str, Any]) -> None:
@@ -92,7 +94,9 @@ class AsyncInteractionPage:
 class AsyncInteractions:
     """The stored prompts and completions of a project.
 
+    ```python
     interaction = await client.interactions.get(answer.choices[0].completion_id)
+    ```
     """
 
     def __init__(self, client: AsyncAdaptive) -> None:

@@ -19,8 +19,10 @@ ApiKeys: TypeAlias = list[ApiKey]
 class AsyncKeys:
     """Keys of users, and keys with a role that belong to nobody.
 
+    ```python
     key = await client.keys.create("web-shop", role="inference", project="support")
     print(key.api_key)
+    ```
     """
 
     def __init__(self, client: AsyncAdaptive) -> None:

@@ -70,9 +70,11 @@ class ExternalModelInput(TypedDict, total=False):
 class AsyncModels:
     """The models that requests can name, and those of a project; with an admin key, the models of the server.
 
+    ```python
     for card in await client.models.list():
         print(card.id, card.context_length)
     await client.models.attach("qwen3", wait=True, make_default=True)
+    ```
     """
 
     def __init__(self, client: AsyncAdaptive) -> None:

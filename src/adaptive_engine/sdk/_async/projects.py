@@ -24,9 +24,11 @@ FoundProjects: TypeAlias = list[Project]
 class AsyncProjects(AsyncShares):
     """The projects that the key may see, and the teams they are shared with.
 
+    ```python
     await client.projects.create("support", name="Customer support")
     await client.models.attach("qwen3", wait=True, project="support")
     await client.projects.share("support", team="partners", role="read-only")
+    ```
     """
 
     def __init__(self, client: AsyncAdaptive) -> None:

@@ -20,7 +20,9 @@ AllRoles: TypeAlias = list[Role]
 class AsyncRoles:
     """Roles: those that come with the server, and your own.
 
+    ```python
     await client.roles.create("reviewer", ["project:read", "interaction:read"])
+    ```
     """
 
     def __init__(self, client: AsyncAdaptive) -> None:

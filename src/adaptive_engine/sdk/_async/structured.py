@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 class AsyncStructured:
     """Looks at a schema before it is used.
 
+    ```python
     report = await client.structured.validate(City)
     print(report.verdict, report.unenforced)
+    ```
     """
 
     def __init__(self, client: AsyncAdaptive) -> None:

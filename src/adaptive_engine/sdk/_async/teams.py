@@ -19,7 +19,9 @@ AllTeams: TypeAlias = list[Team]
 class AsyncTeams:
     """Teams own projects, or projects are shared with them.
 
+    ```python
     await client.teams.create("research")
+    ```
     """
 
     def __init__(self, client: AsyncAdaptive) -> None:

@@ -21,9 +21,11 @@ AllUsers: TypeAlias = list[User]
 class AsyncUsers:
     """Who may use the server. A user is found by e-mail address or id, a team and a role by key or id.
 
+    ```python
     await client.users.create("ada@example.com", "Ada", [("research", "power_user")])
     bot = await client.users.create_service_account("ci-bot", [("research", "inference")])
     print(bot.api_key)
+    ```
     """
 
     def __init__(self, client: AsyncAdaptive) -> None:

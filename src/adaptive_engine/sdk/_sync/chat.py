@@ -37,8 +37,10 @@ T = TypeVar("T")
 class Chat:
     """Chat completions.
 
+    ```python
     answer = client.chat.create([{"role": "user", "content": "Hello!"}], project="support")
     print(answer.choices[0].message.content)
+    ```
     """
 
     def __init__(self, client: Adaptive) -> None:

@@ -42,8 +42,10 @@ ComparedInput: TypeAlias = str | UUID | Mapping[str, str]
 class Feedback:
     """What users thought of the answers.
 
+    ```python
     client.feedback.register_key("helpful", kind="bool")
     client.feedback.log_metric(True, answer.choices[0].completion_id, "helpful")
+    ```
     """
 
     def __init__(self, client: Adaptive) -> None:

@@ -26,8 +26,10 @@ GraderData: TypeAlias = list[Grader]
 class Graders:
     """Judges that score the project's interactions in the background.
 
+    ```python
     client.graders.create("polite", criteria="The answer is polite.", model="smollm2-135m-instruct")
     client.graders.run("polite", limit=100)
+    ```
     """
 
     def __init__(self, client: Adaptive) -> None:

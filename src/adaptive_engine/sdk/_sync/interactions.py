@@ -43,9 +43,11 @@ if TYPE_CHECKING:
 class InteractionPage:
     """One page of interactions; iterating goes on through all following pages.
 
+    ```python
     page = client.interactions.list(limit=100)
     for interaction in page:
         print(interaction.completion)
+    ```
     """
 
     def __init__(self, page: InteractionList, interactions: Interactions, body: Mapping[str, Any]) -> None:
@@ -92,7 +94,9 @@ class InteractionPage:
 class Interactions:
     """The stored prompts and completions of a project.
 
+    ```python
     interaction = client.interactions.get(answer.choices[0].completion_id)
+    ```
     """
 
     def __init__(self, client: Adaptive) -> None:

@@ -20,8 +20,10 @@ ApiKeys: TypeAlias = list[ApiKey]
 class Keys:
     """Keys of users, and keys with a role that belong to nobody.
 
+    ```python
     key = client.keys.create("web-shop", role="inference", project="support")
     print(key.api_key)
+    ```
     """
 
     def __init__(self, client: Adaptive) -> None:

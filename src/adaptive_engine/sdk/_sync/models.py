@@ -71,9 +71,11 @@ class ExternalModelInput(TypedDict, total=False):
 class Models:
     """The models that requests can name, and those of a project; with an admin key, the models of the server.
 
+    ```python
     for card in client.models.list():
         print(card.id, card.context_length)
     client.models.attach("qwen3", wait=True, make_default=True)
+    ```
     """
 
     def __init__(self, client: Adaptive) -> None:

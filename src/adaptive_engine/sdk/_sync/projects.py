@@ -25,9 +25,11 @@ FoundProjects: TypeAlias = list[Project]
 class Projects(Shares):
     """The projects that the key may see, and the teams they are shared with.
 
+    ```python
     client.projects.create("support", name="Customer support")
     client.models.attach("qwen3", wait=True, project="support")
     client.projects.share("support", team="partners", role="read-only")
+    ```
     """
 
     def __init__(self, client: Adaptive) -> None:

@@ -21,7 +21,9 @@ AllRoles: TypeAlias = list[Role]
 class Roles:
     """Roles: those that come with the server, and your own.
 
+    ```python
     client.roles.create("reviewer", ["project:read", "interaction:read"])
+    ```
     """
 
     def __init__(self, client: Adaptive) -> None:

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 class Structured:
     """Looks at a schema before it is used.
 
+    ```python
     report = client.structured.validate(City)
     print(report.verdict, report.unenforced)
+    ```
     """
 
     def __init__(self, client: Adaptive) -> None:

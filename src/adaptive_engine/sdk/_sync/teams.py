@@ -20,7 +20,9 @@ AllTeams: TypeAlias = list[Team]
 class Teams:
     """Teams own projects, or projects are shared with them.
 
+    ```python
     client.teams.create("research")
+    ```
     """
 
     def __init__(self, client: Adaptive) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from adaptive_engine.errors import StorageUnavailable
+
 if TYPE_CHECKING:
     from alembic.config import Config
 
@@ -16,7 +18,7 @@ HEAD = "0004"
 """The revision this code reads and writes: the newest in `versions/`."""
 
 
-class StoreTooNew(RuntimeError):
+class StoreTooNew(StorageUnavailable):
     """The store was written by a newer version of Adaptive Engine than this one."""
 
 
