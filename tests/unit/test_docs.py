@@ -127,6 +127,7 @@ BELOW = {
     "experiments": set(),
     "engine": {"grammar", "errors", "types", "privacy"},
     "providers": {"errors", "types", "_version"},
+    "vllm": {"registry", "errors", "types"},
     "store": {"errors", "types"},
     "registry": {"errors", "types", "privacy"},
     "services": {
@@ -139,6 +140,7 @@ BELOW = {
         "sandbox",
         "store",
         "registry",
+        "vllm",
         "wire",
         "errors",
         "types",

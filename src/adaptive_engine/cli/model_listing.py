@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from adaptive_engine.cli import vllm_models
 from adaptive_engine.cli.model_views import describe_model, external_summary, show_running, show_stored, summary
 from adaptive_engine.cli.options import (
     DataDir,
@@ -65,12 +66,17 @@ def list_(data_dir: DataDir = None, json: Json = False) -> None:
         except CorruptModel as exc:
             damaged.append(exc.message)
     external = _external(resolve_data_dir(data_dir))
+    of_vllm, problems = vllm_models.load_all(resolve_data_dir(data_dir))
+    damaged += problems
     if json:
-        print_json([*map(summary, models), *map(external_summary, external)])
-    elif models or external:
-        width = max(len(key) for key in [*(model.key for model in models), *(each.key for each in external)])
+        print_json([*map(summary, models), *map(vllm_models.summary, of_vllm), *map(external_summary, external)])
+    elif models or of_vllm or external:
+        keys = [*(each.key for each in models), *(each.key for each in of_vllm), *(each.key for each in external)]
+        width = max(map(len, keys))
         for model in models:
             typer.echo(f"{model.key:{width}}  {describe_model(model)}")
+        for imported in of_vllm:
+            typer.echo(f"{imported.key:{width}}  {vllm_models.describe(imported)}")
         for each in external:
             shown = external_summary(each)
             typer.echo(
@@ -104,6 +110,15 @@ def _show_stored(directory: Path, key: str, json: bool) -> None:
     for each in _external(directory):
         if each.key == key:
             print_json(external_summary(each))
+            return
+    for imported in vllm_models.load_all(directory)[0]:
+        if imported.key == key:
+            with closing(open_database(directory)) as database, database.read() as connection:
+                config = models.find(connection, key).compute_config
+            if json:
+                print_json({**vllm_models.summary(imported), "compute_config": {"max_seq_len": config.max_seq_len}})
+            else:
+                vllm_models.show(imported, config)
             return
     model = ModelDirectory.load(locate(models_dir(directory), key))
     with closing(open_database(directory)) as database, database.read() as connection:

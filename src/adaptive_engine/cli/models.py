@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adaptive_engine.cli import external_models, model_listing
-from adaptive_engine.cli.model_views import describe_model, summary
+from adaptive_engine.cli import external_models, model_import, model_listing
 from adaptive_engine.cli.options import (
     DataDir,
     InProject,
     Json,
     ModelKey,
-    create_data_dir,
-    models_dir,
     open_database,
     resolve_data_dir,
 )
@@ -25,7 +22,6 @@ from adaptive_engine.cli.output import print_json
 from adaptive_engine.cli.running import ApiKey, Url, ask_server
 
 if TYPE_CHECKING:
-    from adaptive_engine.registry import ModelDirectory, Progress
     from adaptive_engine.store import Connection
 
 app = typer.Typer(help="Import, deploy, configure and terminate models.", rich_markup_mode=None, no_args_is_help=True)
@@ -33,35 +29,7 @@ app = typer.Typer(help="Import, deploy, configure and terminate models.", rich_m
 _NEXT_START = "It counts from the next start of a server on."
 
 
-@app.command("import")
-def import_(
-    source: Annotated[str, typer.Argument(metavar="PATH|NAME", help="A model on disk, or a name of the catalog.")],
-    key: Annotated[str | None, typer.Option("--key", help="The model's key; by default taken from the name.")] = None,
-    data_dir: DataDir = None,
-    json: Json = False,
-) -> None:
-    """Import a GGUF file (llama, qwen2, qwen3), an OpenVINO directory, or a model of the catalog.
-
-    \b
-    Examples:
-      adaptive models import smollm2-135m-instruct
-      adaptive models import ./Qwen3-0.6B-Q8_0.gguf --key qwen3
-      adaptive models import ./exported-openvino-model
-
-    A name of the catalog comes first: write ./NAME for a directory that is called like one.
-    """
-    from adaptive_engine.cli.progress import show_progress
-
-    directory = resolve_data_dir(data_dir)
-    create_data_dir(directory)
-    with show_progress() as progress:
-        model = _import(source, models_dir(directory), key, progress)
-    _register(directory, model)
-    if json:
-        print_json(summary(model))
-    else:
-        typer.echo(f"Model '{model.key}' ({describe_model(model)}) is in {model.path}")
-        typer.echo(f"To serve it: adaptive models deploy {model.key}", err=True)
+app.command("import")(model_import.import_)
 
 
 @app.command()
@@ -270,19 +238,6 @@ def configure(
     typer.echo(f"The settings of model '{key}' are stored. {when}")
 
 
-def _import(source: str, directory: Path, key: str | None, progress: Progress) -> ModelDirectory:
-    from adaptive_engine.errors import InvalidRequest
-    from adaptive_engine.registry import import_by_name, import_model
-    from adaptive_engine.registry.catalog import CATALOG
-
-    if source in CATALOG:
-        return import_by_name(source, directory, key, progress=progress)
-    path = Path(source).expanduser()
-    if not path.exists():
-        raise InvalidRequest(f"There is no file '{source}', and the catalog only has: {', '.join(CATALOG)}.")
-    return import_model(path, directory, key, progress=progress)
-
-
 @contextmanager
 def _writing(directory: Path) -> Iterator[Connection]:
     from adaptive_engine.services import models
@@ -301,11 +256,3 @@ def _tokens(option: str, text: str | None) -> int | None:
     if not text.isdecimal() or int(text) < least:
         raise InvalidRequest(f"{option} is {text!r}; give a number of tokens, {least} or more, or `default`.")
     return int(text)
-
-
-def _register(data_dir: Path, model: ModelDirectory) -> None:
-    """Makes the model known to servers on this data directory; a known key is left as it is."""
-    from adaptive_engine.services import models as service
-
-    with closing(open_database(data_dir)) as opened, opened.write() as connection:
-        service.register(connection, model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from adaptive_engine.errors import InvalidRequest
 from adaptive_engine.services import prompts
 from adaptive_engine.services.structured import StructuredOutput, require_room
-from adaptive_engine.types import ChatMessage, Deployment, Model, Notice, Project, uuid7
+from adaptive_engine.types import ChatMessage, Deployment, ExternalModel, Model, Notice, Project, uuid7
 from adaptive_engine.wire.chat import ChatRequest
 from adaptive_engine.wire.models import ModelSettings
 
@@ -68,7 +69,12 @@ async def check(
     try:
         if settings.system_prompt is not None:
             prompts.parse(settings.system_prompt)
-        if model.external is None:
+        if model.in_vllm:
+            # It takes what every server that speaks OpenAI's API does.
+            elsewhere = ExternalModel(model.key, "http://127.0.0.1/v1")
+            place = dataclasses.replace(model, provider="openai_compatible", external=elsewhere)
+            found = await _of_provider(settings, project, place, structured)
+        elif model.external is None:
             found = await _of_engine(settings, project, structured, engine)
         else:
             found = await _of_provider(settings, project, model, structured)

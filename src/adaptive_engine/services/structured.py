@@ -114,7 +114,7 @@ class StructuredOutput:
             message = f"This model does not take it: the answer is {what}, and checked when it is finished."
             notices.append(Notice("schema_not_enforced", message, "response_format"))
         if envelope is not None and envelope.complete:
-            message = "Only models that run here can be made to close their JSON in time."
+            message = "Only models of our own engine can be made to close their JSON in time."
             notices.append(Notice("not_applied", message, "response_format.json_schema.complete"))
         sent: Literal["json_schema", "json_object"] | None = None if support == "none" else "json_object"
         if envelope is not None and support == "json_schema":

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from adaptive_engine.cli.doctor import doctor
 from adaptive_engine.registry import ModelDirectory
+from adaptive_engine.registry.vllm import import_for_vllm
 from adaptive_engine.store import Database
 from stores import place_store
 
@@ -76,6 +78,17 @@ def test_what_a_killed_server_left_does_not_excuse_a_taken_port(tmp_path: Path) 
         status, findings = examine(tmp_path, "--port", str(taken.getsockname()[1]))
     assert (status, findings["Port"]["level"]) == (1, "problem")
     assert "server of this data directory" not in findings["Port"]["message"]
+
+
+def test_vllm_is_looked_for_where_a_model_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "vLLM" not in examine(tmp_path)[1]
+    import_for_vllm("org/model", tmp_path / "models", "mine", [])
+    monkeypatch.setenv("ADAPTIVE_VLLM__COMMAND", "/nowhere/vllm")
+    status, findings = examine(tmp_path)
+    assert status == 1
+    assert "ADAPTIVE_VLLM__COMMAND" in findings["vLLM"]["message"]
+    monkeypatch.setenv("ADAPTIVE_VLLM__COMMAND", f"{sys.executable} -m vllm.entrypoints.cli.main")
+    assert examine(tmp_path)[1]["vLLM"]["level"] == "ok"
 
 
 def test_a_store_of_a_newer_version_is_told(tmp_path: Path) -> None:
