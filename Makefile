@@ -56,7 +56,7 @@ $(UI): $(UI_SOURCES) | $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Adaptive Engine needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[server,postgresql,parquet,dev]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[server,postgresql,parquet,otel,dev]'
 	touch $@
 
 $(USE_CASE_CLIENT)/.installed: Makefile

@@ -13,6 +13,7 @@ PERMISSIONS: Final[dict[str, str]] = {
     "admin:manage_teams": "create teams, and say who belongs to them in which role",
     "admin:manage_roles": "create roles and change their permissions",
     "admin:manage_models": "import, configure and terminate the server's models",
+    "admin:read_telemetry": "read the server's own numbers at /metrics",
     "project:create": "create projects",
     "project:read": "see a project, its models, metrics and A/B tests",
     "project:update": "change a project's name, description and settings",
@@ -41,5 +42,6 @@ ROLES: Final[dict[str, frozenset[str]]] = {
     "read-only": frozenset({"project:read", "interaction:read"}),
     "inference": frozenset({"project:read", "completion:create", "interaction:create", "score:create"}),
     "annotator": frozenset({"project:read", "interaction:read", "interaction:update", "score:create"}),
+    "monitor": frozenset({"admin:read_telemetry"}),
 }
 """The roles of every installation. Applications use `inference`: it writes, and cannot read what others asked."""

@@ -9,6 +9,7 @@ import os
 import re
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -40,6 +41,9 @@ class ServerSettings(BaseModel):
     body_timeout_seconds: float = Field(30, gt=0, description="A body that takes longer to arrive is refused with 408.")
     send_timeout_seconds: float = Field(60, gt=0, description="A reader that takes nothing for so long is dropped.")
     ping_seconds: float = Field(10, gt=0, description="Silence after which a stream sends a comment to stay open.")
+    unready_seconds: float = Field(
+        0, ge=0, description="How long requests are still taken after SIGTERM, while /readyz says that it is draining."
+    )
     drain_seconds: int = Field(30, ge=0, description="How long running requests may finish after Ctrl-C or SIGTERM.")
 
 
@@ -128,6 +132,15 @@ class StoreSettings(BaseModel):
     )
 
 
+class TelemetrySettings(BaseModel):
+    """What operators see beside the log."""
+
+    metrics: Literal["key", "open"] = Field("key", description="/metrics needs a key that may read it; `open`: none.")
+    otel: bool = Field(False, description="Traces and metrics go to an OpenTelemetry collector; `OTEL_...` say where.")
+    otel_content: bool = Field(False, description="With `otel`, prompts and answers are in the traces.")
+    slow_request_seconds: float = Field(30, ge=0, description="A request that takes longer is logged as slow; 0: none.")
+
+
 class Settings(BaseSettings):
     """Everything that can be configured."""
 
@@ -136,6 +149,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=default_data_dir, description="Database, models and keys live here.")
     admin_api_key: SecretStr | None = Field(None, description="The admin key, instead of one made at the first start.")
     log_format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal.")
+    log_level: Literal["debug", "info", "warning"] = Field("info", description="What is logged, from this level on.")
     app: AppSettings = AppSettings()
     db: DatabaseSettings = DatabaseSettings()
     server: ServerSettings = ServerSettings()
@@ -144,6 +158,7 @@ class Settings(BaseSettings):
     providers: ProviderSettings = ProviderSettings()
     vllm: VllmSettings = VllmSettings()
     store: StoreSettings = StoreSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     @field_validator("admin_api_key")
     @classmethod
@@ -151,6 +166,12 @@ class Settings(BaseSettings):
         if key is not None and not re.fullmatch(r"[!-~]{16,512}", key.get_secret_value()):
             raise ValueError("an API key has 16 to 512 visible ASCII characters and no spaces")
         return key
+
+    def secrets(self) -> list[str]:
+        """The values that no log may show."""
+        found = [secret.get_secret_value() for secret in (self.admin_api_key, self.app.secret, self.db.url) if secret]
+        password = urlsplit(self.db.url.get_secret_value()).password if self.db.url else None
+        return [*found, unquote(password)] if password else found
 
     @property
     def database_path(self) -> Path:

@@ -15,6 +15,9 @@ from adaptive_engine.permissions import PERMISSIONS, ROLES
 from adaptive_engine.providers.base import Profile
 from adaptive_engine.providers.registry import VENDORS
 from adaptive_engine.settings import Settings
+from adaptive_engine.telemetry.answered import Answered
+from adaptive_engine.telemetry.catalog import FAMILIES
+from adaptive_engine.types import Interaction, uuid7
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "adaptive_engine"
@@ -79,6 +82,25 @@ def test_every_fact_of_a_profile_is_documented() -> None:
     assert {field.name for field in dataclasses.fields(Profile)} == named - VENDORS.keys()
 
 
+def test_every_metric_is_documented() -> None:
+    text = (ROOT / "docs/observability.md").read_text()
+    rows = re.findall(r"^\| `(adaptive_\w+)` \| (\w+) \| (.*?) ?\| (.*) \|$", text, re.MULTILINE)
+    table = {name: (kind, tuple(re.findall(r"`(\w+)`", labels)), meaning) for name, kind, labels, meaning in rows}
+    assert table == {family.full_name: (family.kind, family.labels, family.help) for family in FAMILIES}
+
+
+def test_every_instrument_and_span_is_documented() -> None:
+    text = (ROOT / "docs/observability.md").read_text()
+    code = (PACKAGE / "telemetry/otel.py").read_text()
+    assert set(re.findall(r"`(gen_ai\.(?:server|client)\.[\w.]+)`", text)) == set(
+        re.findall(r'histogram\("([\w.]+)"', code)
+    )
+    timings = {"queue_ms": 1.0, "ttft_ms": 2.0, "total_ms": 3.0}
+    row = Interaction(uuid7(), uuid7(), uuid7(), [], "complete", "LIVE", 0, timings=timings)
+    phases = Answered(row, 0, 0, 0, 1, 1, None).phases()
+    assert {*phases} == set(re.findall(r"`(\w+)`", text[text.index("| Span | Kind |") :].partition("\n\n")[0]))
+
+
 def test_every_command_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     for name in COMMANDS:
@@ -119,15 +141,15 @@ def test_the_site_leads_to_every_document() -> None:
 BELOW = {
     "types": set(),
     "wire": set(),
-    "telemetry": set(),
+    "telemetry": {"errors", "types", "_version"},
     "sdk": {"wire", "_version"},
     "sandbox": set(),
     "grammar": {"sandbox"},
     "images": {"sandbox", "types", "wire"},
     "experiments": set(),
     "engine": {"grammar", "errors", "types", "privacy"},
-    "providers": {"errors", "types", "_version"},
     "vllm": {"registry", "errors", "types"},
+    "providers": {"errors", "telemetry", "types", "_version"},
     "store": {"errors", "types"},
     "registry": {"errors", "types", "privacy"},
     "services": {
@@ -192,6 +214,8 @@ def test_each_outside_library_stays_in_its_corner() -> None:
         "openvino": ("engine/runner.py", "engine/vision/graph.py", "registry/", "cli/doctor.py"),
         "sqlalchemy": ("store/",),
         "PIL": ("images/worker.py", "engine/vision/"),
+        "prometheus_client": ("telemetry/exposition.py",),
+        "opentelemetry": ("telemetry/otel.py",),
     }
     for library, places in corners.items():
         for file in PACKAGE.rglob("*.py"):

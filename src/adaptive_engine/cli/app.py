@@ -71,5 +71,7 @@ def _root(
 
 
 def _fail(message: str) -> None:
-    print("Error:", " ".join(message.split()), file=sys.stderr)  # noqa: T201 - this is the terminal's program
+    from adaptive_engine.telemetry.redaction import redact
+
+    print("Error:", redact(" ".join(message.split())), file=sys.stderr)  # noqa: T201 - this is the terminal's program
     sys.exit(1)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _FREE_BYTES_WANTED = 2 * 2**30
 _MEMORY_WANTED = 2 * 2**30
+# Of a running server, which answers at once or not at all.
+_ANSWER_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ def doctor(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="The port the server would listen on.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Check machine, libraries, models, database and port; say how to mend what is wrong.
+    """Check machine, libraries, models, database, port and a running server; say how to mend what is wrong.
 
     Exit status 1 when something would keep the server from working.
 
@@ -77,6 +79,7 @@ def _examine(data_dir: Path, host: str | None, port: int | None) -> Iterator[Fin
     yield from _models(data_dir)
     yield from _vllm(data_dir, settings.vllm.command)
     yield _port(data_dir, settings.server.host, settings.server.port)
+    yield from _server(data_dir)
 
 
 def _python() -> Finding:
@@ -191,3 +194,36 @@ def _port(data_dir: Path, host: str, port: int) -> Finding:
             return Finding("warning", "Port", f"{exc.message} A server of this data directory runs at {url}.")
         return Finding("problem", "Port", exc.message, "Choose another with --port.")
     return Finding("ok", "Port", f"{host}:{port} is free")
+
+
+def _server(data_dir: Path) -> Iterator[Finding]:
+    """What the server that runs on this data directory says of itself at /readyz."""
+    from adaptive_engine.server.lifespan import running_server
+
+    url = running_server(data_dir)
+    if url is None:
+        return
+    try:
+        state = _readiness(url)
+    except (OSError, ValueError) as exc:
+        yield Finding("problem", "Server", f"{url} does not answer: {exc}", "See its log, and restart it.")
+        return
+    if not state["problems"]:
+        yield Finding("ok", "Server", f"{url} answers requests")
+    level: Literal["warning", "problem"] = "warning" if state["status"] == "degraded" else "problem"
+    for problem in state["problems"]:
+        yield Finding(level, "Server", problem, "Its log says more; docs/observability.md says what this means.")
+
+
+def _readiness(url: str) -> dict[str, Any]:
+    """Raises OSError, or ValueError for an answer that is none of a server."""
+    from urllib.error import HTTPError
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(f"{url}/readyz", timeout=_ANSWER_SECONDS) as answer:
+            state: dict[str, Any] = json.load(answer)
+    except HTTPError as exc:
+        # One that is not ready says why in its body.
+        state = json.load(exc)
+    return state

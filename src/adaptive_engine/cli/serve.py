@@ -48,9 +48,13 @@ def serve(
     typer.echo("Starting ...", err=True)
     from adaptive_engine.cli.progress import show_progress
     from adaptive_engine.server.lifespan import announce, only_server, running
-    from adaptive_engine.telemetry.logging import configure
+    from adaptive_engine.telemetry.logging import configure, log_uncaught
+    from adaptive_engine.telemetry.redaction import hide
 
-    configure(settings.log_format)
+    configure(settings.log_format, settings.log_level)
+    log_uncaught()
+    for secret in settings.secrets():
+        hide(secret)
     with ExitStack() as stack:
         stack.enter_context(only_server(settings.data_dir))
         check_port(settings.server.host, settings.server.port)
@@ -68,7 +72,11 @@ def serve(
             announce(settings.data_dir, url)
             _greet(url, new_key)
 
-        run(app, settings.server, on_ready, _announce_stop)
+        def on_stop(running: int) -> None:
+            services.readiness.drain()
+            _announce_stop(running)
+
+        run(app, settings.server, on_ready, on_stop)
     typer.echo("Stopped.", err=True)
 
 

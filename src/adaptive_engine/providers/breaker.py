@@ -79,6 +79,12 @@ class RetryBudget:
         self._share = share
         self._most = most
         self._saved = most
+        self.taken = 0
+
+    @property
+    def left(self) -> float:
+        """Second tries that may be made now."""
+        return self._saved
 
     def request(self) -> None:
         self._saved = min(self._saved + self._share, self._most)
@@ -87,4 +93,5 @@ class RetryBudget:
         if self._saved < 1:
             return False
         self._saved -= 1
+        self.taken += 1
         return True

@@ -6,14 +6,16 @@ import asyncio
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adaptive_engine.errors import AdaptiveError, FirstTokenTimeout, UpstreamBusy, UpstreamFailed, UpstreamTimeout
 from adaptive_engine.providers.base import Call, Provider
 from adaptive_engine.providers.breaker import Breaker, RetryBudget
-from adaptive_engine.types import Delta, Timings
+from adaptive_engine.telemetry import tracing
+from adaptive_engine.types import Delta, Timings, Usage
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,9 @@ class Upstream:
     total_seconds: float
     model: str
     """Its key, for attempts."""
+    vendor: str = ""
+    outcomes: Counter[str] = field(default_factory=Counter)
+    """How its requests ended: `ok`, or the code of what went wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,7 @@ class ProviderStream:
     _ttft_ms: float = 0.0
     _reader: asyncio.Task[Any] | None = None
     _closing: asyncio.Task[None] | None = None
+    _try_span: tracing.Try | None = None
 
     @property
     def waited(self) -> float:
@@ -107,6 +113,7 @@ class ProviderStream:
             if self.phase == "decode" and _blames_provider(exc):
                 self.upstream.breaker.failed(probing=False)
             self.phase = "done"
+            self._end_span(exc.code if isinstance(exc, AdaptiveError) else "cancelled")
             raise
         finally:
             self._waited, self._asked_at, self._reader = self.waited, None, None
@@ -116,6 +123,7 @@ class ProviderStream:
         """End the provider's work. Safe to call at any time, also after the end."""
         source, self._source = self._source, None
         self.phase = "done"
+        self._end_span("cancelled")
         if self._reader is not None and self._reader is not asyncio.current_task():
             # It waits for the provider, and nobody waits for it.
             self._reader.cancel()
@@ -148,15 +156,15 @@ class ProviderStream:
             try:
                 probing = upstream.breaker.admit()
             except UpstreamBusy as exc:
-                self.attempts.append(Attempt(upstream.model, 0.0, exc.code))
+                self._attempted(0.0, exc.code)
                 raise
             self.phase = "prefill"
-            source = upstream.provider.generate(self.call, deadline)
+            source = upstream.provider.generate(self._traced(), deadline)
             try:
                 delta = await anext(source)
             except AdaptiveError as exc:
                 log.warning("external model %s: %s", upstream.model, exc.message)
-                self.attempts.append(Attempt(upstream.model, 1000 * (time.perf_counter() - started), exc.code))
+                self._attempted(time.perf_counter() - started, exc.code)
                 if _blames_provider(exc):
                     upstream.breaker.failed(probing)
                 else:
@@ -167,13 +175,13 @@ class ProviderStream:
                     raise
                 await asyncio.sleep(pause)
             except BaseException:
-                self.attempts.append(Attempt(upstream.model, 1000 * (time.perf_counter() - started), "cancelled"))
+                self._attempted(time.perf_counter() - started, "cancelled")
                 upstream.breaker.undecided(probing)
                 await source.aclose()
                 raise
             else:
                 now = time.perf_counter()
-                self.attempts.append(Attempt(upstream.model, 1000 * (now - started)))
+                self._attempted(now - started)
                 # An answer in one piece begins when it is finished, however fast its provider is.
                 upstream.breaker.succeeded(now - started if self.call.stream else 0, probing)
                 self._source = source
@@ -181,6 +189,27 @@ class ProviderStream:
                 self._queue_ms = 1000 * (started - self._begun_at)
                 self._ttft_ms = 1000 * (now - self._begun_at)
                 return delta
+
+    def _attempted(self, seconds: float, error: str | None = None) -> None:
+        upstream = self.upstream
+        self.attempts.append(Attempt(upstream.model, 1000 * seconds, error))
+        upstream.outcomes[error or "ok"] += 1
+        if error is not None:
+            self._end_span(error)
+        elif self._try_span is not None:
+            self._try_span.began()
+
+    def _traced(self) -> Call:
+        """The call, with the span that the provider's own shall be below, where somebody traces."""
+        trace = tracing.current.get()
+        if trace is None:
+            return self.call
+        self._try_span = trace.ask(self.upstream.model, self.upstream.vendor)
+        return replace(self.call, headers={**self.call.headers, **self._try_span.headers})
+
+    def _end_span(self, error: str | None, usage: Usage | None = None) -> None:
+        if self._try_span is not None:
+            self._try_span.end(error, usage)
 
     def _pause(self, error: AdaptiveError, probing: bool) -> float | None:
         """Seconds until the next try; None when there is none."""
@@ -200,6 +229,7 @@ class ProviderStream:
         if delta.usage is not None:
             self.completion_tokens = delta.usage.completion_tokens
             self.cached_tokens = delta.usage.cached_tokens
+        self._end_span(None, delta.usage)
         timings = Timings(self._queue_ms, self._ttft_ms, 1000 * (time.perf_counter() - self._begun_at))
         return Delta(delta.text, delta.finish_reason, delta.usage, timings, delta.logprobs, delta.reasoning)
 

@@ -7,7 +7,7 @@ from fastapi.security import HTTPBearer
 from starlette.types import ASGIApp
 
 from adaptive_engine import __version__
-from adaptive_engine.server import errors, health, openapi
+from adaptive_engine.server import errors, health, openapi, telemetry
 from adaptive_engine.server.api import (
     ab_tests,
     deployments,
@@ -53,7 +53,7 @@ def create_app(services: Services) -> ASGIApp:
     # From the inside out: a request meets them in the opposite order.
     guarded: ASGIApp = BodyLimit(app, services.settings)
     guarded = Authentication(guarded, services, hosts)
-    return RequestContext(PathSpelling(WebApplication(guarded, hosts)))
+    return RequestContext(PathSpelling(WebApplication(guarded, hosts)), services)
 
 
 def create_api() -> FastAPI:
@@ -70,6 +70,7 @@ def create_api() -> FastAPI:
     errors.install(app)
     openapi.install(app)
     app.include_router(health.router, tags=["health"])
+    app.include_router(telemetry.router, tags=["health"], dependencies=[Security(_BEARER)])
     for router, tag in (
         (chat.router, "chat"),
         (models.router, "models"),

@@ -20,6 +20,8 @@ from adaptive_engine.services.keys import KeyRing
 from adaptive_engine.services.lifecycle import ModelLifecycle
 from adaptive_engine.services.projects import Projects
 from adaptive_engine.services.providers import Providers
+from adaptive_engine.services.readiness import Readiness
+from adaptive_engine.services.readings import Readings
 from adaptive_engine.services.referee import Referee
 from adaptive_engine.services.routing import Routing
 from adaptive_engine.services.sealing import Sealer
@@ -31,6 +33,8 @@ from adaptive_engine.services.vllm import CacheSalts
 from adaptive_engine.services.vllm_servers import VllmServers
 from adaptive_engine.settings import Settings
 from adaptive_engine.store import Database, Presence, Recorder, deployments
+from adaptive_engine.telemetry import tracing
+from adaptive_engine.telemetry.meter import Meter
 
 ENVIRONMENT_KEY = "ADAPTIVE_ADMIN_API_KEY"
 
@@ -50,6 +54,7 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
         keys = KeyRing(database, secret)
         new_key = _admin_key(database, keys, settings)
         routing = Routing(database)
+        traces = tracing.start(on=settings.telemetry.otel, content=settings.telemetry.otel_content)
         grader_queue = GraderQueue()
         recorder = Recorder(database, presence.server_id, grader_queue)
         recorder.start()
@@ -59,12 +64,14 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
             structured = StructuredOutput(schemas)
             sealer = Sealer(secret)
             backends = Backends(engines, vllm, Providers(sealer, settings.providers))
-            completions = Completions(routing, backends, images, structured, recorder, CacheSalts(secret))
+            meter = Meter()
+            completions = Completions(routing, backends, images, structured, recorder, CacheSalts(secret), meter)
             lifecycle = ModelLifecycle(database, routing, backends, schemas, structured, settings.engine)
             externals = ExternalModels(lifecycle, backends.providers, sealer)
             projects = Projects(database, keys, routing, lifecycle)
             referee = Referee(database, routing)
             grading = Grading(database, routing, completions, referee, grader_queue)
+            readiness = Readiness(backends, routing, recorder)
             services = Services(
                 settings,
                 database,
@@ -81,6 +88,10 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
                 completions,
                 referee,
                 grading,
+                readiness,
+                meter,
+                Readings(readiness, backends, routing, recorder, grading, database),
+                traces,
             )
             referee.start()
             grading.start()
@@ -96,6 +107,8 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
             schemas.close()
             images.close()
             recorder.close()
+            if traces is not None:
+                traces.close()
     finally:
         vllm.close()
         # Last: until then others must not take what is being recorded for left behind.

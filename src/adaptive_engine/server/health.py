@@ -25,18 +25,10 @@ async def livez() -> dict[str, str]:
 @router.head("/readyz", include_in_schema=False)
 @router.get("/readyz")
 async def readyz(services: ServicesDep) -> Response:
-    """Can take a request now; 503 otherwise. One of several models that does not answer is a problem to be told, but
-    the others need their requests.
-    """
-    wanted = services.routing.wanted()
-    models = services.backends.problems(wanted)
-    problems = [f"model '{key}': {reason}" for key, reason in models.items()]
-    if services.recorder.problem is not None:
-        problems.append(f"store: {services.recorder.problem}")
-    unavailable = services.recorder.problem is not None or (wanted and models.keys() == wanted)
-    status = "unavailable" if unavailable else "degraded" if problems else "ok"
-    body: dict[str, Any] = {"status": status, "problems": problems}
-    return Response(orjson.dumps(body), 503 if unavailable else 200, media_type="application/json")
+    """Can take a request now; 503 otherwise, with what keeps it from that."""
+    state = services.readiness.look()
+    body: dict[str, Any] = {"status": state.status, "problems": state.problems}
+    return Response(orjson.dumps(body), 200 if state.ready else 503, media_type="application/json")
 
 
 @router.head("/health", include_in_schema=False)

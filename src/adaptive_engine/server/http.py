@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,6 +18,10 @@ from adaptive_engine.settings import ServerSettings
 # A client that offers HTTP/2 on a plain connection (curl --http2, Java's HttpClient) sends a whole HTTP/1.1 request
 # with it, but the parser stops reading at the offer and the body would be lost. We decline by not seeing it.
 _UPGRADE_OFFER = re.compile(rb"(?im)^(?:upgrade|http2-settings):[^\r\n]*\r\n")
+
+
+# How soon a second signal ends the wait.
+_TICK_SECONDS = 0.05
 
 
 class _Protocol(HttpToolsProtocol):
@@ -36,10 +42,17 @@ class _Protocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[str], None], on_stop: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        on_ready: Callable[[str], None],
+        on_stop: Callable[[int], None],
+        unready_seconds: float = 0,
+    ) -> None:
         super().__init__(config)
         self._on_ready = on_ready
         self._on_stop = on_stop
+        self._unready_seconds = unready_seconds
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -56,14 +69,18 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         self._on_stop(len(self.server_state.tasks))
+        end = time.monotonic() + self._unready_seconds
+        while time.monotonic() < end and not self.force_exit:  # noqa: ASYNC110 - a signal's handler sets no event
+            await asyncio.sleep(_TICK_SECONDS)
         await super().shutdown(sockets)  # type: ignore[arg-type]
 
 
 def run(
     app: ASGIApp, settings: ServerSettings, on_ready: Callable[[str], None], on_stop: Callable[[int], None]
 ) -> None:
-    """Serve until SIGINT or SIGTERM. Then no new connection is taken and running requests may finish for
-    `drain_seconds`; a second SIGINT ends them at once. `on_ready` gets the URL, `on_stop` the number of those requests.
+    """Serve until SIGINT or SIGTERM. After `unready_seconds` no new connection is taken any more, and running requests
+    may finish for `drain_seconds`; a second SIGINT ends them at once. `on_ready` gets the URL, `on_stop` the number of
+    those requests.
     """
     config = uvicorn.Config(
         app,
@@ -79,4 +96,4 @@ def run(
         timeout_keep_alive=75,
         backlog=1024,
     )
-    _Server(config, on_ready, on_stop).run()
+    _Server(config, on_ready, on_stop, settings.unready_seconds).run()

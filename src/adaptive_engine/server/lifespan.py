@@ -33,11 +33,15 @@ if TYPE_CHECKING:
     from adaptive_engine.services.keys import KeyRing
     from adaptive_engine.services.lifecycle import ModelLifecycle
     from adaptive_engine.services.projects import Projects
+    from adaptive_engine.services.readiness import Readiness
+    from adaptive_engine.services.readings import Readings
     from adaptive_engine.services.referee import Referee
     from adaptive_engine.services.routing import Routing
     from adaptive_engine.services.sign_in import SignIns
     from adaptive_engine.services.structured import StructuredOutput
     from adaptive_engine.store import Connection, Database, Recorder
+    from adaptive_engine.telemetry.meter import Meter
+    from adaptive_engine.telemetry.tracing import Tracing
 
     _Query = Callable[Concatenate[Connection, P], Result]
 
@@ -64,6 +68,10 @@ class Services:
     completions: Completions
     referee: Referee
     grading: Grading
+    readiness: Readiness
+    meter: Meter
+    readings: Readings
+    tracing: Tracing | None
 
     @property
     def engines(self) -> Engines:

@@ -15,59 +15,87 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adaptive_engine.errors import AdaptiveError, AuthenticationFailed, InvalidRequest
+from adaptive_engine.server import telemetry
 from adaptive_engine.server.browser import AllowedHosts, require_same_origin, token_of
 from adaptive_engine.server.errors import send_error
 from adaptive_engine.server.lifespan import Services
+from adaptive_engine.telemetry import tracing
+from adaptive_engine.telemetry.redaction import hide_in_request
 from adaptive_engine.types import Principal, uuid7
 
 log = structlog.get_logger(__name__)
 
 PUBLIC_PATHS = frozenset({"/livez", "/readyz", "/health", "/version", "/openapi.json"})
+# What machines ask for all the time.
+_POLLED = PUBLIC_PATHS | {telemetry.PATH}
 _PROJECT_IN_QUERY = re.compile(rb"(?:^|&)project=")
 _USE_CASE_IN_QUERY = re.compile(rb"(^|&)use_case=")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class RequestContext:
-    """Gives each request an id, and logs how it went."""
+    """Gives each request an id, and tells how it went."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, services: Services) -> None:
         self.app = app
+        self._meter = services.meter
+        self._tracing = services.tracing
+        self._slow_seconds = services.settings.telemetry.slow_request_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        inbound = Headers(scope=scope).get("x-request-id", "")
+        headers = Headers(scope=scope)
+        inbound = headers.get("x-request-id", "")
         request_id = inbound if _REQUEST_ID.fullmatch(inbound) else f"req-{uuid7().hex}"
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.bind_contextvars(request_id=request_id)
         start = scope["state"]["arrived"] = time.perf_counter()
         status = 499
+        trace = None
+        if self._tracing is not None and scope["path"] not in _POLLED:
+            trace = self._tracing.begin(scope["method"], scope["path"], headers, start)
+            tracing.current.set(trace)
+            structlog.contextvars.bind_contextvars(trace_id=trace.id)
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = request_id
-                headers["openai-processing-ms"] = str(int(1000 * (time.perf_counter() - start)))
+                added = MutableHeaders(scope=message)
+                added["x-request-id"] = request_id
+                added["openai-processing-ms"] = str(int(1000 * (time.perf_counter() - start)))
             await send(message)
 
+        self._meter.began()
         try:
             await self.app(scope, receive, send_with_id)
         finally:
-            if scope["path"] not in PUBLIC_PATHS:
-                principal = scope["state"].get("principal")
-                log.info(
-                    "request",
-                    key=principal.key_id if principal else None,
-                    completion=scope["state"].get("completion"),
-                    method=scope["method"],
-                    path=scope["path"],
-                    status=status,
-                    ms=round(1000 * (time.perf_counter() - start), 1),
-                )
+            seconds = time.perf_counter() - start
+            state = scope["state"]
+            route = state.get("route", "other")
+            self._meter.ended(route, scope["method"], status, seconds)
+            if trace is not None:
+                trace.end(tracing.Response(route, status, state.get("completion"), state.get("answered", ())))
+            if scope["path"] not in _POLLED or (scope["path"] == telemetry.PATH and status != 200):
+                self._log(scope, status, seconds)
+
+    def _log(self, scope: Scope, status: int, seconds: float) -> None:
+        state = scope["state"]
+        principal = state.get("principal")
+        about = {
+            "key": principal.key_id if principal else None,
+            "completion": state.get("completion"),
+            "method": scope["method"],
+            "path": scope["path"],
+            "status": status,
+            "ms": round(1000 * seconds, 1),
+        }
+        if 0 < self._slow_seconds <= seconds:
+            log.warning("slow request", **about, choices=[answer.breakdown() for answer in state.get("answered", ())])
+        else:
+            log.info("request", **about)
 
 
 class PathSpelling:
@@ -90,7 +118,23 @@ class PathSpelling:
             if b"use_case=" in query and not _PROJECT_IN_QUERY.search(query):
                 query = _USE_CASE_IN_QUERY.sub(rb"\1project=", query)
             scope = {**scope, "path": path, "raw_path": path.encode(), "query_string": query}
-        await self.app(scope, receive, send)
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                if (route := _template(scope)) is not None:
+                    scope["state"]["route"] = route
+        else:
+            await self.app(scope, receive, send)
+
+
+def _template(scope: Scope) -> str | None:
+    """The path of the route that answered, as it is declared; None where none did."""
+    route = scope.get("route")
+    if route is None:
+        return None
+    # Routes know their place in their router, not that of their router.
+    prefix = next((prefix for prefix in ("/api/v1", "/api") if scope["path"].startswith(f"{prefix}/")), "")
+    return f"{prefix}{route.path_format}"
 
 
 class Authentication:
@@ -104,9 +148,11 @@ class Authentication:
         self._sign_ins = services.sign_ins
         self._routing = services.routing
         self._hosts = hosts
+        is_open = services.settings.telemetry.metrics == "open"
+        self._public = PUBLIC_PATHS | {telemetry.PATH} if is_open else PUBLIC_PATHS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in PUBLIC_PATHS:
+        if scope["type"] == "http" and scope["path"] not in self._public:
             try:
                 scope["state"]["principal"] = await self._authenticate(scope)
                 await self._routing.renew()
@@ -118,6 +164,8 @@ class Authentication:
     async def _authenticate(self, scope: Scope) -> Principal:
         headers = Headers(scope=scope)
         presented = _presented_key(headers)
+        if presented is not None:
+            hide_in_request(presented)
         scope["state"]["signed_in"] = presented is None
         if presented is not None:
             known = self._keys.cached(presented)
@@ -128,6 +176,7 @@ class Authentication:
                 "No API key. Send it as 'Authorization: Bearer KEY'; `adaptive keys create` makes one.",
                 code="missing_api_key",
             )
+        hide_in_request(token)
         self._hosts.require(headers)
         require_same_origin(scope, headers)
         known = self._sign_ins.cached(token)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from adaptive_engine.services.candidates import Begun, Candidates
 from adaptive_engine.services.prepared import Prepared, answered
 from adaptive_engine.services.structured import StructuredOutput
 from adaptive_engine.store.recorder import Recorder
+from adaptive_engine.telemetry.answered import Answered, Structured
 from adaptive_engine.types import Delta, Interaction, InteractionState, Notice, TokenLogprob, Usage, now_ms
 
 log = structlog.get_logger(__name__)
@@ -90,8 +92,15 @@ class Completion:
         request_id: str,
         candidates: Candidates | None = None,
         prepare: Callable[[Begun], Prepared] | None = None,
+        tell: Callable[[Answered], None] | None = None,
+        arrived: float = 0.0,
+        routed: float = 0.0,
     ) -> None:
-        """`candidates` answer when these choices fail before they have said anything, as `prepare` makes of them."""
+        """`candidates` answer when these choices fail before they have said anything, as `prepare` makes of them.
+
+        `tell` hears of each choice when it has ended. The request `arrived`, and it was known who answers, at these
+        moments of `time.perf_counter`.
+        """
         self.id = request_id
         self.created = now_ms() // 1000
         self.prepared = prepared
@@ -100,6 +109,12 @@ class Completion:
         self._recorder = recorder
         self._candidates = candidates
         self._prepare = prepare
+        self._tell = tell
+        self._arrived = arrived
+        self._routed = routed
+        self._begun = time.perf_counter()
+        self.answered: list[Answered] = []
+        """What became of the choices that have ended, where somebody is told."""
         if candidates is not None:
             for choice in choices:
                 choice.failed = list(candidates.failed)
@@ -174,6 +189,7 @@ class Completion:
         begun = await candidates.begin()
         assert self._prepare is not None
         self.prepared = self._prepare(begun)
+        self._begun = time.perf_counter()
         for choice, stream in zip(self.choices, begun.streams, strict=True):
             choice.stream, choice.in_vain = stream, False
             choice.row = answered(choice.row, self.prepared, begun.job.parameters[choice.index])
@@ -181,6 +197,7 @@ class Completion:
     async def _take(self, choice: Choice, delta: Delta) -> Delta:
         if delta.finish_reason is None:
             return delta
+        generated = time.perf_counter()
         if delta.finish_reason == "stop":
             await self._check(choice)
         changes: dict[str, Any] = {"finish_reason": delta.finish_reason}
@@ -196,6 +213,7 @@ class Completion:
         if self.prepared.store:
             await self._recorder.finish([choice.row])
         choice.recorded = True
+        self._report(choice, choice.row, generated)
         return delta
 
     async def _check(self, choice: Choice) -> None:
@@ -204,6 +222,7 @@ class Completion:
             choice.warn(notice)
 
     async def _abandon(self, state: InteractionState, error: dict[str, Any] | None) -> None:
+        generated = time.perf_counter()
         open_choices = [choice for choice in self.choices if not choice.recorded]
         rows = []
         for choice in open_choices:
@@ -211,8 +230,33 @@ class Completion:
             choice.stream.cancel()
             choice.recorded = True
             rows.append(choice.ended(state, error=error or {"phase": phase}, finish_reason=None))
-        if rows and self.prepared.store:
-            await self._recorder.finish(rows)
+        try:
+            if rows and self.prepared.store:
+                await self._recorder.finish(rows)
+        finally:
+            for choice, row in zip(open_choices, rows, strict=True):
+                self._report(choice, row, generated)
+
+    def _report(self, choice: Choice, row: Interaction, generated: float) -> None:
+        if self._tell is None:
+            return
+        outcome = _structured(self.prepared, choice, row)
+        ended = time.perf_counter()
+        waited = choice.stream.waited
+        answered = Answered(row, self._arrived, self._routed, self._begun, generated, ended, waited, outcome)
+        self.answered.append(answered)
+        self._tell(answered)
+
+
+def _structured(prepared: Prepared, choice: Choice, row: Interaction) -> Structured | None:
+    wanted = prepared.format.compiled
+    if wanted is None or row.finish_reason is None:
+        return None
+    if row.finish_reason != "stop":
+        return "cut"
+    if choice.schema_valid is not None:
+        return "valid" if choice.schema_valid else "invalid"
+    return "enforced" if prepared.format.masked and wanted.exact else "not_checked"
 
 
 async def _merge(choices: list[Choice]) -> AsyncIterator[tuple[Choice, Delta]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 
+from adaptive_engine.errors import AdaptiveError
 from adaptive_engine.services import ab_tests, model_settings
 from adaptive_engine.services.backends import Asked, Backend, Backends
 from adaptive_engine.services.candidates import Begun, Candidates
@@ -18,6 +19,7 @@ from adaptive_engine.services.routing import Routing
 from adaptive_engine.services.structured import StructuredOutput
 from adaptive_engine.services.vllm import CacheSalts, VllmBackend
 from adaptive_engine.store.recorder import Recorder
+from adaptive_engine.telemetry.meter import Meter
 from adaptive_engine.types import Deployment, Principal, uuid7
 from adaptive_engine.wire.chat import ChatRequest
 
@@ -33,6 +35,7 @@ class Completions:
         structured: StructuredOutput,
         recorder: Recorder,
         salts: CacheSalts,
+        meter: Meter,
     ) -> None:
         self._routing = routing
         self._backends = backends
@@ -40,6 +43,7 @@ class Completions:
         self._structured = structured
         self._recorder = recorder
         self._salts = salts
+        self._meter = meter
 
     async def start(
         self, principal: Principal, request: ChatRequest, request_id: str, *, background: bool = False
@@ -49,6 +53,13 @@ class Completions:
         A completion in the `background` gives way to all others, and is made as it is asked for: what the model is set
         to in the project, its fallbacks too, is for requests of its users.
         """
+        try:
+            return await self._start(principal, request, request_id, background)
+        except AdaptiveError as exc:
+            self._meter.rejected(exc.code)
+            raise
+
+    async def _start(self, principal: Principal, request: ChatRequest, request_id: str, background: bool) -> Completion:
         arrived = time.perf_counter()
         session_id = request.session_id or uuid7()
         unit = ab_tests.unit(request.session_id, request.user, session_id)
@@ -56,6 +67,7 @@ class Completions:
         if request.ab_campaign is not None:
             campaign = await self._routing.campaign(principal, request.model, request.ab_campaign)
         route = self._routing.route(principal, request.model, unit, campaign, self._backends.answers)
+        routed = time.perf_counter()
         # Before they are decoded for nobody.
         require_sight(request.messages, route.deployment.model)
         images = await self._images.read(request.messages)
@@ -82,7 +94,18 @@ class Completions:
                 for choice in choices:
                     choice.stream.cancel()
                 raise
-        return Completion(prepared, choices, self._structured, self._recorder, request_id, candidates, prepared_of)
+        return Completion(
+            prepared,
+            choices,
+            self._structured,
+            self._recorder,
+            request_id,
+            candidates,
+            prepared_of,
+            self._meter.answered,
+            arrived,
+            routed,
+        )
 
     def _backend(self, deployment: Deployment) -> Backend:
         if deployment.model.in_vllm:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from uuid import UUID
@@ -70,6 +71,8 @@ class Grading:
         self._stopping = False
         self._paused: dict[UUID, float] = {}
         """Graders whose model could not be asked, and until when (of the monotonic clock) they are left alone."""
+        self.outcomes: Counter[str] = Counter()
+        """Judgements that were made, failed for good, or are to be made again."""
         self._thread = threading.Thread(target=self._serve, name="grading", daemon=True)
 
     def start(self) -> None:
@@ -147,6 +150,8 @@ class Grading:
             return judgements.take(connection, AT_ONCE, LEASE_MS, paused)
 
     async def _work(self, task: Task) -> None:
+        # In a task of its own: so that what is logged meanwhile can be told apart.
+        structlog.contextvars.bind_contextvars(request_id=f"judgement-{task.interaction_id}")
         try:
             await self._judge(task)
         except asyncio.CancelledError:
@@ -161,6 +166,7 @@ class Grading:
             verdict, score, reasoning = await self.judge(grader.judge, grader.project_id, judged)
         except InvalidRequest as error:
             # It would be refused again, such as a conversation that is too long for the judge.
+            self.outcomes["failed"] += 1
             await asyncio.to_thread(self._fail, task, error.message)
         except AdaptiveError as error:
             await asyncio.to_thread(self._postpone, task, error)
@@ -168,6 +174,7 @@ class Grading:
             log.exception("a judgement failed", grader=grader.key, interaction=str(task.interaction_id))
             await asyncio.to_thread(self._postpone, task, InternalError("The judgement failed; see the server's log."))
         else:
+            self.outcomes["done"] += 1
             await asyncio.to_thread(self._save, task, grader, verdict, score, reasoning)
             self._referee.scored(judged.ab_test_id)
 
@@ -205,8 +212,10 @@ class Grading:
         """An outage of the model does not count as a try: it says nothing about the judgement."""
         counts = isinstance(error, InternalError)
         if counts and task.tries >= MAX_TRIES:
+            self.outcomes["failed"] += 1
             self._fail(task, error.message)
         else:
+            self.outcomes["postponed"] += 1
             if not counts:
                 self._paused[task.grader_id] = time.monotonic() + _PAUSE_MS / 1000
             self._give_back(task, now_ms() + _PAUSE_MS, error.message, counts=counts)

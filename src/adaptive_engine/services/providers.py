@@ -54,10 +54,16 @@ class Providers:
         assert model.external is not None
         known = self._upstreams.get(model.key)
         if known is None or known[0] != model.external:
+            upstream = self._build(model, model.external)
             if known is not None:
                 known[1].provider.close()
-            known = self._upstreams[model.key] = model.external, self._build(model, model.external)
+                upstream.outcomes = known[1].outcomes
+            known = self._upstreams[model.key] = model.external, upstream
         return known[1]
+
+    def asked(self) -> list[Upstream]:
+        """The models that were asked since the start, one for each."""
+        return [upstream for _, upstream in list(self._upstreams.values())]
 
     def problem(self, model: Model) -> str | None:
         """Why nothing can be asked of it; None is no promise that it answers."""
@@ -84,7 +90,13 @@ class Providers:
         provider = registry.build(model.provider, external, key, self.addresses, self._timeouts)
         limits = BreakerLimits(settings.breaker_failures, settings.breaker_slow_seconds, settings.breaker_open_seconds)
         return Upstream(
-            provider, Breaker(limits), RetryBudget(), settings.retries, settings.total_timeout_seconds, model.key
+            provider,
+            Breaker(limits),
+            RetryBudget(),
+            settings.retries,
+            settings.total_timeout_seconds,
+            model.key,
+            model.provider,
         )
 
     def _open(self, model: Model, external: ExternalModel) -> str | None:

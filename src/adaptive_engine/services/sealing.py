@@ -10,6 +10,8 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from adaptive_engine.telemetry.redaction import hide
+
 _VERSION = b"\x01"
 _NONCE_BYTES = 12
 
@@ -22,6 +24,7 @@ class Sealer:
         self._cipher = AESGCM(hmac.digest(secret, b"provider keys", hashlib.sha256))
 
     def seal(self, text: str, owner: UUID) -> bytes:
+        hide(text)
         nonce = os.urandom(_NONCE_BYTES)
         return _VERSION + nonce + self._cipher.encrypt(nonce, text.encode(), owner.bytes)
 
@@ -31,6 +34,8 @@ class Sealer:
         try:
             if sealed[:1] != _VERSION:
                 raise InvalidTag
-            return self._cipher.decrypt(nonce, rest, owner.bytes).decode()
+            text = self._cipher.decrypt(nonce, rest, owner.bytes).decode()
         except InvalidTag as exc:
             raise ValueError("it was encrypted with another secret") from exc
+        hide(text)
+        return text

@@ -12,4 +12,4 @@ from adaptive_engine.store.driver import PoolOptions as PoolOptions
 from adaptive_engine.store.migrations import StoreTooNew as StoreTooNew
 from adaptive_engine.store.presence import Presence as Presence
 from adaptive_engine.store.recorder import Recorder as Recorder
-from adaptive_engine.store.recorder import RecorderStats as RecorderStats
+from adaptive_engine.store.recorder_stats import RecorderStats as RecorderStats

@@ -109,6 +109,12 @@ def any_due(connection: Connection, paused: Collection[UUID] = ()) -> bool:
     return connection.execute(_due(now_ms(), paused).limit(1)).first() is not None
 
 
+def count_open(connection: Connection, most: int = 10_000) -> int:
+    """How many wait or are being made; those beyond `most` are not counted."""
+    some = sa.select(judgements.c.grader_id).where(_OPEN).limit(most).subquery()
+    return connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
+
+
 def take(connection: Connection, limit: int, lease_ms: int, paused: Collection[UUID] = ()) -> list[Task]:
     """Take up to `limit` that are due, but none of graders that are `paused`, disabled or of archived projects. Nobody
     else gets them for `lease_ms`.

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,7 +21,8 @@ from sqlalchemy import Connection
 from adaptive_engine.errors import StorageUnavailable
 from adaptive_engine.store import interactions
 from adaptive_engine.store.database import Database
-from adaptive_engine.types import Interaction
+from adaptive_engine.store.recorder_stats import COMMIT_BOUNDS, RecorderStats
+from adaptive_engine.types import Histogram, Interaction
 
 _log = logging.getLogger(__name__)
 
@@ -39,23 +40,6 @@ RETRY_PAUSES = (0.05, 0.25)
 RETRY_BUDGET = 2.0
 # While the store is down and nobody asks, it is tried this often (s).
 PROBE_INTERVAL = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class RecorderStats:
-    """Counts since the start, of interactions unless said otherwise."""
-
-    committed: int
-    """Finished and durable, some of them later than their request could wait."""
-    failed: int
-    """Finished, and their request was told that they are not durable."""
-    unsaved: int
-    """Of the failed ones those kept in memory to be written when the store is back."""
-    pending: int
-    """Rows, begun or finished, that wait for a transaction."""
-    transactions: int
-    last_commit_ms: float | None
-    """How long the newest transaction took; None before the first."""
 
 
 @dataclass(slots=True, eq=False)
@@ -99,6 +83,9 @@ class Recorder:
         self._failed = 0
         self._transactions = 0
         self._last_commit_ms: float | None = None
+        self._lost = 0
+        self._by_state: Counter[str] = Counter()
+        self._commit_seconds = Histogram(COMMIT_BOUNDS)
 
     def start(self) -> None:
         self._running = True
@@ -129,6 +116,9 @@ class Recorder:
             self._queued_rows,
             self._transactions,
             self._last_commit_ms,
+            self._lost,
+            dict(self._by_state),
+            self._commit_seconds.copy(),
         )
 
     def begin(self, rows: Sequence[Interaction]) -> None:
@@ -208,10 +198,12 @@ class Recorder:
         """Tell the requests, and hold what they finished for when the store is back."""
         finished = [row for entry in batch if entry.done is not None for row in entry.rows]
         for row in finished:
-            self._count_failed(row)
+            is_new = self._count_failed(row)
             # The first outcome stays, as it does in the store.
             if len(self._unsaved) < UNSAVED_ROWS and self._has_room(row):
                 self._unsaved.setdefault(row.id, row)
+            else:
+                self._lost += is_new
         _settle((entry.done, error) for entry in batch)
 
     def _has_room(self, row: Interaction) -> bool:
@@ -241,6 +233,9 @@ class Recorder:
             except StorageUnavailable as error:
                 self._give_up(batch[position:], error)
                 return
+            if entry.done is not None:
+                refused = [row for row, failure in zip(entry.rows, failures, strict=True) if failure is not None]
+                self._lost += sum(map(self._count_failed, refused))
             _settle([(entry.done, next(filter(None, failures), None))])
 
     def _write_row(self, row: Interaction, is_finished: bool) -> StorageUnavailable | None:
@@ -251,8 +246,6 @@ class Recorder:
             raise
         except Exception:
             _log.exception("interaction %s cannot be stored", row.id)
-            if is_finished:
-                self._count_failed(row)
             return StorageUnavailable("The interaction could not be stored.")
         if is_finished:
             self._count_committed([row])
@@ -261,16 +254,19 @@ class Recorder:
     def _count_committed(self, rows: Iterable[Interaction]) -> None:
         for row in rows:
             self._committed += 1
+            self._by_state[row.state] += 1
             # Whatever else there is of it came too late.
             self._unsaved.pop(row.id, None)
 
-    def _count_failed(self, row: Interaction) -> None:
+    def _count_failed(self, row: Interaction) -> bool:
+        """Whether it was not counted before."""
         if row.id in self._failed_ids or row.id in self._unsaved:
-            return
+            return False
         self._failed += 1
         self._failed_ids[row.id] = None
         if len(self._failed_ids) > QUEUE_ROWS:
             del self._failed_ids[next(iter(self._failed_ids))]
+        return True
 
     def _write(self, begun: Sequence[Interaction], finished: Sequence[Interaction], *, again: bool = False) -> None:
         """`again`: an earlier try may have been committed, although the connection broke before it could say so."""
@@ -293,7 +289,9 @@ class Recorder:
         if self._follower is not None and finished:
             self._follower.committed()
         self._transactions += 1
-        self._last_commit_ms = (time.perf_counter() - started) * 1000
+        took = time.perf_counter() - started
+        self._last_commit_ms = took * 1000
+        self._commit_seconds.observe(took)
 
     def _heal(self) -> None:
         """See whether the store works again, and if so write what could not be written before."""
@@ -301,7 +299,7 @@ class Recorder:
             self._database.probe()
             self._failure = None
             for row in list(self._unsaved.values()):
-                self._write_row(row, is_finished=True)
+                self._lost += self._write_row(row, is_finished=True) is not None
                 # One that the store refuses would be refused for ever.
                 self._unsaved.pop(row.id, None)
         except StorageUnavailable as error:

@@ -8,7 +8,10 @@ import shutil
 import socket
 import sqlite3
 import sys
-from contextlib import closing
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from typer.testing import CliRunner
 from adaptive_engine.cli.doctor import doctor
 from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.registry.vllm import import_for_vllm
+from adaptive_engine.server.lifespan import announce, only_server
 from adaptive_engine.store import Database
 from stores import place_store
 
@@ -99,3 +103,47 @@ def test_a_store_of_a_newer_version_is_told(tmp_path: Path) -> None:
     assert status == 1
     assert "revision 9999" in findings["Database"]["message"]
     assert "Start the newer version" in findings["Database"]["message"]
+
+
+@contextmanager
+def server_that_says(data_dir: Path, http_status: int, status: str, *problems: str) -> Iterator[None]:
+    """Something at the address that a server of this data directory has announced."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert self.path == "/readyz"
+            self.send_response(http_status)
+            self.end_headers()
+            self.wfile.write(json.dumps({"status": status, "problems": problems}).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with only_server(data_dir), HTTPServer(("127.0.0.1", 0), Handler) as server:
+        announce(data_dir, f"http://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield
+        server.shutdown()
+        thread.join()
+
+
+def test_a_running_server_is_asked(tmp_path: Path) -> None:
+    with server_that_says(tmp_path, 200, "ok"):
+        status, findings = examine(tmp_path)
+    assert (status, findings["Server"]["level"]) == (0, "ok")
+    with server_that_says(tmp_path, 200, "degraded", "model 'qwen3': It is being loaded."):
+        status, findings = examine(tmp_path)
+    assert (status, findings["Server"]["level"]) == (0, "warning")
+    with server_that_says(tmp_path, 503, "unavailable", "store: The disk is full."):
+        status, findings = examine(tmp_path)
+    assert (status, findings["Server"]["level"]) == (1, "problem")
+    assert findings["Server"]["message"] == "store: The disk is full."
+
+
+def test_a_server_that_does_not_answer_is_found(tmp_path: Path) -> None:
+    with only_server(tmp_path):
+        announce(tmp_path, "http://127.0.0.1:1")
+        status, findings = examine(tmp_path)
+    assert (status, findings["Server"]["level"]) == (1, "problem")
+    assert "does not answer" in findings["Server"]["message"]

@@ -30,6 +30,24 @@ def test_a_variable_that_there_is_needs_no_word(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("ADAPTIVE_IMAGES__MAX_BYTES", "2048"), ("ADAPTIVE_TELEMETRY__METRICS", "open")]
+)
+def test_settings_of_every_area_are_known(
+    name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, value)
+    settings_of(None, None, tmp_path, deterministic=False)
+    assert name not in capsys.readouterr().err
+
+
+def test_what_logs_must_not_show_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTIVE_DB__URL", "postgresql://ann:very%2Fsecret@host/db")
+    monkeypatch.setenv("ADAPTIVE_ADMIN_API_KEY", "a-key-of-the-operator")
+    secrets = settings_of(None, None, tmp_path, deterministic=False).secrets()
+    assert secrets == ["a-key-of-the-operator", "postgresql://ann:very%2Fsecret@host/db", "very/secret"]
+
+
 def test_a_wrong_value_is_told_without_showing_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADAPTIVE_APP__SECRET", "too-short-secret")
     with pytest.raises(InvalidRequest, match=r"ADAPTIVE_APP__SECRET: a secret has 32 characters") as caught:

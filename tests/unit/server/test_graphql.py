@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import nullcontext
 from functools import partial
 from time import tzset
@@ -81,3 +82,35 @@ def test_times_are_read_as_everywhere(monkeypatch: pytest.MonkeyPatch, time: Any
     finally:
         monkeypatch.undo()
         tzset()
+
+
+_ADD = "mutation Add($input: AddExternalModelInput!) { addExternalModel(input: $input) { key } }"
+
+
+@pytest.mark.parametrize(
+    ("query", "data", "says"),
+    [
+        ('mutation { addExternalModel(input: {providerData: {openAI: {apiKey: "%s"}}}) { key } }', None, "'name'"),
+        ('mutation { addExternalModel(input: {name: {x: "%s"}}) { key } }', None, "a non string value."),
+        ('mutation { addExternalModel(input: "%s") { key } }', None, "to be an object."),
+        ('mutation { addExternalModel(input: {provider: "%s"}) { key } }', None, "non-enum value."),
+        ('mutation { addExternalModel(input: {name "%s"}) { key } }', None, "found a String."),
+        ('mutation { addExternalModel(input: {name: "%s', None, "Unterminated string."),
+        (_ADD, {"openAI": {"apiKey": "%s"}}, "'externalModelId'"),
+        (_ADD, {"openAI": {"apiKey": ["%s"], "externalModelId": "m"}}, "a non string value."),
+        (_ADD, "%s", "to be an object."),
+    ],
+)
+async def test_values_that_are_refused_are_not_repeated(
+    services: Services, client: httpx2.AsyncClient, query: str, data: Any, says: str
+) -> None:
+    """They may be the API key of a provider."""
+    secret = "sk-canary-of-a-provider"
+    headers = {"Authorization": f"Bearer {services.keys.create('test', 'admin')[1]}"}
+    given = {"name": "m", "provider": "OPEN_AI", "providerData": data}
+    body = {"query": query % secret if "%s" in query else query, "variables": {"input": given}}
+    text = json.dumps(body).replace("%s", secret)
+    refused = await client.post("http://server/api/graphql", content=text, headers=headers)
+    messages = [error["message"] for error in refused.json()["errors"]]
+    assert any(says in message for message in messages), messages
+    assert "canary" not in refused.text

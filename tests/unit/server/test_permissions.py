@@ -219,7 +219,8 @@ def test_the_table_has_every_route(app: Any) -> None:
     assert {path for _, path in public} == PUBLIC_PATHS
     rest = {(method, f"/api/v1{path}") for method, path in ROUTES}
     # What a GraphQL operation needs, its resolvers say: tests/integration/test_vendor_platform.py.
-    elsewhere = {("POST", "/api/graphql"), ("GET", "/images/{project_id}/{filename}")}
+    # What /metrics needs: test_telemetry.py.
+    elsewhere = {("POST", "/api/graphql"), ("GET", "/images/{project_id}/{filename}"), ("GET", "/metrics")}
     assert found - public == rest | elsewhere
 
 

@@ -8,11 +8,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import structlog
+
+from adaptive_engine.errors import InvalidRequest
 from adaptive_engine.services import graders
 from adaptive_engine.services.grading import GraderQueue, Grading
 from adaptive_engine.services.referee import Referee
 from adaptive_engine.services.routing import Routing
-from adaptive_engine.store import Database, Recorder
+from adaptive_engine.store import Database, Recorder, judgements
 from adaptive_engine.types import Interaction, Judge, Project, now_ms, uuid7
 from unit.services.platform import fill, store_answer
 
@@ -49,6 +52,38 @@ def test_a_store_that_is_busy_does_not_hold_up_the_end(tmp_path: Path) -> None:
     with database.read() as connection:
         assert graders.get(connection, project.id, grader.key).progress.running == 1
     database.close()
+
+
+class Refusing:
+    """A model that can take no judge's prompt."""
+
+    def __init__(self, times: int) -> None:
+        self.asked = threading.Event()
+        self.logged: list[str] = []
+        self._times = times
+
+    async def start(self, *_: Any, **__: Any) -> None:
+        self.logged.append(structlog.contextvars.get_contextvars()["request_id"])
+        if len(self.logged) == self._times:
+            self.asked.set()
+        raise InvalidRequest("It is too long.")
+
+
+def test_judgements_are_counted_and_logged_apart(database: Database) -> None:
+    project = fill(database)
+    rows = [store_answer(database, project, "a", completion="Hello.") for _ in range(2)]
+    with database.write() as connection:
+        graders.create(connection, project.id, "polite", Judge("a", "Polite."))
+        graders.enqueue(connection, rows)
+        assert (judgements.count_open(connection), judgements.count_open(connection, most=1)) == (2, 1)
+    routing, model = Routing(database), Refusing(2)
+    completions: Any = model
+    grading = Grading(database, routing, completions, Referee(database, routing), GraderQueue())
+    grading.start()
+    assert model.asked.wait(10)
+    grading.close()
+    assert grading.outcomes == {"failed": 2}
+    assert sorted(model.logged) == sorted(f"judgement-{row.id}" for row in rows)
 
 
 async def test_only_what_is_queued_wakes_the_graders(database: Database, project: Project) -> None:

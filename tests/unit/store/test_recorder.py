@@ -188,7 +188,32 @@ async def test_what_was_kept_is_written_after_a_batch_with_a_bad_row(
         with pytest.raises(StorageUnavailable):
             await troubled.finish([done(good), done(stranger)])
     assert states(database, kept.id, good.id) == ["complete", "complete"]
-    assert (troubled.stats.failed, troubled.stats.unsaved) == (2, 0)
+    assert (troubled.stats.failed, troubled.stats.unsaved, troubled.stats.lost) == (2, 0, 1)
+
+
+async def test_what_there_is_no_room_for_is_counted_as_lost(
+    troubled: Recorder, make: Make, foreign_lock: ForeignLock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "UNSAVED_ROWS", 1)
+    kept, lost = make(), make()
+    for row in (kept, lost, lost):
+        with pytest.raises(StorageUnavailable):
+            await troubled.finish([done(row)])
+    assert (troubled.stats.failed, troubled.stats.unsaved, troubled.stats.lost) == (2, 1, 1)
+    foreign_lock.rollback()
+    await troubled.finish([])
+    await troubled.finish([])
+    assert (troubled.stats.unsaved, troubled.stats.lost) == (0, 1)
+
+
+async def test_commits_are_counted(recording: Recorder, make: Make) -> None:
+    await recording.finish([done(make()), done(make(), state="length")])
+    await recording.finish([done(make())])
+    stats = recording.stats
+    assert stats.by_state == {"complete": 2, "length": 1}
+    assert stats.commit_seconds.count == stats.transactions == 2
+    assert stats.last_commit_ms is not None
+    assert stats.commit_seconds.total * 1000 > stats.last_commit_ms
 
 
 async def test_an_idle_recorder_heals_by_itself(
@@ -282,7 +307,7 @@ async def test_an_outage_amid_bad_rows_keeps_the_rest_for_later(
         patch.setattr(recorder, "_write_rows", fail)
         with pytest.raises(StorageUnavailable, match="out"):
             await recording.finish([done(row) for row in rows])
-    assert recording.stats.unsaved == 3
+    assert (recording.stats.unsaved, recording.stats.lost) == (3, 0)
     # The first call finds the store well again, the second comes after what was kept.
     await recording.finish([])
     await recording.finish([])

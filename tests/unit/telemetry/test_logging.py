@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import json
 import logging
+import sys
+import threading
 from collections.abc import Iterator
 from typing import Literal
 
 import pytest
 import structlog
 
-from adaptive_engine.telemetry.logging import configure
+from adaptive_engine.telemetry import redaction
+from adaptive_engine.telemetry.logging import configure, log_uncaught
 
 
 @pytest.fixture
@@ -37,6 +41,68 @@ def test_a_traceback_has_no_values(
     assert "in _ask" in logged
     assert "ZeroDivisionError" in logged
     assert "CANARYCANARY" not in logged
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize("log_format", ["console", "json"])
+@pytest.mark.parametrize("logger", [structlog.get_logger("ours"), logging.getLogger("theirs")], ids=["ours", "theirs"])
+def test_secrets_are_taken_out_of_messages_fields_and_tracebacks(
+    log_format: Literal["console", "json"],
+    logger: logging.Logger,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(redaction, "_hidden", {})
+    redaction.hide("CANARY-of-a-provider")
+    configure(log_format)
+    try:
+        raise ValueError("the key CANARY-of-a-provider is not valid")
+    except ValueError:
+        logger.exception("it failed with CANARY-of-a-provider", extra={"key": "CANARY-of-a-provider"})
+    logged = capsys.readouterr().err
+    assert "it failed with [redacted]" in logged
+    assert "the key [redacted] is not valid" in logged
+    assert "CANARY" not in logged
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_the_level_is_a_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    for level in ("debug", "info", "warning"):
+        configure("json", level)  # type: ignore[arg-type]
+        for logger in (structlog.get_logger("ours"), logging.getLogger("theirs")):
+            for method in (logger.debug, logger.info, logger.warning):
+                method(f"{level}: {method.__name__}")
+    said = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert sorted({line for line in said if line.startswith("warning")}) == ["warning: warning"]
+    assert sorted({line for line in said if line.startswith("info")}) == ["info: info", "info: warning"]
+    assert len([line for line in said if line.startswith("debug")]) == 6
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_what_nobody_catches_ends_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    monkeypatch.setattr(redaction, "_hidden", {})
+    redaction.hide("CANARY-of-a-thread")
+    configure("json")
+    log_uncaught()
+
+    def fail() -> None:
+        raise RuntimeError("CANARY-of-a-thread")
+
+    thread = threading.Thread(target=fail, name="worker")
+    thread.start()
+    thread.join()
+    try:
+        fail()
+    except RuntimeError as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+    first, second = map(json.loads, capsys.readouterr().err.splitlines())
+    assert first["event"] == "uncaught error in thread worker"
+    assert "RuntimeError: [redacted]" in first["exception"]
+    assert (second["level"], second["event"]) == ("critical", "uncaught error")
 
 
 def _ask(api_key: str) -> float:

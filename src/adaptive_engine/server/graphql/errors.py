@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import structlog
@@ -12,6 +13,13 @@ from adaptive_engine.errors import AdaptiveError
 from adaptive_engine.server.errors import invalid_request
 
 log = structlog.get_logger(__name__)
+
+# Where graphql-core repeats a value that it refuses, whole: it may be the API key of a provider.
+_REPEATED = (
+    (re.compile(r"[,;.]?\s+[Ff]ound: .*", re.DOTALL), "."),
+    (re.compile(r"(cannot represent [^:]*): .*?( Did you mean [^?]*\?)?$", re.DOTALL), r"\1.\2"),
+    (re.compile(r", found (String|BlockString) .*", re.DOTALL), r", found a \1."),
+)
 
 
 def as_json(error: GraphQLError) -> dict[str, Any]:
@@ -30,4 +38,7 @@ def as_json(error: GraphQLError) -> dict[str, Any]:
         log.error("unhandled error in a GraphQL resolver", path=error.path, exc_info=cause)
         formatted["message"] = "An unexpected error occurred; the server's log has the details under this request id."
         formatted["extensions"] = {"code": "internal_error", "param": None, "status": 500}
+    else:
+        for pattern, shorter in _REPEATED:
+            formatted["message"] = pattern.sub(shorter, formatted["message"])
     return formatted

@@ -51,6 +51,7 @@ async def create_chat_completion(request: Request, services: ServicesDep, princi
     del body
     # For the log: it is what interactions keep as their request id.
     request.state.completion = completion.id
+    request.state.answered = completion.answered
     deltas = completion.deltas()
     ping_seconds = services.settings.server.ping_seconds
     try:
