@@ -71,7 +71,8 @@ def newest_first(names: list[str]) -> list[str]:
 def main() -> int:
     target = SITE / version()
     shutil.rmtree(target, ignore_errors=True)
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(target)]
+    # Not --quiet: what is not logged does not count as a warning.
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(target)]
     # A warning of the theme about a program that is not used here.
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     status = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode

@@ -191,7 +191,7 @@ def to_run(document: Path) -> list[Block]:
     return [block for block in blocks(document) if block.language in RUNNABLE and block.reason is None]
 
 
-@pytest.mark.parametrize("document", filter(to_run, documents()), ids=lambda path: path.name)
+@pytest.mark.parametrize("document", list(filter(to_run, documents())), ids=lambda path: path.name)
 def test_code_runs(document: Path, world: World) -> None:
     name = str(document.relative_to(ROOT))
     names: Names = BEFORE.get(name, lambda _: {})(world)
