@@ -77,6 +77,14 @@ def test_filters_are_in_the_address(listed: Page) -> None:
     expect(status(listed)).to_have_text("100 of 120")
 
 
+def test_a_text_of_several_words_is_typed(listed: Page) -> None:
+    listed.get_by_role("button", name="More filters").click()
+    listed.get_by_label("Prompt contains").press_sequentially("question 118 ")
+    listed.get_by_role("button", name="Apply").click()
+    expect(status(listed)).to_have_text("1 of 1")
+    expect(rows(listed)).to_contain_text("Answer 118")
+
+
 def test_pages_lead_both_ways_and_only_rows_in_sight_are_there(listed: Page) -> None:
     assert rows(listed).count() < 60
     expect(rows(listed).first).to_contain_text("<img src=x")
