@@ -169,6 +169,15 @@ def test_a_selection_is_exported(listed: Page) -> None:
     assert [json.loads(line)["completion"] for line in lines] == ["Answer 117", "Answer 118"]
 
 
+def test_a_selection_ends_with_the_rows_it_is_of(listed: Page) -> None:
+    listed.get_by_role("checkbox", name="Select: Question").first.check()
+    rows(listed).nth(2).click()
+    expect(listed.get_by_role("button", name="Actions: 1 selected")).to_be_visible()
+    listed.get_by_role("button", name="This session").click()
+    expect(status(listed)).to_have_text("1 of 1")
+    expect(listed.get_by_role("button", name="Actions: all that match")).to_be_visible()
+
+
 def test_what_is_chosen_is_deleted_after_a_question(listed: Page, client: Adaptive) -> None:
     listed.get_by_label("Answer contains").fill("Answer 55")
     listed.get_by_label("Answer contains").press("Enter")
