@@ -47,6 +47,13 @@ def test_commands_are_found_by_their_names(page: Page) -> None:
     expect(page.locator("html")).to_have_attribute("data-mantine-color-scheme", "dark")
 
 
+def test_a_chat_is_begun_from_anywhere(page: Page) -> None:
+    page.goto("/projects/default/interactions")
+    page.get_by_label("Answer contains").focus()
+    page.keyboard.press("Control+Shift+O")
+    expect(composer(page)).to_be_focused()
+
+
 def test_a_project_that_is_not_there_looks_like_a_foreign_one(page: Page) -> None:
     page.goto("/projects/nothing/chat")
     expect(page.get_by_role("heading", name="There is no such page")).to_be_visible()
