@@ -27,6 +27,23 @@ def test_a_wrong_key_is_told_with_the_request(visitor: Visitor) -> None:
     expect(alert).to_contain_text("req-")
 
 
+def test_who_is_signed_out_meanwhile_signs_in_and_goes_on(page: Page, server: Server) -> None:
+    page.goto("/projects/default/settings")
+    page.get_by_label("Description").fill("Changed.")
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Save").first.click()
+    page.get_by_label("API key", exact=True).fill(server.api_key)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page).to_have_url(f"{server.url}/projects/default/settings")
+
+
+def test_nobody_is_led_elsewhere_by_signing_in(visitor: Visitor, server: Server) -> None:
+    visitor.page.goto("/sign-in?next=/%5Cevil.example/")
+    visitor.page.get_by_label("API key", exact=True).fill(server.api_key)
+    visitor.page.get_by_role("button", name="Sign in").click()
+    expect(composer(visitor.page)).to_be_visible()
+
+
 def test_a_chat_is_not_shown_to_the_next_who_signs_in(page: Page, server: Server) -> None:
     made = page.request.post("/api/v1/keys", headers=server.headers, data={"name": "other", "role": "inference"})
     script_model(page, "For nobody else.")
