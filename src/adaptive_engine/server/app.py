@@ -27,6 +27,7 @@ from adaptive_engine.server.api import (
     sign_in,
     structured,
     teams,
+    traffic,
     usage,
     users,
 )
@@ -78,6 +79,7 @@ def create_api() -> FastAPI:
         (projects.router, "projects"),
         (deployments.router, "models"),
         (usage.router, "projects"),
+        (traffic.router, "projects"),
         (deployments.admin_router, "models"),
         # Before the others of this noun: its path would be taken for an id.
         (exports.router, "interactions"),

@@ -69,7 +69,7 @@ def test_both_clients_offer_the_same() -> None:
         },
         "graders": {"create", "list", "get", "update", "delete", "run", "cancel", "judge"},
         "projects": {
-            *("create", "list", "get", "update", "archive", "unarchive", "usage"),
+            *("create", "list", "get", "update", "archive", "unarchive", "usage", "traffic"),
             *("share", "unshare", "shares"),
         },
         "users": {

@@ -118,6 +118,7 @@ ROUTES = {
         "project:share", {"shares": [{"team": "default", "role": "admin", "is_owner": True}]}
     ),
     ("GET", "/projects/{project}/usage"): Needs("project:read"),
+    ("GET", "/projects/{project}/traffic"): Needs("project:read"),
     ("GET", "/admin/models"): Needs("admin:manage_models", addresses=None),
     ("GET", "/admin/models/{key}"): Needs("admin:manage_models", addresses=None),
     ("PATCH", "/admin/models/{key}"): Needs("admin:manage_models", {"compute_config": {}}, addresses=None),
