@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adaptive_engine.cli import external_models
+from adaptive_engine.cli import external_models, imports
 from adaptive_engine.cli.model_views import describe_model, external_summary, show_running, show_stored, summary
 from adaptive_engine.cli.options import (
     DataDir,
     InProject,
     Json,
-    create_data_dir,
     load_settings,
     models_dir,
     open_database,
@@ -25,7 +24,6 @@ from adaptive_engine.cli.output import print_json
 from adaptive_engine.cli.running import ApiKey, Url, ask_server
 
 if TYPE_CHECKING:
-    from adaptive_engine.registry import ModelDirectory, Progress
     from adaptive_engine.store import Connection
     from adaptive_engine.types import Model
 
@@ -36,35 +34,7 @@ Key = Annotated[str, typer.Argument(help="The model's key, as `adaptive models l
 _NEXT_START = "It counts from the next start of a server on."
 
 
-@app.command("import")
-def import_(
-    source: Annotated[str, typer.Argument(metavar="PATH|NAME", help="A model on disk, or a name of the catalog.")],
-    key: Annotated[str | None, typer.Option("--key", help="The model's key; by default taken from the name.")] = None,
-    data_dir: DataDir = None,
-    json: Json = False,
-) -> None:
-    """Import a GGUF file (llama, qwen2, qwen3), an OpenVINO directory, or a model of the catalog.
-
-    \b
-    Examples:
-      adaptive models import smollm2-135m-instruct
-      adaptive models import ./Qwen3-0.6B-Q8_0.gguf --key qwen3
-      adaptive models import ./exported-openvino-model
-
-    A name of the catalog comes first: write ./NAME for a directory that is called like one.
-    """
-    from adaptive_engine.cli.progress import show_progress
-
-    directory = resolve_data_dir(data_dir)
-    create_data_dir(directory)
-    with show_progress() as progress:
-        model = _import(source, models_dir(directory), key, progress)
-    _register(directory, model)
-    if json:
-        print_json(summary(model))
-    else:
-        typer.echo(f"Model '{model.key}' ({describe_model(model)}) is in {model.path}")
-        typer.echo(f"To serve it: adaptive models deploy {model.key}", err=True)
+app.command("import")(imports.import_)
 
 
 @app.command()
@@ -332,19 +302,6 @@ def list_(data_dir: DataDir = None, json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def _import(source: str, directory: Path, key: str | None, progress: Progress) -> ModelDirectory:
-    from adaptive_engine.errors import InvalidRequest
-    from adaptive_engine.registry import import_by_name, import_model
-    from adaptive_engine.registry.catalog import CATALOG
-
-    if source in CATALOG:
-        return import_by_name(source, directory, key, progress=progress)
-    path = Path(source).expanduser()
-    if not path.exists():
-        raise InvalidRequest(f"There is no file '{source}', and the catalog only has: {', '.join(CATALOG)}.")
-    return import_model(path, directory, key, progress=progress)
-
-
 def _external(directory: Path) -> list[Model]:
     """External models of the store, if there is one."""
     from adaptive_engine.settings import database_path
@@ -394,11 +351,3 @@ def _tokens(option: str, text: str | None) -> int | None:
     if not text.isdecimal() or int(text) < least:
         raise InvalidRequest(f"{option} is {text!r}; give a number of tokens, {least} or more, or `default`.")
     return int(text)
-
-
-def _register(data_dir: Path, model: ModelDirectory) -> None:
-    """Makes the model known to servers on this data directory; a known key is left as it is."""
-    from adaptive_engine.services import models as service
-
-    with closing(open_database(data_dir)) as opened, opened.write() as connection:
-        service.register(connection, model)
