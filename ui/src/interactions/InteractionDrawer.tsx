@@ -14,7 +14,7 @@ import { InteractionLabels } from './InteractionLabels';
 import { InteractionScores } from './InteractionScores';
 import { Messages } from './Messages';
 import { type Interaction, interactionQuery } from './queries';
-import { chatOf } from './replay';
+import { chatOf, loadImages } from './replay';
 
 interface InteractionDrawerProps {
   project: string;
@@ -49,7 +49,7 @@ function Details({ project, interaction, onNarrow }: DetailsProps) {
   const mayChat = useMay('completion:create');
   const replay = async () => {
     try {
-      const chat = chatOf(interaction, me.key);
+      const chat = chatOf(interaction, me.key, await loadImages(interaction));
       await saveChat(chat);
       await client.invalidateQueries({ queryKey: ['chats'] });
       await navigate({ to: '/projects/$project/chat/$chat', params: { project, chat: chat.id } });
