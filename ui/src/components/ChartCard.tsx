@@ -24,11 +24,10 @@ export interface ChartProps {
 interface ChartCardProps extends ChartProps {
   title: string;
   note?: string;
-  loading?: boolean;
 }
 
 /** A chart, and the same numbers as a table for who cannot see it or wants them exactly. */
-export function ChartCard({ title, note, loading, ...chart }: ChartCardProps) {
+export function ChartCard({ title, note, ...chart }: ChartCardProps) {
   const [table, { toggle }] = useDisclosure(false);
   return (
     <Paper withBorder p="md" miw={0}>
@@ -40,15 +39,11 @@ export function ChartCard({ title, note, loading, ...chart }: ChartCardProps) {
           {table ? 'Hide table' : 'Show table'}
         </UnstyledButton>
       </Group>
-      {loading ? (
-        <Skeleton height={220} />
-      ) : (
-        <Suspense fallback={<Skeleton height={220} />}>
-          <div aria-hidden>
-            <Chart {...chart} />
-          </div>
-        </Suspense>
-      )}
+      <Suspense fallback={<Skeleton height={220} />}>
+        <div aria-hidden>
+          <Chart {...chart} />
+        </div>
+      </Suspense>
       {note && (
         <Text size="xs" c="dimmed" mt="xs">
           {note}
