@@ -56,14 +56,16 @@ def status(page: Page) -> Locator:
     return page.get_by_role("status").filter(has_text="of")
 
 
-def test_filters_are_in_the_address(listed: Page) -> None:
+def test_filters_are_in_the_address(listed: Page, axe: str) -> None:
     expect(status(listed)).to_have_text("100 of 120")
+    assert violations(listed, axe) == []
     listed.get_by_label("Answer contains").fill("answer 11")
     listed.get_by_label("Answer contains").press("Enter")
     expect(status(listed)).to_have_text("10 of 10")
     listed.get_by_role("button", name="More filters").click()
     listed.get_by_role("combobox", name="Labels").fill("env=test")
     listed.get_by_role("combobox", name="Labels").press("Enter")
+    assert violations(listed, axe) == []
     listed.get_by_role("button", name="Apply").click()
     expect(status(listed)).to_have_text("1 of 1")
     expect(rows(listed)).to_contain_text("Answer 110")
@@ -149,10 +151,11 @@ def test_a_replay_goes_on_with_the_conversation(listed: Page) -> None:
     assert [message["role"] for message in messages] == ["user", "assistant", "user"]
 
 
-def test_groups_lead_to_their_interactions(listed: Page) -> None:
+def test_groups_lead_to_their_interactions(listed: Page, axe: str) -> None:
     listed.get_by_text("By prompt", exact=True).click()
     table = listed.get_by_role("region", name="Interactions by prompt")
     expect(table.locator("tbody tr")).to_have_count(50)
+    assert violations(listed, axe) == []
     table.get_by_role("button", name="Question", exact=False).first.click()
     expect(status(listed)).to_have_text("1 of 1")
 

@@ -191,14 +191,19 @@ def test_a_long_chat_stays_quick(page: Page) -> None:
     chat = page.url.rpartition("/")[2]
     # It is listed when it is stored.
     expect(page.get_by_role("navigation", name="Chats")).to_contain_text("Hello.")
-    page.goto("/sign-in")
-    page.evaluate(_LENGTHEN, chat)
+    lengthen(page, chat)
     page.goto(f"/projects/default/chat/{chat}")
     expect(page.get_by_text("Answer 1999")).to_be_visible()
     assert answers(page).count() < 40
     page.get_by_label("Messages").evaluate("element => element.scrollTo(0, 0)")
     expect(page.get_by_text("Question 1000")).to_be_visible()
     assert answers(page).count() < 40
+
+
+def lengthen(page: Page, chat: str) -> None:
+    """Give a chat that is stored, and is not open, 2000 messages."""
+    page.goto("/sign-in")
+    page.evaluate(_LENGTHEN, chat)
 
 
 _OPEN = """const open = () => new Promise((resolve, reject) => {
