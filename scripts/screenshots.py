@@ -155,7 +155,7 @@ def interaction_scores(page: Page) -> None:
 def interaction_facts(page: Page) -> None:
     interaction(page)
     page.get_by_role("tab", name="Parameters and timings").click()
-    expect(page.get_by_text("First token after")).to_be_visible()
+    expect(page.get_by_text("Finish reason")).to_be_visible()
 
 
 def interactions_by_model(page: Page) -> None:

@@ -24,7 +24,7 @@ def begin(page: Page, path: str) -> Locator:
     page.goto("/projects/default/models")
     page.get_by_role("button", name="Import a model").click()
     page.get_by_text("File on the server").click()
-    page.get_by_label("Path").fill(path)
+    page.get_by_role("combobox", name="Path").fill(path)
     page.get_by_role("dialog").get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_role("dialog")).to_have_count(0)
     return imports(page).locator("tbody tr").first
@@ -57,7 +57,7 @@ def test_progress_survives_a_reload_and_cancelling_leaves_nothing(
         expect(row.get_by_role("progressbar", name="Import of waiting")).to_be_visible()
         assert violations(page, axe) == []
         page.get_by_role("button", name="Import a model").click()
-        expect(page.get_by_role("dialog").get_by_label("Model", exact=True)).to_have_value(
+        expect(page.get_by_role("dialog").get_by_role("combobox", name="Model")).to_have_value(
             "SmolLM2-135M-Instruct, 89 MiB, Apache-2.0"
         )
         assert violations(page, axe) == []
@@ -75,11 +75,11 @@ def test_mistakes_are_told_where_they_are_made(page: Page, files: Path) -> None:
     page.get_by_role("button", name="Import a model").click()
     page.get_by_text("File on the server").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Path").fill("../etc/passwd")
+    dialog.get_by_role("combobox", name="Path").fill("../etc/passwd")
     dialog.get_by_role("button", name="Import", exact=True).click()
     expect(dialog.get_by_text("in the server's import directory.", exact=False).last).to_be_visible()
-    expect(dialog.get_by_label("Path")).to_have_attribute("aria-invalid", "true")
-    dialog.get_by_label("Path").fill("broken.gguf")
+    expect(dialog.get_by_role("combobox", name="Path")).to_have_attribute("aria-invalid", "true")
+    dialog.get_by_role("combobox", name="Path").fill("broken.gguf")
     dialog.get_by_label("Key").fill("A key")
     dialog.get_by_role("button", name="Import", exact=True).click()
     expect(dialog.get_by_label("Key")).to_have_attribute("aria-invalid", "true")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,11 @@ def test_a_project_without_interactions_says_how_to_begin(page: Page, server: Se
     page.goto("/projects/blank/interactions")
     expect(page.get_by_role("heading", name="Nothing was asked yet")).to_be_visible()
     expect(page.get_by_text("/api/v1/chat/completions")).to_be_visible()
+
+
+def test_what_an_address_has_that_means_nothing_is_left_out(page: Page, client: Adaptive) -> None:
+    page.goto(f"/projects/{PROJECT}/interactions?state=bogus&source=%7B%7D&warnings=maybe&size=7&group=x&label=%5B%5D")
+    expect(status(page)).to_have_text(re.compile(r"^100 of 1\d\d$"))
 
 
 def test_a_refused_filter_is_told_with_the_request(page: Page, client: Adaptive) -> None:

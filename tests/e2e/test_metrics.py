@@ -34,7 +34,7 @@ def test_traffic_is_drawn_and_tabled(page: Page, client: Adaptive, axe: str) -> 
     expect(page.locator("svg.recharts-surface").first).to_be_visible()
     page.get_by_role("button", name="Show table").first.click()
     expect(page.get_by_role("region", name="Answers as a table").locator("tbody tr")).to_contain_text(["3"])
-    page.get_by_role("button", name="Show table").nth(2).click()
+    page.get_by_role("button", name="Show table").nth(1).click()
     times = page.get_by_role("region", name="Time to the first token as a table")
     expect(times.locator("thead")).to_contain_text("Timep50p95p99")
     expect(times.locator("tbody tr")).to_have_text([re.compile(r"(\d ?m?s){3}$")])

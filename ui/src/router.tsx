@@ -119,6 +119,8 @@ const pages = [chats, chat, interactions, metrics, abTests, abTest, models, mode
 
 export const router = createRouter({
   routeTree: root.addChildren([home, signIn, project.addChildren(pages)]),
+  // What a route does not know of its address is no part of what its page is given.
+  search: { strict: true },
   defaultPreload: 'intent',
   defaultErrorComponent: ErrorPage,
   defaultNotFoundComponent: NotFoundPage,

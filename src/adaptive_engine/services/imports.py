@@ -116,7 +116,8 @@ class Imports:
             begun = ModelImport(uuid7(), name, path, key, now_ms())
             self._child = self._ask({**source, "key": key, "models_dir": str(self._models_dir)})
             self._known.appendleft(begun)
-            self._thread = threading.Thread(target=self._follow, args=(begun.id, self._child), name="import")
+            following = (begun.id, self._child)
+            self._thread = threading.Thread(target=self._follow, args=following, name="import", daemon=True)
             self._thread.start()
             return begun
 

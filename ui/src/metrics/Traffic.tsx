@@ -74,6 +74,7 @@ export function Traffic({ project, span, starts }: { project: string; span: Span
                 series={percentiles('latency_ms')}
               />
               <ChartCard
+                wide
                 title="Tokens"
                 kind="bar"
                 names={names}

@@ -89,14 +89,14 @@ function ImportState({ found }: { found: ModelImport }) {
         {found.total ? `: ${bytes(found.done)} of ${bytes(found.total)}` : ' …'}
       </Text>
       {/* Of unknown length: a bar that moves says only that something is done. */}
-      <Progress
-        value={percent ?? 100}
-        animated={percent === null}
-        size="sm"
-        mt={4}
-        aria-label={`Import of ${found.key}`}
-        aria-valuetext={stage}
-      />
+      <Progress.Root size="sm" mt={4}>
+        <Progress.Section
+          value={percent ?? 100}
+          animated={percent === null}
+          aria-label={`Import of ${found.key}`}
+          aria-valuetext={stage}
+        />
+      </Progress.Root>
     </>
   );
 }
