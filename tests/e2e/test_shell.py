@@ -57,6 +57,18 @@ def test_a_chat_is_begun_from_anywhere(page: Page) -> None:
     expect(composer(page)).to_be_focused()
 
 
+def test_a_page_that_cannot_be_loaded_says_so_in_the_application(page: Page, visitor: Visitor) -> None:
+    page.route("**/assets/MetricsPage-*.js", lambda route: route.abort())
+    page.get_by_role("link", name="Metrics").click()
+    expect(page.get_by_role("alert")).to_contain_text("A part of the application could not be loaded")
+    # React and the router write it down too.
+    assert [error for error in visitor.errors if "Not loaded" not in error] == []
+    visitor.errors.clear()
+    page.unroute("**/assets/MetricsPage-*.js")
+    page.get_by_role("button", name="Reload").click()
+    expect(page.get_by_role("heading", name="Metrics", level=1)).to_be_visible()
+
+
 def test_a_project_that_is_not_there_looks_like_a_foreign_one(page: Page, axe: str) -> None:
     page.goto("/projects/nothing/chat")
     expect(page.get_by_role("heading", name="There is no such page")).to_be_visible()
