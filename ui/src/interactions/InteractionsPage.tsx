@@ -99,7 +99,7 @@ export function InteractionsPage() {
         filter={filterOf(search)}
         order={search.order}
         onFilter={filter}
-        onOrder={(order) => go({ ...filterOf(search), order, group: search.group, size: search.size })}
+        onOrder={search.group ? undefined : (order) => go({ ...filterOf(search), order, size: search.size })}
       />
       {search.group ? (
         <InteractionGroups
