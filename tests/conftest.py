@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from postgres import TEMPLATE, PostgresServer
 # How long an example takes says more about what else the machine does than about the code.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+# `make test-vllm`: it needs an environment of 3 GB, and minutes.
+collect_ignore = [] if os.environ.get("ADAPTIVE_TEST_VLLM") == "1" else ["vllm"]
 
 
 @pytest.fixture(scope="session")

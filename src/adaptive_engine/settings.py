@@ -111,6 +111,15 @@ class ProviderSettings(BaseModel):
     allow_private_endpoints: bool = Field(True, description="Endpoints may be on this machine or in its networks.")
 
 
+class VllmSettings(BaseModel):
+    """How models are run with vLLM."""
+
+    command: str = Field("vllm", min_length=1, description="The command of vLLM, with arguments as in a shell.")
+    start_timeout_seconds: float = Field(1800, gt=0, description="Until a model answers; downloads included.")
+    health_timeout_seconds: float = Field(60, gt=0, description="One that does not answer for so long is restarted.")
+    stop_seconds: float = Field(10, ge=0, description="How long a model may take to end by itself.")
+
+
 class StoreSettings(BaseModel):
     """What the store promises."""
 
@@ -134,6 +143,7 @@ class Settings(BaseSettings):
     engine: EngineSettings = EngineSettings()
     images: ImageSettings = ImageSettings()
     providers: ProviderSettings = ProviderSettings()
+    vllm: VllmSettings = VllmSettings()
     store: StoreSettings = StoreSettings()
 
     @field_validator("admin_api_key")

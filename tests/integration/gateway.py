@@ -15,7 +15,7 @@ from adaptive_engine.server.app import create_app
 from adaptive_engine.server.assembly import assembled
 from adaptive_engine.server.lifespan import Services
 from adaptive_engine.services.engines import Engines
-from adaptive_engine.settings import ProviderSettings, Settings
+from adaptive_engine.settings import ProviderSettings, Settings, VllmSettings
 from unit.registry.gguf_builder import tiny_model
 
 MODEL = "tiny"
@@ -40,9 +40,9 @@ class Gateway:
 
 
 @contextmanager
-def running_gateway(data_dir: Path, providers: ProviderSettings) -> Iterator[Gateway]:
+def running_gateway(data_dir: Path, providers: ProviderSettings, vllm: VllmSettings | None = None) -> Iterator[Gateway]:
     data_dir.mkdir(exist_ok=True)
-    settings = Settings(data_dir=data_dir, providers=providers)
+    settings = Settings(data_dir=data_dir, providers=providers, vllm=vllm or VllmSettings())
     model = import_model(tiny_model(data_dir / "tiny.gguf"), settings.models_dir, MODEL)
     engines = Engines(settings.models_dir, settings.engine)
     with assembled(settings, model, engines) as (services, key):

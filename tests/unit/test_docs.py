@@ -115,7 +115,8 @@ BELOW = {
     "images": {"sandbox", "types", "wire"},
     "experiments": set(),
     "engine": {"grammar", "errors", "types", "privacy"},
-    "providers": {"errors", "types"},
+    "providers": {"errors", "types", "_version"},
+    "vllm": {"registry", "errors", "types"},
     "store": {"errors", "types"},
     "registry": {"errors", "types", "privacy"},
     "services": {
@@ -128,6 +129,7 @@ BELOW = {
         "sandbox",
         "store",
         "registry",
+        "vllm",
         "wire",
         "errors",
         "types",

@@ -75,6 +75,7 @@ def _examine(data_dir: Path, host: str | None, port: int | None) -> Iterator[Fin
     yield _data_dir(data_dir)
     yield from _database(settings)
     yield from _models(data_dir)
+    yield from _vllm(data_dir, settings.vllm.command)
     yield _port(data_dir, settings.server.host, settings.server.port)
 
 
@@ -159,6 +160,22 @@ def _models(data_dir: Path) -> Iterator[Finding]:
             yield Finding("problem", f"Model {path.name}", str(exc), remedy)
         else:
             yield Finding("ok", f"Model {path.name}", "all checksums match")
+
+
+def _vllm(data_dir: Path, command: str) -> Iterator[Finding]:
+    """Only where a model needs it."""
+    from adaptive_engine.cli.vllm_models import load_all
+    from adaptive_engine.errors import InvalidRequest
+    from adaptive_engine.vllm.command import program_of
+
+    models, damaged = load_all(data_dir)
+    for message in damaged:
+        yield Finding("problem", "Models of vLLM", message, "Import it again: adaptive models import --engine vllm")
+    if models:
+        try:
+            yield Finding("ok", "vLLM", program_of(command)[0])
+        except InvalidRequest as exc:
+            yield Finding("problem", "vLLM", exc.message, "See docs/vllm.md.")
 
 
 def _port(data_dir: Path, host: str, port: int) -> Finding:

@@ -24,9 +24,10 @@ def show_running(model: Model) -> None:
     typer.echo(f"  tags          {', '.join(model.tags)}")
     if model.external is not None:
         _show_external(model.provider, model.external)
+    unset = "vLLM chooses it" if model.provider == "vllm" else _SERVERS
     for name, own in () if model.external else model.compute_config:
         active = getattr(model.active_config, name, None)
-        typer.echo(f"  {name:13} {active or own or _SERVERS}" + (f" (stored: {own})" if active and own else ""))
+        typer.echo(f"  {name:13} {active or own or unset}" + (f" (stored: {own})" if active and own else ""))
     if model.reload_needed:
         typer.echo("  Its settings were changed since it was loaded. Terminate and deploy it to let them take effect.")
     if model.memory is not None:

@@ -93,7 +93,9 @@ def _warn_of_misspelled_variables(settings: type[Settings]) -> None:
     """A variable of ours that sets nothing is most likely a typing error."""
     import difflib
 
-    areas = ("app", "db", "server", "engine", "providers", "store")
+    from pydantic import BaseModel
+
+    areas = [name for name, field in settings.model_fields.items() if isinstance(field.default, BaseModel)]
     known = {f"ADAPTIVE_{name.upper()}" for name in settings.model_fields.keys() - {*areas}} | {
         f"ADAPTIVE_{area.upper()}__{name.upper()}"
         for area in areas

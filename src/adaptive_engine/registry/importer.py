@@ -23,6 +23,7 @@ from adaptive_engine.registry.directory import (
 from adaptive_engine.registry.locks import unless_held, waiting
 from adaptive_engine.registry.progress import Progress, silent
 from adaptive_engine.registry.sources import ModelSource, examine
+from adaptive_engine.registry.vllm import MANIFEST as VLLM_MANIFEST
 from adaptive_engine.types import now_ms
 
 STAGING_PREFIX = ".importing-"
@@ -68,6 +69,8 @@ def _recommend(staging: Path, sampling: Mapping[str, float]) -> None:
 
 
 def _existing(target: Path, source: ModelSource) -> ModelDirectory:
+    if (target / VLLM_MANIFEST).exists():
+        raise Conflict(f"The key '{target.name}' belongs to a model of vLLM; choose another key.", param="key")
     model = ModelDirectory.load(target)
     if model.manifest.source.sha256 != source.sha256:
         raise Conflict(

@@ -28,6 +28,8 @@ from adaptive_engine.services.secret import load_secret, require_same_secret
 from adaptive_engine.services.sign_in import SignIns
 from adaptive_engine.services.storage import open_database
 from adaptive_engine.services.structured import StructuredOutput
+from adaptive_engine.services.vllm import CacheSalts
+from adaptive_engine.services.vllm_servers import VllmServers
 from adaptive_engine.settings import Settings
 from adaptive_engine.store import Database, Presence, Recorder, deployments
 
@@ -39,12 +41,13 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
     """The services, and the text of a new admin key when one was made. Loads what else is deployed in background."""
     database = open_database(settings)
     presence = Presence(database)
+    vllm = VllmServers(settings)
     try:
         secret = load_secret(settings)
         with database.write() as connection:
             require_same_secret(connection, secret)
         presence.start()
-        _fill(database, default, engines)
+        _fill(database, default, engines, vllm)
         keys = KeyRing(database, secret)
         new_key = _admin_key(database, keys, settings)
         routing = Routing(database)
@@ -56,8 +59,8 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
         try:
             structured = StructuredOutput(schemas)
             sealer = Sealer(secret)
-            backends = Backends(engines, Providers(sealer, settings.providers))
-            completions = Completions(routing, backends, images, structured, recorder)
+            backends = Backends(engines, vllm, Providers(sealer, settings.providers))
+            completions = Completions(routing, backends, images, structured, recorder, CacheSalts(secret))
             lifecycle = ModelLifecycle(database, routing, backends, schemas, structured, settings.engine)
             externals = ExternalModels(lifecycle, backends.providers, sealer)
             imports = Imports(database, settings.models_dir, settings.import_dir)
@@ -93,16 +96,18 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
         finally:
             # The loop that read their streams has ended, and with it every request: nothing is left to record.
             engines.close()
+            vllm.close()
             schemas.close()
             images.close()
             recorder.close()
     finally:
+        vllm.close()
         # Last: until then others must not take what is being recorded for left behind.
         presence.close()
         database.close()
 
 
-def _fill(database: Database, default: ModelDirectory, engines: Engines) -> None:
+def _fill(database: Database, default: ModelDirectory, engines: Engines, vllm: VllmServers) -> None:
     """See to what every installation has, and to the default model."""
     with database.write() as connection:
         teams.ensure_first_ones(connection)
@@ -113,7 +118,7 @@ def _fill(database: Database, default: ModelDirectory, engines: Engines) -> None
         engines.unload(default.key)
     # The one that is being read already comes first.
     for key in sorted(wanted, key=lambda key: (key != default.key, key)):
-        engines.load(wanted[key])
+        (vllm if wanted[key].in_vllm else engines).load(wanted[key])
 
 
 def _admin_key(database: Database, keys: KeyRing, settings: Settings) -> str | None:

@@ -29,7 +29,7 @@ async def readyz(services: ServicesDep) -> Response:
     the others need their requests.
     """
     wanted = services.routing.wanted()
-    models = services.engines.problems(wanted)
+    models = services.backends.problems(wanted)
     problems = [f"model '{key}': {reason}" for key, reason in models.items()]
     if services.recorder.problem is not None:
         problems.append(f"store: {services.recorder.problem}")

@@ -1,4 +1,4 @@
-"""What answers a deployment's requests: an engine of this server, or a provider. Who asks need not know which."""
+"""What answers a deployment's requests: an engine of this server, vLLM, or a provider. Who asks need not know which."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from adaptive_engine.services.engines import Engines, ModelStatus
+from adaptive_engine.services.vllm_servers import VllmServers
 from adaptive_engine.types import Delta, Deployment, Model, Notice
 from adaptive_engine.wire.chat import ChatRequest
 
@@ -94,27 +95,32 @@ class Backend(Protocol):
 
 
 class Backends:
-    """The engines and the providers of one server."""
+    """The engines, the vLLM processes and the providers of one server."""
 
-    def __init__(self, engines: Engines, providers: Providers) -> None:
+    def __init__(self, engines: Engines, vllm: VllmServers, providers: Providers) -> None:
         self.engines = engines
+        self.vllm = vllm
         self.providers = providers
+
+    def local(self, model: Model) -> Engines | VllmServers:
+        """What runs a model of this server."""
+        return self.vllm if model.in_vllm else self.engines
 
     def answers(self, deployment: Deployment) -> bool:
         """Whether a request to it would be answered now, as far as can be known without asking."""
         if deployment.model.external is None:
-            return self.engines.answers(deployment)
+            return self.local(deployment.model).answers(deployment)
         return deployment.online and self.providers.problem(deployment.model) is None
 
     def online(self, model: Model) -> bool:
         if model.external is None:
-            return self.engines.online(model.key)
+            return self.local(model).online(model.key)
         return self.providers.problem(model) is None
 
     def status(self, model: Model, *, wanted: bool) -> ModelStatus:
         """`wanted`: some project wants it to answer. An engine knows that itself."""
         if model.external is None:
-            return self.engines.status(model.key)
+            return self.local(model).status(model.key)
         problem = self.providers.problem(model)
         if problem is not None:
             return ModelStatus("ERROR", problem)
@@ -122,4 +128,9 @@ class Backends:
 
     def context_length(self, model: Model) -> int:
         """Most tokens of prompt and answer together; 0: nobody said."""
-        return model.context_length if model.external else self.engines.context_length(model)
+        return model.context_length if model.external else self.local(model).context_length(model)
+
+    def problems(self, wanted: set[str]) -> dict[str, str]:
+        """For each model of `wanted` that is to run here and does not answer, why."""
+        of_vllm = wanted & self.vllm.known()
+        return {**self.engines.problems(wanted - of_vllm), **self.vllm.problems(of_vllm)}

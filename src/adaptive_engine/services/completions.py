@@ -16,6 +16,7 @@ from adaptive_engine.services.model_settings import Applied
 from adaptive_engine.services.prepared import Prepared, pending_rows, prepare
 from adaptive_engine.services.routing import Routing
 from adaptive_engine.services.structured import StructuredOutput
+from adaptive_engine.services.vllm import CacheSalts, VllmBackend
 from adaptive_engine.store.recorder import Recorder
 from adaptive_engine.types import Deployment, Principal, uuid7
 from adaptive_engine.wire.chat import ChatRequest
@@ -25,13 +26,20 @@ class Completions:
     """Starts completions. One per server."""
 
     def __init__(
-        self, routing: Routing, backends: Backends, images: Images, structured: StructuredOutput, recorder: Recorder
+        self,
+        routing: Routing,
+        backends: Backends,
+        images: Images,
+        structured: StructuredOutput,
+        recorder: Recorder,
+        salts: CacheSalts,
     ) -> None:
         self._routing = routing
         self._backends = backends
         self._images = images
         self._structured = structured
         self._recorder = recorder
+        self._salts = salts
 
     async def start(
         self, principal: Principal, request: ChatRequest, request_id: str, *, background: bool = False
@@ -48,6 +56,7 @@ class Completions:
         if request.ab_campaign is not None:
             campaign = await self._routing.campaign(principal, request.model, request.ab_campaign)
         route = self._routing.route(principal, request.model, unit, campaign, self._backends.answers)
+        # Before they are decoded for nobody.
         require_sight(request.messages, route.deployment.model)
         images = await self._images.read(request.messages)
         if images:
@@ -57,6 +66,7 @@ class Completions:
             deployments += self._routing.fallbacks(route.deployment)
 
         def ask(deployment: Deployment) -> Asked:
+            require_sight(request.messages, deployment.model)
             own = Applied(request, None, []) if background else model_settings.apply(request, deployment)
             notices = tuple(own.notices)
             return Asked(deployment, own.request, images, own.system_prompt, notices, session_id, arrived, background)
@@ -75,6 +85,8 @@ class Completions:
         return Completion(prepared, choices, self._structured, self._recorder, request_id, candidates, prepared_of)
 
     def _backend(self, deployment: Deployment) -> Backend:
+        if deployment.model.in_vllm:
+            return VllmBackend(self._backends.vllm.get(deployment), self._structured, self._salts)
         if deployment.model.external is None:
             return EngineBackend(self._backends.engines.get(deployment), self._structured)
         return ProviderBackend(self._backends.providers.get(deployment), self._structured)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adaptive_engine.errors import ModelOffline
-from adaptive_engine.providers import registry
 from adaptive_engine.services import model_settings, models
 from adaptive_engine.services.backends import Backends
 from adaptive_engine.services.engines import ModelStatus
@@ -188,7 +187,7 @@ class ModelLifecycle:
 
     async def until_online(self, model_key: str) -> None:
         """Return when the model answers. Raises ModelOffline when it comes to nothing."""
-        settled = self._engines.settled(model_key)
+        settled = self._backends.local((await self.get(model_key)).model).settled(model_key)
         if settled is not None:
             # Others wait for the same.
             await asyncio.shield(asyncio.wrap_future(settled))
@@ -216,10 +215,10 @@ class ModelLifecycle:
             # In this order no request is routed to a model that nobody has begun to load, or that is gone already.
             for model, is_wanted in wanted:
                 if is_wanted:
-                    self._engines.load(model)
+                    self._backends.local(model).load(model)
             self._routing.refresh()
             for model, is_wanted in wanted:
-                if not is_wanted and (closed := self._engines.unload(model.key)):
+                if not is_wanted and (closed := self._backends.local(model).unload(model.key)):
                     unloaded.append(closed.vocabulary)
         return unloaded
 
@@ -234,13 +233,13 @@ class ModelLifecycle:
 
         model, known = await asyncio.to_thread(read)
         together = ModelSettings.model_validate(models.merged(known.settings if known else {}, settings))
-        profile = registry.profile(model.provider, model.external) if model.external else None
-        return await model_settings.check(together, project, self._structured, self._engines.loaded(model_key), profile)
+        engine = self._engines.loaded(model_key)
+        return await model_settings.check(together, project, model, self._structured, engine)
 
     def _overview(self, model: Model, attached: Seq[Deployment]) -> ModelOverview:
         wanted = any(deployment.online for deployment in attached)
         return ModelOverview(model, [*attached], self._backends.status(model, wanted=wanted))
 
     def _require_memory(self, model: Model) -> None:
-        if model.external is None and self._engines.status(model.key).state in ("OFFLINE", "ERROR"):
+        if model.provider == "internal" and self._engines.status(model.key).state in ("OFFLINE", "ERROR"):
             self._engines.require_memory(model)

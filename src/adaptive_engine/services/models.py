@@ -9,6 +9,7 @@ from uuid import UUID
 
 from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
 from adaptive_engine.registry import ModelDirectory
+from adaptive_engine.registry.vllm import VllmModel
 from adaptive_engine.store import Connection, deployments, models, projects
 from adaptive_engine.types import ComputeConfig, Deployment, Model, Project, now_ms, uuid7
 from adaptive_engine.wire.models import ModelSettings
@@ -18,6 +19,25 @@ DEFAULT_PROJECT = "default"
 
 def register(connection: Connection, directory: ModelDirectory) -> Model:
     """Make an imported model known to servers on this data directory; one that is known stays as it is."""
+    return _register(connection, directory, "internal")
+
+
+def register_vllm(connection: Connection, imported: VllmModel) -> Model:
+    """The same for a model that vLLM runs; of one that is known, what its import says now. Raises Conflict when the key
+    belongs to another model.
+    """
+    model = _register(connection, imported, "vllm")
+    if model.in_vllm:
+        models.set_abilities(connection, model.key, imported.capabilities, imported.context_length)
+    else:
+        raise Conflict(
+            f"The key '{imported.key}' belongs to another model, of provider '{model.provider}'; choose another key.",
+            param="key",
+        )
+    return find(connection, model.key)
+
+
+def _register(connection: Connection, directory: ModelDirectory | VllmModel, provider: str) -> Model:
     known = models.get_by_key(connection, directory.key)
     if known is not None:
         return known
@@ -25,7 +45,7 @@ def register(connection: Connection, directory: ModelDirectory) -> Model:
         id=uuid7(),
         key=directory.key,
         name=directory.name,
-        provider="internal",
+        provider=provider,
         capabilities=directory.capabilities,
         context_length=directory.context_length,
         created_at=now_ms(),
@@ -176,7 +196,15 @@ def configure(connection: Connection, model_key: str, config: ComputeConfig, *, 
             param="compute_config",
         )
     wanted, cache = config.max_seq_len, config.kv_cache_len or kv_cache_len
-    if wanted is not None and wanted > model.context_length:
+    if model.in_vllm:
+        if config.kv_cache_len is not None:
+            raise InvalidRequest(
+                f"vLLM chooses the KV cache of model '{model_key}' itself, by the memory that it is given: import the "
+                "model again with -- --gpu-memory-utilization 0.8, or --kv-cache-memory-bytes.",
+                param="compute_config.kv_cache_len",
+            )
+        cache = None
+    if wanted is not None and 0 < model.context_length < wanted:
         raise InvalidRequest(
             f"max_seq_len {wanted} is more than the {model.context_length} tokens that model '{model_key}' was trained "
             "for.",

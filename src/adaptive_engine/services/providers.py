@@ -13,6 +13,16 @@ from adaptive_engine.settings import ProviderSettings
 from adaptive_engine.types import Deployment, ExternalModel, Model
 
 
+def timeouts_of(settings: ProviderSettings) -> Timeouts:
+    return Timeouts(
+        settings.connect_timeout_seconds,
+        settings.first_byte_timeout_seconds,
+        settings.answer_timeout_seconds,
+        settings.idle_timeout_seconds,
+        settings.total_timeout_seconds,
+    )
+
+
 class Providers:
     """One `Upstream` per model, made when it is first asked and again when its registration has changed.
 
@@ -23,13 +33,7 @@ class Providers:
     def __init__(self, sealer: Sealer, settings: ProviderSettings) -> None:
         self._sealer = sealer
         self._settings = settings
-        self._timeouts = Timeouts(
-            settings.connect_timeout_seconds,
-            settings.first_byte_timeout_seconds,
-            settings.answer_timeout_seconds,
-            settings.idle_timeout_seconds,
-            settings.total_timeout_seconds,
-        )
+        self._timeouts = timeouts_of(settings)
         self.addresses = AddressPolicy(private=settings.allow_private_endpoints)
         self._upstreams: dict[str, tuple[ExternalModel, Upstream]] = {}
 

@@ -64,6 +64,11 @@ def set_compute_config(connection: Connection, key: str, config: ComputeConfig) 
         raise NotFound(f"model '{key}' is not registered", param="model")
 
 
+def set_abilities(connection: Connection, key: str, capabilities: tuple[str, ...], context_length: int) -> None:
+    values = {"capabilities": capabilities, "context_length": context_length}
+    connection.execute(models.update().where(models.c.key == key).values(values))
+
+
 def set_external(connection: Connection, model: Model) -> None:
     """Write what there is to change of an external model."""
     values = {

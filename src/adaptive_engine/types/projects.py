@@ -84,14 +84,18 @@ class Model:
     key: str
     name: str
     provider: str
-    """`internal` for models that run in our engine."""
+    """`internal` for models that run in our engine, `vllm` for those that run in vLLM on this machine."""
     capabilities: tuple[str, ...]
     context_length: int
     """Most tokens of prompt and answer together that the model was trained for; 0: nobody said."""
     created_at: int
     compute_config: ComputeConfig = ComputeConfig()
     external: ExternalModel | None = None
-    """Where it lives, unless it runs in our engine."""
+    """Where it lives, unless it runs here."""
+
+    @property
+    def in_vllm(self) -> bool:
+        return self.provider == "vllm"
 
 
 @dataclass(frozen=True, slots=True)

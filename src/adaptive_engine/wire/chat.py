@@ -95,7 +95,8 @@ class Message(BaseModel):
 
     @property
     def parts(self) -> list[TextPart | ImagePart]:
-        return [TextPart(type="text", text=self.content)] if isinstance(self.content, str) else self.content
+        """None where the content is text alone."""
+        return [] if isinstance(self.content, str) else self.content
 
     @property
     def images(self) -> list[ImagePart]:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from adaptive_engine.cli.doctor import doctor
 from adaptive_engine.registry import ModelDirectory
+from adaptive_engine.registry.vllm import import_for_vllm
 from adaptive_engine.store import Database
 
 
@@ -73,3 +75,14 @@ def test_what_a_killed_server_left_does_not_excuse_a_taken_port(tmp_path: Path) 
         status, findings = examine(tmp_path, "--port", str(taken.getsockname()[1]))
     assert (status, findings["Port"]["level"]) == (1, "problem")
     assert "server of this data directory" not in findings["Port"]["message"]
+
+
+def test_vllm_is_looked_for_where_a_model_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "vLLM" not in examine(tmp_path)[1]
+    import_for_vllm("org/model", tmp_path / "models", "mine", [])
+    monkeypatch.setenv("ADAPTIVE_VLLM__COMMAND", "/nowhere/vllm")
+    status, findings = examine(tmp_path)
+    assert status == 1
+    assert "ADAPTIVE_VLLM__COMMAND" in findings["vLLM"]["message"]
+    monkeypatch.setenv("ADAPTIVE_VLLM__COMMAND", f"{sys.executable} -m vllm.entrypoints.cli.main")
+    assert examine(tmp_path)[1]["vLLM"]["level"] == "ok"

@@ -21,6 +21,15 @@ def test_a_misspelled_variable_is_told(
     assert "very-secret" not in said
 
 
+@pytest.mark.parametrize("name", ["ADAPTIVE_VLLM__COMMAND", "ADAPTIVE_IMAGES__MAX_EDGE", "ADAPTIVE_LOG_FORMAT"])
+def test_a_variable_that_there_is_needs_no_word(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, {"ADAPTIVE_IMAGES__MAX_EDGE": "512"}.get(name, "auto"))
+    settings_of(None, None, tmp_path, deterministic=False)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_wrong_value_is_told_without_showing_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADAPTIVE_APP__SECRET", "too-short-secret")
     with pytest.raises(InvalidRequest, match=r"ADAPTIVE_APP__SECRET: a secret has 32 characters") as caught:

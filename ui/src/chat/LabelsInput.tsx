@@ -26,7 +26,8 @@ export function LabelsInput({ value, onChange }: LabelsInputProps) {
       maxTags={64}
       value={Object.entries(value).map(([key, text]) => `${key}=${text}`)}
       isDuplicate={(tag, tags) => !isPair(tag) || tags.includes(tag)}
-      onDuplicate={(tag) => setRefused(isPair(tag) ? null : tag)}
+      // Also asked of nothing, when somebody goes on to another field.
+      onDuplicate={(tag) => setRefused(tag.trim() && !isPair(tag) ? tag : null)}
       error={refused !== null && `“${refused}” is no label yet: write key=value`}
       onChange={change}
     />

@@ -35,6 +35,7 @@ deploy_result.set_alias("modelService", "model_service")
 
 _PROVIDERS = {
     "internal": "HARMONY",
+    "vllm": "HARMONY",
     "openai": "OPEN_AI",
     "openai_compatible": "LEGACY_OPEN_AI",
     "anthropic_compatible": "ANTHROPIC",
@@ -75,7 +76,7 @@ async def model_error(found: Model, info: Info) -> str | None:
 
 @model.field("isExternal")
 async def model_is_external(found: Model, _: Info) -> bool:
-    return found.provider != "internal"
+    return found.external is not None
 
 
 @model.field("providerName")
@@ -93,12 +94,13 @@ async def model_compute_config(found: Model, info: Info) -> dict[str, int] | Non
     if found.external is not None:
         return None
     services = info.context.services
-    own = found.compute_config
-    return {
-        "tp": 1,
-        "kvCacheLen": own.kv_cache_len or services.settings.engine.kv_cache_len,
-        "maxSeqLen": services.engines.context_length(found),
-    }
+    cache = found.compute_config.kv_cache_len or services.settings.engine.kv_cache_len
+    if found.in_vllm:
+        active = services.backends.vllm.status(found.key).active
+        if active is None or active.kv_cache_len is None:
+            return None
+        cache = active.kv_cache_len
+    return {"tp": 1, "kvCacheLen": cache, "maxSeqLen": services.backends.context_length(found)}
 
 
 @model.field("isAdapter")
