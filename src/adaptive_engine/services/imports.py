@@ -161,8 +161,10 @@ class Imports:
         locate(self._models_dir, chosen)
         with self._database.read() as connection:
             known = store.get_by_key(connection, chosen)
-        if known is not None and known.external is not None:
-            raise Conflict(f"The key '{chosen}' belongs to an external model; choose another key.", param="key")
+        if known is not None and known.provider != "internal":
+            raise Conflict(
+                f"The key '{chosen}' belongs to an external model, or one of vLLM; choose another key.", param="key"
+            )
         return source, chosen
 
     def _allowed(self, path: str) -> Path:
