@@ -6,11 +6,16 @@ Each state is made once, in front of a real server with the default model, and s
 from __future__ import annotations
 
 import base64
+import math
+import random
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 from playwright.sync_api import Page, expect, sync_playwright
 
@@ -18,10 +23,19 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from adaptive_engine.registry import ensure_default_model  # noqa: E402
+from adaptive_engine.sdk import Adaptive  # noqa: E402
+from adaptive_engine.store import Database, projects  # noqa: E402
+from adaptive_engine.store import interactions as store  # noqa: E402
+from adaptive_engine.store.statistics import HOUR_MS  # noqa: E402
+from adaptive_engine.types import Interaction, Usage, now_ms, uuid7  # noqa: E402
+from e2e.arms import register_tiny_model  # noqa: E402
 from e2e.visitor import ask, composer, finished  # noqa: E402
-from integration.server import Server, start  # noqa: E402
+from integration.server import MODEL, Server, start  # noqa: E402
 
 TARGET = ROOT / "docs" / "screenshots" / "all"
+SHOP = "web-shop"
+"""A project with a week behind it; `empty` has nothing."""
+CHALLENGER = "challenger"
 WIDTHS = {"wide": (1440, 900), "narrow": (390, 844)}
 
 
@@ -132,19 +146,106 @@ def interactions_grouped(page: Page) -> None:
     expect(page.get_by_role("region", name="Interactions by prompt")).to_be_visible()
 
 
+def interaction_scores(page: Page) -> None:
+    interaction(page)
+    page.get_by_role("tab", name="Scores and labels").click()
+    expect(page.get_by_role("combobox", name="Labels")).to_be_visible()
+
+
+def interaction_facts(page: Page) -> None:
+    interaction(page)
+    page.get_by_role("tab", name="Parameters and timings").click()
+    expect(page.get_by_text("Finish reason")).to_be_visible()
+
+
+def interactions_by_model(page: Page) -> None:
+    page.goto(f"/projects/{SHOP}/interactions?group=model")
+    expect(page.get_by_role("region", name="Interactions by model")).to_be_visible()
+
+
+def interactions_filtered(page: Page) -> None:
+    page.goto(f"/projects/{SHOP}/interactions?label=%5B%22app%3Dweb-shop%22%5D&score=%5B%22helpful%22%5D&since=7d")
+    expect(page.get_by_role("status").filter(has_text="of")).to_be_visible()
+    page.get_by_role("button", name="More filters").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def interactions_export(page: Page) -> None:
+    interactions(page)
+    page.get_by_role("button", name="Actions").first.click()
+    page.get_by_role("menuitem", name="Export").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
 def metrics(page: Page) -> None:
-    page.goto("/projects/default/metrics?span=24h")
-    expect(page.locator("svg.recharts-surface").first).to_be_visible()
+    page.goto(f"/projects/{SHOP}/metrics?span=7d")
+    expect(page.locator("svg.recharts-surface")).to_have_count(6)
 
 
-def ab_tests(page: Page) -> None:
-    page.goto("/projects/default/ab-tests")
+def metrics_latency(page: Page) -> None:
+    metrics(page)
+    page.get_by_role("region", name="Latency by model").scroll_into_view_if_needed()
+
+
+def metrics_by_model(page: Page) -> None:
+    metrics(page)
+    page.get_by_role("combobox", name="Metric", exact=True).click()
+    page.get_by_role("option", name="Helpful").click()
+    page.get_by_role("region", name="All metrics").scroll_into_view_if_needed()
+
+
+def metrics_empty(page: Page) -> None:
+    page.goto("/projects/empty/metrics")
+    expect(page.get_by_role("heading", name="No traffic in this time")).to_be_visible()
+
+
+def metric_create(page: Page) -> None:
+    metrics_empty(page)
+    page.get_by_role("button", name="Create metric").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def ab_tests_empty(page: Page) -> None:
+    page.goto("/projects/empty/ab-tests")
     expect(page.get_by_role("heading", name="No A/B test yet")).to_be_visible()
 
 
+def ab_tests(page: Page) -> None:
+    page.goto(f"/projects/{SHOP}/ab-tests")
+    expect(page.get_by_role("region", name="A/B tests")).to_be_visible()
+
+
+def ab_test(page: Page) -> None:
+    page.goto(f"/projects/{SHOP}/ab-tests/which-model")
+    expect(page.locator("svg.recharts-surface")).to_be_visible()
+
+
+def ab_test_create(page: Page) -> None:
+    ab_tests(page)
+    page.get_by_role("button", name="Create A/B test").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
 def models(page: Page) -> None:
-    page.goto("/projects/default/models")
+    page.goto(f"/projects/{SHOP}/models")
     expect(page.get_by_role("region", name="Models of this project")).to_be_visible()
+
+
+def models_empty(page: Page) -> None:
+    page.goto("/projects/empty/models")
+    expect(page.get_by_role("heading", name="No model in this project")).to_be_visible()
+
+
+def models_attach(page: Page) -> None:
+    models(page)
+    page.get_by_role("button", name="Attach a model").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def models_import(page: Page) -> None:
+    models(page)
+    page.get_by_role("button", name="Import a model").click()
+    expect(page.get_by_role("dialog").get_by_role("combobox", name="Model")).to_be_visible()
 
 
 def model(page: Page) -> None:
@@ -166,9 +267,47 @@ def settings_keys(page: Page) -> None:
     expect(page.get_by_role("region", name="API keys")).to_be_visible()
 
 
+def settings_graders(page: Page) -> None:
+    page.goto(f"/projects/{SHOP}/settings?tab=graders")
+    expect(page.get_by_role("region", name="Graders")).to_be_visible()
+
+
+def settings_grader_create(page: Page) -> None:
+    settings_graders(page)
+    page.get_by_role("button", name="Create grader").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def settings_shares(page: Page) -> None:
+    page.goto(f"/projects/{SHOP}/settings?tab=shares")
+    expect(page.get_by_role("combobox", name="Share with another team")).to_be_visible()
+
+
+def settings_users(page: Page) -> None:
+    page.goto("/projects/default/settings?tab=users")
+    expect(page.get_by_role("region", name="Users")).to_be_visible()
+
+
+def settings_user_create(page: Page) -> None:
+    settings_users(page)
+    page.get_by_role("button", name="Create user").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def settings_teams(page: Page) -> None:
+    page.goto("/projects/default/settings?tab=teams")
+    expect(page.get_by_label("Key of a new team")).to_be_visible()
+
+
 def settings_roles(page: Page) -> None:
     page.goto("/projects/default/settings?tab=roles")
     expect(page.get_by_role("region", name="Roles")).to_be_visible()
+
+
+def settings_role_create(page: Page) -> None:
+    settings_roles(page)
+    page.get_by_role("button", name="Create role").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
 
 
 STATES: tuple[Callable[[Page], None], ...] = (
@@ -188,13 +327,35 @@ STATES: tuple[Callable[[Page], None], ...] = (
     interactions,
     interaction,
     interactions_grouped,
+    interaction_scores,
+    interaction_facts,
+    interactions_by_model,
+    interactions_filtered,
+    interactions_export,
     metrics,
+    metrics_latency,
+    metrics_by_model,
+    metrics_empty,
+    metric_create,
+    ab_tests_empty,
     ab_tests,
+    ab_test,
+    ab_test_create,
     models,
+    models_empty,
+    models_attach,
+    models_import,
     model,
     settings,
     settings_keys,
+    settings_graders,
+    settings_grader_create,
+    settings_shares,
+    settings_users,
+    settings_user_create,
+    settings_teams,
     settings_roles,
+    settings_role_create,
 )
 
 
@@ -205,6 +366,61 @@ _SETTLED = """async (scheme) => {
   return true;
 }"""
 """The page has its colours, and what moves into place has moved."""
+
+
+def furnish(server: Server) -> None:
+    """A second model, and a project whose models answered for a week, some of it badly, some of it scored."""
+    register_tiny_model(server, CHALLENGER)
+    with Adaptive(server.url, server.api_key, SHOP) as client:
+        client.projects.create("empty", name="Empty")
+        client.projects.create(SHOP, name="Web shop")
+        for key in (MODEL, CHALLENGER):
+            client.models.attach(key, wait=True, make_default=key == MODEL)
+        client.feedback.register_key("helpful", "bool", name="Helpful", description="Whether the customer was helped.")
+        client.ab_tests.create("which-model", "helpful", [MODEL, CHALLENGER], traffic_split=0.5, min_scores=1000)
+        client.graders.create("polite", "The answer is polite and names no other shop.", MODEL, enabled=False)
+        client.teams.create("support")
+        client.users.create("ada@example.com", "Ada Lovelace", [("support", "annotator")])
+        _log_scores(client)
+    with closing(Database.open(server.data_dir / "adaptive.db")) as database, database.write() as connection:
+        project = projects.get_by_key(connection, SHOP)
+        assert project is not None
+        store.insert(connection, list(_past(project.id)))
+
+
+def _log_scores(client: Adaptive) -> None:
+    for number in range(60):
+        client.interactions.create(
+            [{"role": "user", "content": f"Where is my parcel no. {1000 + number}?"}],
+            "It left our house yesterday and should be with you tomorrow.",
+            model=(MODEL, CHALLENGER)[number % 2],
+            ab_campaign="which-model",
+            labels={"app": "web-shop", "language": ("en", "de")[number % 3 == 0]},
+            feedbacks=[{"metric": "helpful", "value": number % 5 != number % 2}],
+            created_at=datetime.now(UTC) - number * timedelta(hours=3),
+        )
+
+
+def _past(project_id: UUID) -> Iterator[Interaction]:
+    """A week of answers: more by day than by night, slower when there are more."""
+    chance = random.Random(1)
+    begin = now_ms() - 7 * 24 * HOUR_MS
+    for hour in range(7 * 24):
+        busy = 2 + 10 * max(0.0, math.sin((hour % 24 - 6) / 12 * math.pi))
+        for _ in range(int(busy * 2)):
+            first = chance.lognormvariate(math.log(90 + 12 * busy), 0.5)
+            model = MODEL if chance.random() < 0.7 else CHALLENGER
+            prompt, completion = chance.randrange(40, 400), chance.randrange(5, 160)
+            yield Interaction(
+                *(uuid7(), project_id, uuid7(), [{"role": "user", "content": "What does shipping cost?"}]),
+                chance.choices(("complete", "length", "error", "cancelled"), (94, 2, 2, 2))[0],
+                "LIVE",
+                begin + hour * HOUR_MS + chance.randrange(HOUR_MS),
+                model_key=model,
+                completion="Nothing within the country.",
+                usage=Usage(prompt, completion, prompt // 2),
+                timings={"queue_ms": 1.0, "ttft_ms": first, "total_ms": first + completion * 11},
+            )
 
 
 def show(page: Page, name: str) -> None:
@@ -236,8 +452,9 @@ def take(server: Server, names: list[str]) -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory() as data_dir:
         ensure_default_model(Path(data_dir) / "models")
-        server = start(Path(data_dir))
+        server = start(Path(data_dir), env={"ADAPTIVE_IMPORT_DIR": data_dir})
         try:
+            furnish(server)
             take(server, sys.argv[1:])
         finally:
             server.stop()

@@ -148,6 +148,7 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(default_factory=default_data_dir, description="Database, models and keys live here.")
     admin_api_key: SecretStr | None = Field(None, description="The admin key, instead of one made at the first start.")
+    import_dir: Path | None = Field(None, description="Model files in it can be imported over the API.")
     log_format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal.")
     log_level: Literal["debug", "info", "warning"] = Field("info", description="What is logged, from this level on.")
     app: AppSettings = AppSettings()

@@ -21,11 +21,11 @@ expect.set_options(timeout=20_000)
 
 @pytest.fixture(scope="package")
 def server(default_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """`adaptive serve` with its default settings, and the application built."""
+    """`adaptive serve` with its default settings and a directory to import from, and the application built."""
     assert (BUILT / "index.html").exists(), "build it first: python scripts/ui.py build"
     data_dir = tmp_path_factory.mktemp("server")
     place_model(default_model_dir.path, data_dir)
-    running = start(data_dir)
+    running = start(data_dir, env={"ADAPTIVE_IMPORT_DIR": str(data_dir)})
     yield running
     assert running.stop() == 0, running.log.read_text()
 

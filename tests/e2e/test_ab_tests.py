@@ -43,6 +43,7 @@ def test_a_test_is_begun_watched_and_cancelled(page: Page, client: Adaptive, axe
     page.keyboard.press("Tab")
     dialog.get_by_role("combobox", name="Metric").click()
     page.get_by_role("option", name="helpful").click()
+    assert violations(page, axe) == []
     dialog.get_by_label("Traffic").fill("0")
     dialog.get_by_role("button", name="Begin").click()
     expect(dialog.get_by_label("Traffic")).to_have_attribute("aria-invalid", "true")
@@ -67,7 +68,7 @@ def test_a_test_is_begun_watched_and_cancelled(page: Page, client: Adaptive, axe
     expect(page.get_by_role("table", name="Interactions").locator("tbody").get_by_role("button")).to_have_count(2)
 
 
-def test_a_verdict_is_told_in_words(page: Page, client: Adaptive) -> None:
+def test_a_verdict_is_told_in_words(page: Page, client: Adaptive, axe: str) -> None:
     client.ab_tests.create("clear", "helpful", [MODEL, ARM], min_scores=10)
     # It ends on the way, and takes no more.
     with suppress(ConflictError):
@@ -83,3 +84,6 @@ def test_a_verdict_is_told_in_words(page: Page, client: Adaptive) -> None:
     expect(page.get_by_text("Decided")).to_be_visible()
     expect(page.get_by_role("status").filter(has_text=MODEL)).to_be_visible()
     expect(page.get_by_role("button", name="Cancel test")).to_have_count(0)
+    page.get_by_role("link", name="A/B tests").click()
+    expect(page.get_by_role("region", name="A/B tests")).to_be_visible()
+    assert violations(page, axe) == []

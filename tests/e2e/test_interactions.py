@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,14 +57,16 @@ def status(page: Page) -> Locator:
     return page.get_by_role("status").filter(has_text="of")
 
 
-def test_filters_are_in_the_address(listed: Page) -> None:
+def test_filters_are_in_the_address(listed: Page, axe: str) -> None:
     expect(status(listed)).to_have_text("100 of 120")
+    assert violations(listed, axe) == []
     listed.get_by_label("Answer contains").fill("answer 11")
     listed.get_by_label("Answer contains").press("Enter")
     expect(status(listed)).to_have_text("10 of 10")
     listed.get_by_role("button", name="More filters").click()
     listed.get_by_role("combobox", name="Labels").fill("env=test")
     listed.get_by_role("combobox", name="Labels").press("Enter")
+    assert violations(listed, axe) == []
     listed.get_by_role("button", name="Apply").click()
     expect(status(listed)).to_have_text("1 of 1")
     expect(rows(listed)).to_contain_text("Answer 110")
@@ -75,6 +78,14 @@ def test_filters_are_in_the_address(listed: Page) -> None:
     expect(status(listed)).to_have_text("10 of 10")
     listed.get_by_role("button", name="Clear all filters").click()
     expect(status(listed)).to_have_text("100 of 120")
+
+
+def test_a_text_of_several_words_is_typed(listed: Page) -> None:
+    listed.get_by_role("button", name="More filters").click()
+    listed.get_by_label("Prompt contains").press_sequentially("question 118 ")
+    listed.get_by_role("button", name="Apply").click()
+    expect(status(listed)).to_have_text("1 of 1")
+    expect(rows(listed)).to_contain_text("Answer 118")
 
 
 def test_pages_lead_both_ways_and_only_rows_in_sight_are_there(listed: Page) -> None:
@@ -141,10 +152,11 @@ def test_a_replay_goes_on_with_the_conversation(listed: Page) -> None:
     assert [message["role"] for message in messages] == ["user", "assistant", "user"]
 
 
-def test_groups_lead_to_their_interactions(listed: Page) -> None:
+def test_groups_lead_to_their_interactions(listed: Page, axe: str) -> None:
     listed.get_by_text("By prompt", exact=True).click()
     table = listed.get_by_role("region", name="Interactions by prompt")
     expect(table.locator("tbody tr")).to_have_count(50)
+    assert violations(listed, axe) == []
     table.get_by_role("button", name="Question", exact=False).first.click()
     expect(status(listed)).to_have_text("1 of 1")
 
@@ -159,6 +171,15 @@ def test_a_selection_is_exported(listed: Page) -> None:
     assert download.value.suggested_filename == f"{PROJECT}-interactions.jsonl"
     lines = Path(download.value.path()).read_text().splitlines()
     assert [json.loads(line)["completion"] for line in lines] == ["Answer 117", "Answer 118"]
+
+
+def test_a_selection_ends_with_the_rows_it_is_of(listed: Page) -> None:
+    listed.get_by_role("checkbox", name="Select: Question").first.check()
+    rows(listed).nth(2).click()
+    expect(listed.get_by_role("button", name="Actions: 1 selected")).to_be_visible()
+    listed.get_by_role("button", name="This session").click()
+    expect(status(listed)).to_have_text("1 of 1")
+    expect(listed.get_by_role("button", name="Actions: all that match")).to_be_visible()
 
 
 def test_what_is_chosen_is_deleted_after_a_question(listed: Page, client: Adaptive) -> None:
@@ -178,6 +199,11 @@ def test_a_project_without_interactions_says_how_to_begin(page: Page, server: Se
     page.goto("/projects/blank/interactions")
     expect(page.get_by_role("heading", name="Nothing was asked yet")).to_be_visible()
     expect(page.get_by_text("/api/v1/chat/completions")).to_be_visible()
+
+
+def test_what_an_address_has_that_means_nothing_is_left_out(page: Page, client: Adaptive) -> None:
+    page.goto(f"/projects/{PROJECT}/interactions?state=bogus&source=%7B%7D&warnings=maybe&size=7&group=x&label=%5B%5D")
+    expect(status(page)).to_have_text(re.compile(r"^100 of 1\d\d$"))
 
 
 def test_a_refused_filter_is_told_with_the_request(page: Page, client: Adaptive) -> None:

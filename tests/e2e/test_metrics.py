@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import httpx2
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
-from adaptive_engine.sdk import Adaptive
+from adaptive_engine.sdk import Adaptive, NotFoundError
 from e2e.test_pages import violations
 from integration.server import MODEL, Server
 
@@ -28,16 +29,39 @@ def client(server: Server) -> Iterator[Adaptive]:
         yield client
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_traffic_is_drawn_and_tabled(page: Page, client: Adaptive, axe: str, scheme: str) -> None:
-    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+def test_traffic_is_drawn_and_tabled(page: Page, client: Adaptive, axe: str) -> None:
     page.goto(f"/projects/{PROJECT}/metrics?span=24h")
     expect(page.locator("svg.recharts-surface").first).to_be_visible()
     page.get_by_role("button", name="Show table").first.click()
-    expect(page.get_by_role("region", name="Traffic as a table").locator("tbody tr")).to_contain_text(["3"])
-    percentiles = page.get_by_role("region", name="Latency, percentiles")
-    expect(percentiles.locator("tbody tr")).to_contain_text([MODEL])
+    expect(page.get_by_role("region", name="Answers as a table").locator("tbody tr")).to_contain_text(["3"])
+    page.get_by_role("button", name="Show table").nth(1).click()
+    times = page.get_by_role("region", name="Time to the first token as a table")
+    expect(times.locator("thead")).to_contain_text("Timep50p95p99")
+    expect(times.locator("tbody tr")).to_have_text([re.compile(r"([\d.]+ m?s){3}$")])
+    by_model = page.get_by_role("region", name="Latency by model").locator("tbody tr")
+    expect(by_model).to_have_text([re.compile(rf"{MODEL}30(.* m?s){{6}}")])
     assert violations(page, axe) == []
+
+
+def test_traffic_is_counted_anew_when_asked(page: Page, client: Adaptive) -> None:
+    page.goto(f"/projects/{PROJECT}/metrics?span=24h")
+    expect(page.get_by_text("0 failed or were cut off")).to_be_visible()
+    with pytest.raises(NotFoundError):
+        client.chat.create([{"role": "user", "content": "Hello"}], model="nobody")
+    client.chat.create([{"role": "user", "content": "Hello again"}], max_tokens=2)
+    before = page.get_by_text(re.compile(r"^\d+ answered$")).inner_text()
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.get_by_text(before, exact=True)).to_have_count(0)
+    expect(page.get_by_text(f"{int(before.split()[0]) + 1} answered")).to_be_visible()
+
+
+def test_a_time_that_was_not_counted_whole_says_so(page: Page, client: Adaptive) -> None:
+    def cut(route: Route) -> None:
+        route.fulfill(json={**route.fetch().json(), "searched_to": "2026-11-20T10:00:00Z"})
+
+    page.route("**/traffic?*", cut)
+    page.goto(f"/projects/{PROJECT}/metrics")
+    expect(page.get_by_text("Counting took too long: only what was asked from Nov 20, 2026")).to_be_visible()
 
 
 def test_a_metric_is_compared_by_model(page: Page, client: Adaptive) -> None:

@@ -155,6 +155,33 @@ def test_code_is_the_request_that_was_sent(page: Page) -> None:
     assert re.search(r"It'\\''s", shown)
 
 
+def test_a_browser_that_keeps_no_chats_says_so_once(page: Page) -> None:
+    page.add_init_script("IDBObjectStore.prototype.put = () => { throw new DOMException('The disk is full.'); };")
+    page.reload()
+    script_model(page, "Yes.")
+    for count in (1, 2):
+        ask(page, "Hello.")
+        finished(page, count)
+    expect(page.get_by_text("The disk is full.")).to_be_visible()
+    expect(page.get_by_text("This browser does not keep the chat")).to_have_count(1)
+
+
+def test_the_list_of_chats_is_not_read_for_each_token(page: Page) -> None:
+    page.add_init_script(
+        "const all = IDBObjectStore.prototype.getAll; window.reads = 0;"
+        "IDBObjectStore.prototype.getAll = function (...given) { window.reads++; return all.apply(this, given); };"
+    )
+    page.reload()
+    script_model(page, "Yes.")
+    ask(page, "The first.")
+    chats = page.get_by_role("navigation", name="Chats").get_by_role("link")
+    expect(chats).to_have_text(["New chat", "The first."])
+    page.get_by_role("link", name="New chat").click()
+    ask(page, "The second.")
+    expect(chats).to_have_text(["New chat", "The second.", "The first."])
+    assert page.evaluate("window.reads") == 1
+
+
 def test_a_long_chat_stays_quick(page: Page) -> None:
     """2000 messages, of which only those in sight are in the document."""
     script_model(page, "Yes.")
@@ -164,14 +191,19 @@ def test_a_long_chat_stays_quick(page: Page) -> None:
     chat = page.url.rpartition("/")[2]
     # It is listed when it is stored.
     expect(page.get_by_role("navigation", name="Chats")).to_contain_text("Hello.")
-    page.goto("/sign-in")
-    page.evaluate(_LENGTHEN, chat)
+    lengthen(page, chat)
     page.goto(f"/projects/default/chat/{chat}")
     expect(page.get_by_text("Answer 1999")).to_be_visible()
     assert answers(page).count() < 40
     page.get_by_label("Messages").evaluate("element => element.scrollTo(0, 0)")
     expect(page.get_by_text("Question 1000")).to_be_visible()
     assert answers(page).count() < 40
+
+
+def lengthen(page: Page, chat: str) -> None:
+    """Give a chat that is stored, and is not open, 2000 messages."""
+    page.goto("/sign-in")
+    page.evaluate(_LENGTHEN, chat)
 
 
 _OPEN = """const open = () => new Promise((resolve, reject) => {

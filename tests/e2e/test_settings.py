@@ -55,6 +55,7 @@ def test_people_get_teams_roles_and_shares(page: Page, project: str, axe: str) -
     page.get_by_label("Key of a new team").fill("desk")
     page.get_by_role("button", name="Create team").click()
     expect(page.get_by_role("button", name="Delete desk")).to_be_visible()
+    assert violations(page, axe) == []
 
     page.get_by_role("tab", name="Roles").click()
     page.get_by_role("button", name="Create role").click()
@@ -62,6 +63,7 @@ def test_people_get_teams_roles_and_shares(page: Page, project: str, axe: str) -
     page.get_by_role("checkbox", name="interaction:read").check()
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("button", name="Edit clerk")).to_be_visible()
+    assert violations(page, axe) == []
 
     page.get_by_role("tab", name="Users").click()
     page.get_by_role("button", name="Create user").click()
@@ -84,11 +86,12 @@ def test_people_get_teams_roles_and_shares(page: Page, project: str, axe: str) -
     page.get_by_role("option", name="clerk").click()
     page.get_by_role("button", name="Save shares").click()
     expect(page.get_by_text("The shares are saved")).to_be_visible()
+    assert violations(page, axe) == []
     page.reload()
     expect(page.get_by_role("combobox", name="Role of desk")).to_have_value("clerk")
 
 
-def test_a_grader_is_created_and_rests(page: Page, project: str, server: Server) -> None:
+def test_a_grader_is_created_and_rests(page: Page, project: str, server: Server, axe: str) -> None:
     httpx2.post(
         f"{server.api}/projects/{project}/models",
         headers=server.headers,
@@ -101,6 +104,7 @@ def test_a_grader_is_created_and_rests(page: Page, project: str, server: Server)
     page.get_by_label("Criteria").fill("The answer is polite.")
     page.get_by_role("combobox", name="Judge").click()
     page.get_by_role("option", name=MODEL).click()
+    assert violations(page, axe) == []
     page.get_by_role("dialog").get_by_role("button", name="Create").click()
     enabled = page.get_by_role("switch", name="polite is enabled")
     expect(enabled).to_be_checked()

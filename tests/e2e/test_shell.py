@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx2
 from playwright.sync_api import Page, expect
 
+from e2e.test_pages import violations
 from e2e.visitor import Visitor, composer
 from integration.server import Server
 
@@ -38,8 +39,10 @@ def test_what_a_key_may_not_do_is_not_shown(visitor: Visitor, server: Server) ->
     expect(page.get_by_role("menuitem", name="Generate new API key")).to_have_count(0)
 
 
-def test_commands_are_found_by_their_names(page: Page) -> None:
+def test_commands_are_found_by_their_names(page: Page, axe: str) -> None:
     page.keyboard.press("Control+k")
+    expect(page.get_by_placeholder("Type a command")).to_be_visible()
+    assert violations(page, axe) == []
     page.get_by_placeholder("Type a command").fill("dark")
     page.keyboard.press("Enter")
     expect(page.locator("html")).to_have_attribute("data-mantine-color-scheme", "dark")
@@ -47,9 +50,29 @@ def test_commands_are_found_by_their_names(page: Page) -> None:
     expect(page.locator("html")).to_have_attribute("data-mantine-color-scheme", "dark")
 
 
-def test_a_project_that_is_not_there_looks_like_a_foreign_one(page: Page) -> None:
+def test_a_chat_is_begun_from_anywhere(page: Page) -> None:
+    page.goto("/projects/default/interactions")
+    page.get_by_label("Answer contains").focus()
+    page.keyboard.press("Control+Shift+O")
+    expect(composer(page)).to_be_focused()
+
+
+def test_a_page_that_cannot_be_loaded_says_so_in_the_application(page: Page, visitor: Visitor) -> None:
+    page.route("**/assets/MetricsPage-*.js", lambda route: route.abort())
+    page.get_by_role("link", name="Metrics").click()
+    expect(page.get_by_role("alert")).to_contain_text("A part of the application could not be loaded")
+    # React and the router write it down too.
+    assert [error for error in visitor.errors if "Not loaded" not in error] == []
+    visitor.errors.clear()
+    page.unroute("**/assets/MetricsPage-*.js")
+    page.get_by_role("button", name="Reload").click()
+    expect(page.get_by_role("heading", name="Metrics", level=1)).to_be_visible()
+
+
+def test_a_project_that_is_not_there_looks_like_a_foreign_one(page: Page, axe: str) -> None:
     page.goto("/projects/nothing/chat")
     expect(page.get_by_role("heading", name="There is no such page")).to_be_visible()
+    assert violations(page, axe) == []
     page.get_by_role("link", name="Go to your project").click()
     expect(composer(page)).to_be_visible()
 

@@ -27,6 +27,15 @@ async function signedIn(href: string) {
   }
 }
 
+/** The file of a page, whose absence the page of errors tells: the router would load the address anew, which leaves
+ * nothing of the application where the server is gone. */
+function told<Module>(load: () => Promise<Module>): () => Promise<Module> {
+  return () =>
+    load().catch((cause: Error) => {
+      throw new Error(`Not loaded: ${cause.message}`, { cause });
+    });
+}
+
 const root = createRootRoute({ component: Outlet });
 
 const home = createRoute({
@@ -44,7 +53,7 @@ const signIn = createRoute({
   getParentRoute: () => root,
   path: '/sign-in',
   validateSearch: (search): { next?: string } =>
-    typeof search.next === 'string' && /^\/(?!\/)/.test(search.next) ? { next: search.next } : {},
+    typeof search.next === 'string' && /^\/(?![/\\])/.test(search.next) ? { next: search.next } : {},
   component: SignInPage,
 });
 
@@ -60,20 +69,29 @@ const chats = createRoute({
   path: 'chat',
   validateSearch: (search): { share?: string } =>
     typeof search.share === 'string' ? { share: search.share } : {},
-  component: lazyRouteComponent(() => import('./chat/ChatPage'), 'NewChatPage'),
+  component: lazyRouteComponent(
+    told(() => import('./chat/ChatPage')),
+    'NewChatPage',
+  ),
 });
 
 const chat = createRoute({
   getParentRoute: () => project,
   path: 'chat/$chat',
-  component: lazyRouteComponent(() => import('./chat/ChatPage'), 'ChatPage'),
+  component: lazyRouteComponent(
+    told(() => import('./chat/ChatPage')),
+    'ChatPage',
+  ),
 });
 
 const interactions = createRoute({
   getParentRoute: () => project,
   path: 'interactions',
   validateSearch: parseSearch,
-  component: lazyRouteComponent(() => import('./interactions/InteractionsPage'), 'InteractionsPage'),
+  component: lazyRouteComponent(
+    told(() => import('./interactions/InteractionsPage')),
+    'InteractionsPage',
+  ),
 });
 
 const metrics = createRoute({
@@ -81,44 +99,64 @@ const metrics = createRoute({
   path: 'metrics',
   validateSearch: (search): { span?: string } =>
     typeof search.span === 'string' ? { span: search.span } : {},
-  component: lazyRouteComponent(() => import('./metrics/MetricsPage'), 'MetricsPage'),
+  component: lazyRouteComponent(
+    told(() => import('./metrics/MetricsPage')),
+    'MetricsPage',
+  ),
 });
 
 const abTests = createRoute({
   getParentRoute: () => project,
   path: 'ab-tests',
-  component: lazyRouteComponent(() => import('./ab_tests/AbTestsPage'), 'AbTestsPage'),
+  component: lazyRouteComponent(
+    told(() => import('./ab_tests/AbTestsPage')),
+    'AbTestsPage',
+  ),
 });
 
 const abTest = createRoute({
   getParentRoute: () => project,
   path: 'ab-tests/$test',
-  component: lazyRouteComponent(() => import('./ab_tests/AbTestPage'), 'AbTestPage'),
+  component: lazyRouteComponent(
+    told(() => import('./ab_tests/AbTestPage')),
+    'AbTestPage',
+  ),
 });
 
 const models = createRoute({
   getParentRoute: () => project,
   path: 'models',
-  component: lazyRouteComponent(() => import('./models/ModelsPage'), 'ModelsPage'),
+  component: lazyRouteComponent(
+    told(() => import('./models/ModelsPage')),
+    'ModelsPage',
+  ),
 });
 
 const model = createRoute({
   getParentRoute: () => project,
   path: 'models/$model',
-  component: lazyRouteComponent(() => import('./models/ModelPage'), 'ModelPage'),
+  component: lazyRouteComponent(
+    told(() => import('./models/ModelPage')),
+    'ModelPage',
+  ),
 });
 
 const settings = createRoute({
   getParentRoute: () => project,
   path: 'settings',
   validateSearch: (search): { tab?: string } => (typeof search.tab === 'string' ? { tab: search.tab } : {}),
-  component: lazyRouteComponent(() => import('./settings/SettingsPage'), 'SettingsPage'),
+  component: lazyRouteComponent(
+    told(() => import('./settings/SettingsPage')),
+    'SettingsPage',
+  ),
 });
 
 const pages = [chats, chat, interactions, metrics, abTests, abTest, models, model, settings] as const;
 
 export const router = createRouter({
   routeTree: root.addChildren([home, signIn, project.addChildren(pages)]),
+  // What a route does not know of its address is no part of what its page is given.
+  search: { strict: true },
   defaultPreload: 'intent',
   defaultErrorComponent: ErrorPage,
   defaultNotFoundComponent: NotFoundPage,

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from adaptive_engine.cli import vllm_models
+from adaptive_engine.cli.imports import import_on_server
 from adaptive_engine.cli.model_views import describe_model, summary
 from adaptive_engine.cli.options import DataDir, Json, create_data_dir, models_dir, open_database, resolve_data_dir
 from adaptive_engine.cli.output import print_json
+from adaptive_engine.cli.running import ApiKey
 
 if TYPE_CHECKING:
     from adaptive_engine.registry import ModelDirectory, Progress
@@ -35,6 +37,10 @@ def import_(
     ] = None,
     key: Annotated[str | None, typer.Option("--key", help="The model's key; by default taken from the name.")] = None,
     data_dir: DataDir = None,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Let the server there import it. PATH is below its ADAPTIVE_IMPORT_DIR.")
+    ] = None,
+    api_key: ApiKey = None,
     json: Json = False,
 ) -> None:
     """Import a GGUF file (llama, qwen2, qwen3), an OpenVINO directory, or a model of the catalog.
@@ -44,6 +50,7 @@ def import_(
       adaptive models import smollm2-135m-instruct
       adaptive models import ./Qwen3-0.6B-Q8_0.gguf --key qwen3
       adaptive models import ./exported-openvino-model
+      adaptive models import Qwen3-0.6B-Q8_0.gguf --url http://models.example:9000
       adaptive models import --engine vllm Qwen/Qwen3-8B --key qwen3-8b -- --gpu-memory-utilization 0.8
 
     A name of the catalog comes first: write ./NAME for a directory that is called like one. For vLLM it is a directory
@@ -52,6 +59,11 @@ def import_(
     from adaptive_engine.cli.progress import show_progress
     from adaptive_engine.errors import InvalidRequest
 
+    if url is not None:
+        if engine == "vllm" or arguments or images is not None:
+            raise InvalidRequest("A server imports for its own engine: leave out --engine vllm and what belongs to it.")
+        import_on_server(url, api_key, data_dir, source, key, json=json)
+        return
     directory = resolve_data_dir(data_dir)
     create_data_dir(directory)
     if engine == "vllm":

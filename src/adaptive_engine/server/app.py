@@ -16,6 +16,7 @@ from adaptive_engine.server.api import (
     feedback,
     graders,
     images,
+    imports,
     interaction_search,
     interactions,
     keys,
@@ -27,6 +28,7 @@ from adaptive_engine.server.api import (
     sign_in,
     structured,
     teams,
+    traffic,
     usage,
     users,
 )
@@ -76,9 +78,11 @@ def create_api() -> FastAPI:
         (models.router, "models"),
         (admin_models.router, "models"),
         (external_models.router, "models"),
+        (imports.router, "models"),
         (projects.router, "projects"),
         (deployments.router, "models"),
         (usage.router, "projects"),
+        (traffic.router, "projects"),
         (deployments.admin_router, "models"),
         # Before the others of this noun: its path would be taken for an id.
         (exports.router, "interactions"),

@@ -16,6 +16,7 @@ from adaptive_engine.services.engines import Engines
 from adaptive_engine.services.external_models import ExternalModels
 from adaptive_engine.services.grading import GraderQueue, Grading
 from adaptive_engine.services.images import Images
+from adaptive_engine.services.imports import Imports
 from adaptive_engine.services.keys import KeyRing
 from adaptive_engine.services.lifecycle import ModelLifecycle
 from adaptive_engine.services.projects import Projects
@@ -68,6 +69,7 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
             completions = Completions(routing, backends, images, structured, recorder, CacheSalts(secret), meter)
             lifecycle = ModelLifecycle(database, routing, backends, schemas, structured, settings.engine)
             externals = ExternalModels(lifecycle, backends.providers, sealer)
+            imports = Imports(database, settings.models_dir, settings.import_dir)
             projects = Projects(database, keys, routing, lifecycle)
             referee = Referee(database, routing)
             grading = Grading(database, routing, completions, referee, grader_queue)
@@ -82,6 +84,7 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
                 backends,
                 lifecycle,
                 externals,
+                imports,
                 projects,
                 images,
                 structured,
@@ -98,6 +101,7 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
             try:
                 yield services, new_key
             finally:
+                imports.close()
                 grading.close()
                 referee.close()
         finally:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from adaptive_engine.services.external_models import ExternalModels
     from adaptive_engine.services.grading import Grading
     from adaptive_engine.services.images import Images
+    from adaptive_engine.services.imports import Imports
     from adaptive_engine.services.keys import KeyRing
     from adaptive_engine.services.lifecycle import ModelLifecycle
     from adaptive_engine.services.projects import Projects
@@ -62,6 +63,7 @@ class Services:
     backends: Backends
     lifecycle: ModelLifecycle
     external_models: ExternalModels
+    imports: Imports
     projects: Projects
     images: Images
     structured: StructuredOutput

@@ -1,4 +1,4 @@
-"""The web application: the files that `scripts/build_ui.py` made of `ui/`, served beside the API."""
+"""The web application: the files that `scripts/ui.py` made of `ui/`, served beside the API."""
 
 from __future__ import annotations
 

@@ -32,6 +32,23 @@ def _json_number_postgresql(element: json_number, compiler: SQLCompiler, **optio
     return f"CAST(CAST({column} AS JSON) ->> {key} AS DOUBLE PRECISION)"
 
 
+class whole(FunctionElement[int]):
+    """`whole(number)`: without what stands behind the point; of numbers that are not negative."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(whole, "sqlite")
+def _whole_sqlite(element: whole, compiler: SQLCompiler, **options: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **options)} AS INTEGER)"
+
+
+@compiles(whole, "postgresql")
+def _whole_postgresql(element: whole, compiler: SQLCompiler, **options: Any) -> str:
+    return f"CAST(floor({compiler.process(element.clauses, **options)}) AS BIGINT)"
+
+
 def span_start(time_ms: sa.ColumnElement[int], width_ms: int) -> sa.ColumnElement[int]:
     """When the span of that width, counted from the epoch, began in which a time lies. Can be grouped by."""
     # Not a parameter: PostgreSQL would not see that the expression selected is the one grouped by.

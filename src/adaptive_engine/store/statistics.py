@@ -33,13 +33,19 @@ class Grouping:
 
     by: Literal["model", "label", "hour", "day"] | None = None
     label: str | None = None
+    by_model: bool = False
+    """And within that by model."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetricGroup:
-    """`group` is a model's key, a label's value, or when a span of time begins in epoch ms; None where it has none."""
+    """`group` is a model's key, a label's value, or when a span of time begins in epoch ms; None where it has none.
+
+    `model` is a model's key where groups are by that too, else None.
+    """
 
     group: str | int | None
+    model: str | None
     count: int
     mean: float
     min: float
@@ -52,7 +58,7 @@ class MetricGroup:
 def of_metric(
     connection: Connection, metric: Metric, grouping: Grouping, created_from: int | None, created_to: int | None
 ) -> list[MetricGroup]:
-    """Sorted by group. Times are epoch ms, the last exclusive, and those of the interactions."""
+    """Sorted by group, then by model. Times are epoch ms, the last exclusive, and those of the interactions."""
     value, conditions, source = _values(metric)
     if created_from is not None:
         conditions.append(interactions.c.created_at >= created_from)
@@ -74,10 +80,12 @@ def of_metric(
             conditions[0] = sa.func.coalesce(scores.c.metric_id, scores.c.metric_id) == metric.id
     elif grouping.by is not None:
         group = span_start(interactions.c.created_at, HOUR_MS if grouping.by == "hour" else DAY_MS)
+    model: sa.ColumnElement[Any] = interactions.c.model_key if grouping.by_model else sa.null()
     distance = value - float(centre)
     query = (
         sa.select(
             group,
+            model,
             sa.func.count(),
             sa.func.avg(value),
             sa.func.min(value),
@@ -90,9 +98,9 @@ def of_metric(
         .where(*conditions)
     )
     if grouping.by is not None:
-        query = query.group_by(group)
+        query = query.group_by(group, *([model] if grouping.by_model else []))
     rows = [_group(*row) for row in connection.execute(query)]
-    return sorted(rows, key=lambda row: (row.group is None, row.group))
+    return sorted(rows, key=lambda row: (row.group is None, row.group, row.model is None, row.model))
 
 
 def _values(metric: Metric) -> tuple[sa.ColumnElement[Any], list[sa.ColumnElement[bool]], sa.FromClause]:
@@ -109,6 +117,7 @@ def _values(metric: Metric) -> tuple[sa.ColumnElement[Any], list[sa.ColumnElemen
 
 def _group(
     group: str | int | None,
+    model: str | None,
     count: int,
     mean: float,
     smallest: float,
@@ -119,4 +128,4 @@ def _group(
 ) -> MetricGroup:
     spread = max(0.0, squares - distances * distances / count)
     stddev = math.sqrt(spread / (count - 1)) if count > 1 else None
-    return MetricGroup(group, count, mean, smallest, largest, stddev, total)
+    return MetricGroup(group, model, count, mean, smallest, largest, stddev, total)

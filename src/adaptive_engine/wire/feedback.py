@@ -62,6 +62,8 @@ class MetricGroup(BaseModel):
     """`group` is a model's key, a label's value, or when an hour or a day begins; null where there is none."""
 
     group: str | datetime | None
+    model: str | None = None
+    """Its key, where groups are by model too."""
     count: int
     mean: float
     min: float

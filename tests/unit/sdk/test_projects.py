@@ -53,3 +53,17 @@ async def test_update_archive_and_unarchive(server: ScriptedServer, client) -> N
     for change in ("archive", "unarchive"):
         await result(getattr(client.projects, change)("support"))
         assert (server.last.method, server.last.path) == ("POST", f"/api/v1/projects/support/{change}")
+
+
+async def test_traffic(server: ScriptedServer, client) -> None:
+    total = dict.fromkeys(("answered", "failed", "cancelled", "prompt_tokens", "cached_tokens"), 0)
+    group = {**total, "group": None, "completion_tokens": 0, "time_to_first_token_ms": None}
+    times = {"p50": 1.0, "p95": 2.0, "p99": 3.0}
+    body = {"project": "proj", "width": "day", "data": [], "models": [], "total": {**group, "latency_ms": times}}
+    server.replies(Reply({**body, "searched_to": None}))
+    found = await result(client.projects.traffic(width="day", timerange={"from": 5}))
+    assert (server.last.path, server.last.query) == (
+        "/api/v1/projects/proj/traffic",
+        [("width", "day"), ("from", "5")],
+    )
+    assert found.total.latency_ms.p95 == 2.0

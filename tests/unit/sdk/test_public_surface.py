@@ -45,7 +45,7 @@ def test_every_error_is_exported() -> None:
 def test_both_clients_offer_the_same() -> None:
     def surface(client: object) -> dict[str, set[str]]:
         nouns = (
-            *("chat", "interactions", "feedback", "ab_tests", "models", "graders"),
+            *("chat", "interactions", "feedback", "ab_tests", "models", "graders", "imports"),
             *("projects", "users", "teams", "roles", "permissions", "keys"),
         )
         return {noun: {name for name in dir(getattr(client, noun)) if not name.startswith("_")} for noun in nouns}
@@ -67,9 +67,10 @@ def test_both_clients_offer_the_same() -> None:
             *("list", "list_registered", "get", "deploy", "attach", "add_to_project", "detach"),
             *("update", "update_compute_config", "terminate", "add_external", "update_external"),
         },
+        "imports": {"create", "list", "sources", "get", "wait", "cancel"},
         "graders": {"create", "list", "get", "update", "delete", "run", "cancel", "judge"},
         "projects": {
-            *("create", "list", "get", "update", "archive", "unarchive", "usage"),
+            *("create", "list", "get", "update", "archive", "unarchive", "usage", "traffic"),
             *("share", "unshare", "shares"),
         },
         "users": {

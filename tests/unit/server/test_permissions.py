@@ -118,6 +118,7 @@ ROUTES = {
         "project:share", {"shares": [{"team": "default", "role": "admin", "is_owner": True}]}
     ),
     ("GET", "/projects/{project}/usage"): Needs("project:read"),
+    ("GET", "/projects/{project}/traffic"): Needs("project:read"),
     ("GET", "/admin/models"): Needs("admin:manage_models", addresses=None),
     ("GET", "/admin/models/{key}"): Needs("admin:manage_models", addresses=None),
     ("PATCH", "/admin/models/{key}"): Needs("admin:manage_models", {"compute_config": {}}, addresses=None),
@@ -128,6 +129,11 @@ ROUTES = {
     ("POST", "/admin/models/{model}/deploy"): Needs("model:deploy", {"project": "{project}"}),
     ("PATCH", "/admin/models/{model}/deployments/{project}"): Needs("model:deploy", {"desired_online": True}),
     ("POST", "/admin/models/{key}/terminate"): Needs("admin:manage_models", addresses=None),
+    ("GET", "/admin/imports"): Needs("admin:manage_models", addresses=None),
+    ("POST", "/admin/imports"): Needs("admin:manage_models", {"name": "nobody"}, addresses=None),
+    ("GET", "/admin/imports/sources"): Needs("admin:manage_models", addresses=None),
+    ("GET", "/admin/imports/{import_id}"): Needs("admin:manage_models", addresses=None),
+    ("POST", "/admin/imports/{import_id}/cancel"): Needs("admin:manage_models", addresses=None),
     ("GET", "/me"): Needs(None),
     ("GET", "/users"): Needs("admin:manage_users", addresses=None),
     ("POST", "/users"): Needs("admin:manage_users", {"name": "Eve", "email": "{other}@example.com"}, addresses=None),
@@ -262,7 +268,10 @@ async def test_the_one_permission_is_enough(
         # All is in order but for what the path names.
         assert (answer.status_code, answer.json()["error"]["code"]) in {
             *((404, f"{noun}_not_found") for noun in ("user", "team", "role", "key", "metric", "model")),
-            *((404, f"{noun}_not_found") for noun in ("ab_test", "grader", "interaction", "session", "image")),
+            *(
+                (404, f"{noun}_not_found")
+                for noun in ("ab_test", "grader", "interaction", "session", "image", "import")
+            ),
             (503, "model_loading"),
         }
 

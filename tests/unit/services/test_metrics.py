@@ -131,6 +131,18 @@ def test_what_the_server_measures_over_time(database: Database, project: Project
     assert half.mean == 15.0
 
 
+def test_a_metric_over_time_by_model(database: Database, project: Project) -> None:
+    start = 20_000 * DAY_MS
+    for at, model, value in ((0, "a", 1), (0, "b", 0), (1, "a", 0), (DAY_MS, "b", 1)):
+        score(database, store_answer(database, project, model, created_at=start + at), value)
+    found = summarise(database, project, "helpful", Grouping("day", by_model=True))
+    assert [(group.group, group.model, group.mean) for group in found] == [
+        (start, "a", 0.5),
+        (start, "b", 0.0),
+        (start + DAY_MS, "b", 1.0),
+    ]
+
+
 def test_tokens(database: Database, project: Project) -> None:
     store_answer(database, project, "a", usage=Usage(10, 5, 4))
     for key, expected in (("prompt_tokens", 10), ("completion_tokens", 5), ("total_tokens", 15), ("cached_tokens", 4)):

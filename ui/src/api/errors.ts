@@ -33,12 +33,14 @@ export async function errorOf(response: Response): Promise<ApiError> {
   return new ApiError(response.status, detail ?? plain, requestId);
 }
 
-/** What a failed `fetch` means, in words that help. */
-export function unreachable(cause: unknown): ApiError {
-  if (cause instanceof ApiError) return cause;
-  const message =
-    cause instanceof TypeError
-      ? 'The server cannot be reached. Check that `adaptive serve` is running, then try again.'
-      : String(cause instanceof Error ? cause.message : cause);
-  return new ApiError(0, { message, code: 'unreachable' }, null);
+/** `fetch`, where failing to get any answer says so in words that help. What `signal` ends throws what it always does. */
+export async function reach(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+  try {
+    return await fetch(input, init);
+  } catch (cause) {
+    // A browser tells no more of a network that failed; whatever else throws a TypeError is a defect of the page.
+    if (!(cause instanceof TypeError)) throw cause;
+    const message = 'The server cannot be reached. Check that `adaptive serve` is running, then try again.';
+    throw new ApiError(0, { message, code: 'unreachable' }, null);
+  }
 }

@@ -1,4 +1,4 @@
-import { QueryCache, QueryClient, queryOptions } from '@tanstack/react-query';
+import { MutationCache, QueryCache, QueryClient, queryOptions } from '@tanstack/react-query';
 import { api, body } from './client';
 import { ApiError } from './errors';
 
@@ -9,12 +9,13 @@ export function onSignedOut(callback: () => void) {
   signedOut = callback;
 }
 
+const onError = (error: Error) => {
+  if (error instanceof ApiError && error.isSignedOut) signedOut();
+};
+
 export const queryClient = new QueryClient({
-  queryCache: new QueryCache({
-    onError(error) {
-      if (error instanceof ApiError && error.isSignedOut) signedOut();
-    },
-  }),
+  queryCache: new QueryCache({ onError }),
+  mutationCache: new MutationCache({ onError }),
   defaultOptions: {
     queries: {
       staleTime: 15_000,

@@ -5,7 +5,7 @@ import { Link, useNavigate, useRouterState } from '@tanstack/react-router';
 import { queryClient } from '../api/queries';
 import { useMe } from '../shell/useProject';
 import classes from './ChatHistory.module.css';
-import { deleteChat, listChats } from './storage';
+import { chatsQuery, deleteChat } from './storage';
 import { useChat } from './store';
 
 /** The chats that this browser had with the project, newest first. */
@@ -13,11 +13,7 @@ export function ChatHistory({ project }: { project: string }) {
   const me = useMe();
   const navigate = useNavigate();
   const path = useRouterState({ select: (state) => state.location.pathname });
-  const { data: chats = [] } = useQuery({
-    queryKey: ['chats', me.key, project],
-    queryFn: () => listChats(me.key, project),
-    staleTime: 0,
-  });
+  const { data: chats = [] } = useQuery(chatsQuery(me.key, project));
   const remove = async (id: string) => {
     useChat.getState().forget(id);
     await deleteChat(id);

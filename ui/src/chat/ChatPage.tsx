@@ -11,6 +11,7 @@ import { newPane } from './conversation';
 import { decodeShared } from './share';
 import { loadChat } from './storage';
 import { newChat, useChat } from './store';
+import type { Chat } from './types';
 
 /** A chat that has no message yet; perhaps with what somebody shared. */
 export function NewChatPage() {
@@ -34,20 +35,22 @@ export function ChatPage() {
   const { project, chat: id } = useParams({ from: '/projects/$project/chat/$chat' });
   const me = useMe();
   const { chat, open } = useChat();
+  const isMine = (found: Chat | null | undefined) => found?.owner === me.key && found.project === project;
+  // The one that is open outlives the pages, and whoever was signed in.
+  const isOpen = chat?.id === id && isMine(chat);
   const stored = useQuery({
     queryKey: ['chat', id],
     queryFn: async () => (await loadChat(id)) ?? null,
-    enabled: chat?.id !== id,
+    enabled: !isOpen,
     gcTime: 0,
     staleTime: 0,
   });
-  const isTheirs = stored.data?.owner === me.key && stored.data?.project === project;
-  const found = isTheirs ? stored.data : null;
+  const found = isMine(stored.data) ? stored.data : null;
   useEffect(() => {
     if (found && useChat.getState().chat?.id !== id) open(found);
   }, [found, id, open]);
   if (!useMay('completion:create')) return <NotPermitted />;
-  if (chat?.id === id) return <ChatView chat={chat} key={id} />;
+  if (isOpen) return <ChatView chat={chat} key={id} />;
   if (stored.error) return <ErrorNotice error={stored.error} title="This chat could not be read" />;
   if (stored.isPending || found) return null;
   const action = (

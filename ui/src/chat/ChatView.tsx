@@ -33,7 +33,6 @@ export function ChatView({ chat, draft: shared = '', unreadableLink, isNew }: Ch
     [
       // In a dialog, Escape closes that.
       ['Escape', () => running && !document.querySelector('[role=dialog]') && stop()],
-      ['mod+shift+O', () => navigate({ to: '/projects/$project/chat', params: { project: chat.project } })],
     ],
     [],
   );

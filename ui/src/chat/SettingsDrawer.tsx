@@ -75,7 +75,7 @@ function SettingsForm({ project, settings, onChange }: Omit<SettingsDrawerProps,
       <Group grow align="flex-start">
         <NumberInput
           label="Max tokens"
-          placeholder={model ? `up to ${model.context_length}` : 'no limit'}
+          placeholder={model?.context_length ? `up to ${model.context_length}` : 'no limit'}
           min={1}
           allowDecimal={false}
           value={settings.maxTokens ?? ''}
@@ -125,7 +125,7 @@ function SettingsForm({ project, settings, onChange }: Omit<SettingsDrawerProps,
       </Button>
       <Text size="xs" c="dimmed">
         Kept with this chat, and in the link that shares it. Settings for all requests to a model are those of
-        its deployment: adaptive models settings.
+        its deployment, on the page Models.
       </Text>
     </Stack>
   );

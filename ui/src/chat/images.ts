@@ -12,14 +12,15 @@ export async function readImages(files: Iterable<File>, already: number): Promis
     if (!IMAGE_TYPES.includes(file.type)) throw new Error(`${file.name} is no JPEG, PNG, WebP or GIF image.`);
     if (file.size > MAX_BYTES) throw new Error(`${file.name} is larger than 10 MB.`);
   }
-  return Promise.all(chosen.map(dataUri));
+  return Promise.all(chosen.map((file) => dataUri(file, file.name)));
 }
 
-function dataUri(file: File): Promise<string> {
+/** Throws an Error where the browser cannot read it. */
+export function dataUri(file: Blob, name = 'The image'): Promise<string> {
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result as string);
-    reader.onerror = () => reject(new Error(`${file.name} could not be read.`));
+    reader.onerror = () => reject(new Error(`${name} could not be read.`));
     reader.readAsDataURL(file);
   });
 }

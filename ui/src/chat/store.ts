@@ -1,10 +1,11 @@
 import { create } from 'zustand';
 import { ApiError } from '../api/errors';
 import { queryClient } from '../api/queries';
+import { tellError } from '../components/tell';
 import * as conversation from './conversation';
 import { newId, newPane } from './conversation';
 import { chatRequest } from './request';
-import { saveChat } from './storage';
+import { chatsQuery, saveChat, withChat } from './storage';
 import { streamChat } from './stream';
 import type { Answer, Chat, Pane, Settings, Turn } from './types';
 import { MAX_PANES } from './types';
@@ -205,9 +206,25 @@ function save() {
   clearTimeout(saving);
   saving = undefined;
   const { chat } = useChat.getState();
-  if (chat?.panes.some((pane) => pane.chosen.root)) {
-    void saveChat(chat).then(() => queryClient.invalidateQueries({ queryKey: ['chats'] }));
+  if (chat?.panes.some((pane) => pane.chosen.root)) void keep(chat);
+}
+
+/** Said once, not for every token. */
+let isLost = false;
+
+async function keep(chat: Chat) {
+  try {
+    await saveChat(chat);
+    isLost = false;
+  } catch (error) {
+    if (!isLost) tellError(error, 'This browser does not keep the chat');
+    isLost = true;
+    return;
   }
+  queryClient.setQueryData(
+    chatsQuery(chat.owner, chat.project).queryKey,
+    (chats) => chats && withChat(chats, chat),
+  );
 }
 
 useChat.subscribe((state, before) => {

@@ -1,6 +1,6 @@
-import { expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { prettyJson, seconds, tokensPerSecond } from './figures';
-import { events } from './stream';
+import { events, streamChat } from './stream';
 
 async function read(text: string, size: number): Promise<string[]> {
   const bytes = new TextEncoder().encode(text);
@@ -37,4 +37,36 @@ it('tells figures as people read them', () => {
 it('shows JSON objects with line breaks, and leaves other text alone', () => {
   expect(prettyJson(' {"a":1} ')).toBe('{\n  "a": 1\n}');
   for (const text of ['{"a":1', '1', '"text"', 'Hello.', '']) expect(prettyJson(text)).toBeNull();
+});
+
+describe('what goes wrong is told for what it is', () => {
+  const ask = (onChunk = () => {}) =>
+    streamChat({ model: 'p', messages: [] }, new AbortController().signal, () => {}, onChunk);
+  const answer = (body: BodyInit) =>
+    vi.stubGlobal('fetch', async () => new Response(body, { headers: { 'x-request-id': 'req-1' } }));
+  afterEach(() => {
+    vi.unstubAllGlobals();
+  });
+
+  it('a server that cannot be reached', async () => {
+    vi.stubGlobal('fetch', () => Promise.reject(new TypeError('Failed to fetch')));
+    await expect(ask()).rejects.toMatchObject({ code: 'unreachable', status: 0 });
+  });
+
+  it('a connection that breaks in the middle', async () => {
+    const broken = new ReadableStream({
+      pull: (controller) => controller.error(new TypeError('network error')),
+    });
+    answer(broken);
+    await expect(ask()).rejects.toMatchObject({ code: 'stream_ended', requestId: 'req-1' });
+  });
+
+  it('a mistake of the page', async () => {
+    answer('data: {"choices":[]}\n\ndata: [DONE]\n\n');
+    const mistake = new TypeError('x is undefined');
+    const onChunk = () => {
+      throw mistake;
+    };
+    await expect(ask(onChunk)).rejects.toBe(mistake);
+  });
 });

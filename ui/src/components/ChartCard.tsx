@@ -24,14 +24,15 @@ export interface ChartProps {
 interface ChartCardProps extends ChartProps {
   title: string;
   note?: string;
-  loading?: boolean;
+  /** As wide as the page, beside others that share a row. */
+  wide?: boolean;
 }
 
 /** A chart, and the same numbers as a table for who cannot see it or wants them exactly. */
-export function ChartCard({ title, note, loading, ...chart }: ChartCardProps) {
+export function ChartCard({ title, note, wide, ...chart }: ChartCardProps) {
   const [table, { toggle }] = useDisclosure(false);
   return (
-    <Paper withBorder p="md" miw={0}>
+    <Paper withBorder p="md" miw={0} style={wide ? { gridColumn: '1 / -1' } : undefined}>
       <Group justify="space-between" mb="sm" wrap="nowrap">
         <Title order={2} size="h5">
           {title}
@@ -40,15 +41,11 @@ export function ChartCard({ title, note, loading, ...chart }: ChartCardProps) {
           {table ? 'Hide table' : 'Show table'}
         </UnstyledButton>
       </Group>
-      {loading ? (
-        <Skeleton height={220} />
-      ) : (
-        <Suspense fallback={<Skeleton height={220} />}>
-          <div aria-hidden>
-            <Chart {...chart} />
-          </div>
-        </Suspense>
-      )}
+      <Suspense fallback={<Skeleton height={220} />}>
+        <div aria-hidden>
+          <Chart {...chart} />
+        </div>
+      </Suspense>
       {note && (
         <Text size="xs" c="dimmed" mt="xs">
           {note}

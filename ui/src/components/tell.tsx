@@ -1,5 +1,5 @@
 import { notifications } from '@mantine/notifications';
-import { type ApiError, unreachable } from '../api/errors';
+import { ApiError } from '../api/errors';
 
 /** Say in a corner that something worked. */
 export function tell(message: string) {
@@ -13,10 +13,11 @@ export function tell(message: string) {
 
 /** Say in a corner what failed, with the request's id. It stays until it is read. */
 export function tellError(cause: unknown, title: string) {
-  const error: ApiError = unreachable(cause);
+  const message = cause instanceof Error ? cause.message : String(cause);
+  const requestId = cause instanceof ApiError ? cause.requestId : null;
   notifications.show({
     title,
-    message: error.requestId ? `${error.message} (request ${error.requestId})` : error.message,
+    message: requestId ? `${message} (request ${requestId})` : message,
     color: 'red',
     closeButtonProps: { 'aria-label': 'Dismiss' },
     autoClose: false,

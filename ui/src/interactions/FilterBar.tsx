@@ -14,7 +14,8 @@ interface FilterBarProps {
   filter: Filter;
   order?: Order;
   onFilter: (filter: Filter) => void;
-  onOrder: (order: Order) => void;
+  /** Absent: what is shown has an order of its own. */
+  onOrder?: (order: Order) => void;
 }
 
 /** The filters that are needed most, and those that are set. */
@@ -76,15 +77,17 @@ export function FilterBar({ project, filter, order, onFilter, onOrder }: FilterB
           value={filter.state ?? []}
           onChange={(state) => set({ state: state.length ? (state as State[]) : undefined })}
         />
-        <Select
-          size="xs"
-          className={classes.choice}
-          aria-label="Order"
-          allowDeselect={false}
-          data={Object.entries(ORDERS).map(([value, label]) => ({ value, label }))}
-          value={order ?? 'newest'}
-          onChange={(value) => onOrder(value as Order)}
-        />
+        {onOrder && (
+          <Select
+            size="xs"
+            className={classes.choice}
+            aria-label="Order"
+            allowDeselect={false}
+            data={Object.entries(ORDERS).map(([value, label]) => ({ value, label }))}
+            value={order ?? 'newest'}
+            onChange={(value) => onOrder(value as Order)}
+          />
+        )}
         <Button size="xs" variant="default" leftSection={<IconFilter size={15} />} onClick={dialog.open}>
           More filters
         </Button>

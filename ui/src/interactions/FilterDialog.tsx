@@ -34,7 +34,7 @@ export function FilterDialog({ project, filter, opened, onClose, onApply }: Filt
   const line = (name: 'session' | 'user' | 'createdBy' | 'promptHash' | 'finishReason' | 'prompt') => ({
     value: draft[name] ?? '',
     onChange: (event: { currentTarget: HTMLInputElement }) =>
-      set({ [name]: event.currentTarget.value.trim() || undefined }),
+      set({ [name]: event.currentTarget.value || undefined }),
   });
   const scored = metrics.filter((metric) => metric.category !== 'SYSTEM');
   const list = (values: string[]) => (values.length ? values : undefined);
@@ -43,7 +43,7 @@ export function FilterDialog({ project, filter, opened, onClose, onApply }: Filt
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          onApply(draft);
+          onApply(trimmed(draft));
         }}
       >
         <Stack>
@@ -88,13 +88,13 @@ export function FilterDialog({ project, filter, opened, onClose, onApply }: Filt
               placeholder="Key or id"
               data={tests.map((test) => test.key)}
               value={draft.abTest ?? ''}
-              onChange={(abTest) => set({ abTest: abTest.trim() || undefined })}
+              onChange={(abTest) => set({ abTest: abTest || undefined })}
             />
             <Autocomplete
               label="Compared by metric"
               data={scored.map((metric) => metric.key)}
               value={draft.compared ?? ''}
-              onChange={(compared) => set({ compared: compared.trim() || undefined })}
+              onChange={(compared) => set({ compared: compared || undefined })}
             />
             <TextInput label="Session id" {...line('session')} />
             <TextInput label="User" description="What the request called its user" {...line('user')} />
@@ -135,6 +135,15 @@ export function FilterDialog({ project, filter, opened, onClose, onApply }: Filt
       </form>
     </Modal>
   );
+}
+
+/** Not while somebody types: the space between two words is the end of what is there at that moment. */
+function trimmed(filter: Filter): Filter {
+  const values = Object.entries(filter).map(([name, value]) => [
+    name,
+    typeof value === 'string' ? value.trim() || undefined : value,
+  ]);
+  return Object.fromEntries(values) as Filter;
 }
 
 /** As the browser's own field of a time wants it: in the reader's zone, without one. */

@@ -1,11 +1,12 @@
-import { Alert, Button, CopyButton, Drawer, Group, Stack, Tabs, Text } from '@mantine/core';
+import { Alert, Button, Drawer, Group, Stack, Tabs, Text } from '@mantine/core';
 import { IconMessageReply } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { saveChat } from '../chat/storage';
 import { CodeBlock } from '../components/CodeBlock';
+import { copyText } from '../components/copyText';
 import { Loaded } from '../components/Loaded';
-import { tellError } from '../components/tell';
+import { tell, tellError } from '../components/tell';
 import { useMay, useMe } from '../shell/useProject';
 import type { Filter } from './filter';
 import { InteractionFacts } from './InteractionFacts';
@@ -13,7 +14,7 @@ import { InteractionLabels } from './InteractionLabels';
 import { InteractionScores } from './InteractionScores';
 import { Messages } from './Messages';
 import { type Interaction, interactionQuery } from './queries';
-import { chatOf } from './replay';
+import { chatOf, loadImages } from './replay';
 
 interface InteractionDrawerProps {
   project: string;
@@ -48,12 +49,20 @@ function Details({ project, interaction, onNarrow }: DetailsProps) {
   const mayChat = useMay('completion:create');
   const replay = async () => {
     try {
-      const chat = chatOf(interaction, me.key);
+      const chat = chatOf(interaction, me.key, await loadImages(interaction));
       await saveChat(chat);
       await client.invalidateQueries({ queryKey: ['chats'] });
       await navigate({ to: '/projects/$project/chat/$chat', params: { project, chat: chat.id } });
     } catch (error) {
       tellError(error, 'The chat could not be opened');
+    }
+  };
+  const copyLink = async () => {
+    try {
+      await copyText(window.location.href);
+      tell('The link is copied');
+    } catch (cause) {
+      tellError(cause, 'It was not copied');
     }
   };
   const { error, warnings } = interaction;
@@ -65,13 +74,9 @@ function Details({ project, interaction, onNarrow }: DetailsProps) {
             Replay in chat
           </Button>
         )}
-        <CopyButton value={window.location.href}>
-          {({ copied, copy }) => (
-            <Button size="xs" variant="default" onClick={copy}>
-              {copied ? 'Link copied' : 'Copy link'}
-            </Button>
-          )}
-        </CopyButton>
+        <Button size="xs" variant="default" onClick={copyLink}>
+          Copy link
+        </Button>
         <Button size="xs" variant="default" onClick={() => onNarrow({ session: interaction.session_id })}>
           This session
         </Button>

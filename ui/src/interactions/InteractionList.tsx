@@ -26,10 +26,8 @@ export function InteractionList({ project, search, chosen, onChoose, onGo, onCle
   return (
     <Loaded query={query} failed="Interactions could not be read">
       {(page) => {
-        const turn = (where: Pick<Search, 'after' | 'before'>) => {
-          onChoose(new Set());
+        const turn = (where: Pick<Search, 'after' | 'before'>) =>
           onGo({ ...search, after: undefined, before: undefined, ...where });
-        };
         const isFirst = !search.after && !search.before;
         if (page.data.length === 0 && isFirst && !page.has_more) {
           return filtered ? <NothingFound onClear={onClear} /> : <NothingYet project={project} />;

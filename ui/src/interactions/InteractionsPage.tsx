@@ -16,6 +16,7 @@ import { InteractionGroups } from './InteractionGroups';
 import { InteractionList } from './InteractionList';
 
 const ROUTE = '/projects/$project/interactions';
+const NONE: ReadonlySet<string> = new Set();
 
 /** What was asked and answered in a project. The address says what is looked for, so that it can be passed on. */
 export function InteractionsPage() {
@@ -24,15 +25,18 @@ export function InteractionsPage() {
   const navigate = useNavigate({ from: ROUTE });
   const client = useQueryClient();
   const mayDelete = useMay('interaction:delete');
-  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+  // Of the rows in sight: a selection that outlived them would delete what nobody looks at.
+  const { open: _, ...shown } = search;
+  const of = JSON.stringify([project, shown]);
+  const [marked, setMarked] = useState({ of, ids: NONE });
+  const chosen = marked.of === of ? marked.ids : NONE;
+  const setChosen = (ids: ReadonlySet<string>) => setMarked({ of, ids });
   const [exporting, exportDialog] = useDisclosure(false);
   const [deleting, deleteDialog] = useDisclosure(false);
 
   const go = (next: Search) => void navigate({ search: next });
-  const filter = (next: Filter) => {
-    setChosen(new Set());
+  const filter = (next: Filter) =>
     go({ ...next, order: search.order, group: search.group, size: search.size });
-  };
   if (!useMay('interaction:read')) {
     return (
       <EmptyState icon={IconLock} title="This key may not read interactions">
@@ -95,7 +99,7 @@ export function InteractionsPage() {
         filter={filterOf(search)}
         order={search.order}
         onFilter={filter}
-        onOrder={(order) => go({ ...filterOf(search), order, group: search.group, size: search.size })}
+        onOrder={search.group ? undefined : (order) => go({ ...filterOf(search), order, size: search.size })}
       />
       {search.group ? (
         <InteractionGroups
@@ -132,7 +136,7 @@ export function InteractionsPage() {
         chosen={chosen}
         opened={deleting}
         onClose={deleteDialog.close}
-        onDeleted={() => setChosen(new Set())}
+        onDeleted={() => setChosen(NONE)}
       />
     </Page>
   );

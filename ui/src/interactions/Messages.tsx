@@ -3,7 +3,7 @@ import { useState } from 'react';
 import { prettyJson } from '../chat/figures';
 import { CodeBlock } from '../components/CodeBlock';
 import Markdown from '../components/Markdown';
-import { type Part, readMessage } from './content';
+import { imageSource, type Part, readMessage } from './content';
 import classes from './Interactions.module.css';
 import type { Interaction } from './queries';
 
@@ -55,9 +55,9 @@ function Message({ who, parts, formatted }: { who: string; parts: Part[]; format
 
 function MessagePart({ part, formatted }: { part: Part; formatted: boolean }) {
   if (part.image !== undefined) {
-    // Another host would learn who looks at this.
-    return part.image.startsWith('data:image/') ? (
-      <img src={part.image} alt="As it was sent" className={classes.image} />
+    const source = imageSource(part.image);
+    return source ? (
+      <img src={source} alt="As it was sent" className={classes.image} />
     ) : (
       <pre className={classes.text}>{part.image}</pre>
     );

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { lastQuestion, readMessage, textOf } from './content';
+import { imageSource, lastQuestion, readMessage, textOf } from './content';
 
 describe('a stored message', () => {
   it('has texts and images', () => {
@@ -33,4 +33,16 @@ describe('a stored message', () => {
     expect(lastQuestion(messages)).toBe('Three lines');
     expect(lastQuestion([])).toBe('');
   });
+});
+
+it('images come from the message or this server, and from nowhere else', () => {
+  expect(imageSource('data:image/png;base64,AAAA')).toBe('data:image/png;base64,AAAA');
+  expect(imageSource('/images/01a2-b/3f9a.png')).toBe('/api/v1/images/01a2-b/3f9a.png');
+  for (const other of [
+    'https://a.example/b.png',
+    '//a.example/b.png',
+    '/images/../../x.png',
+    'data:text/html,x',
+  ])
+    expect(imageSource(other)).toBeNull();
 });

@@ -2,7 +2,7 @@
 
 export interface Part {
   text?: string;
-  /** An address as it was sent; only data URIs are shown. */
+  /** An address as it is stored. */
   image?: string;
 }
 
@@ -32,6 +32,12 @@ function readPart(part: unknown): Part {
 export const textOf = ({ parts }: StoredMessage) => parts.map((part) => part.text ?? '').join('');
 export const imagesOf = ({ parts }: StoredMessage) =>
   parts.flatMap((part) => (part.image ? [part.image] : []));
+
+/** Where the page gets an image from: itself, or this server's store. Null for others: their hosts would learn who looks. */
+export function imageSource(address: string): string | null {
+  if (address.startsWith('data:image/')) return address;
+  return /^\/images\/[\w-]+\/[\w-]+\.\w+$/.test(address) ? `/api/v1${address}` : null;
+}
 
 /** What the user said last, on one line. */
 export function lastQuestion(messages: Record<string, unknown>[]): string {

@@ -17,7 +17,7 @@ it('a replay is the conversation with its answer and its parameters', () => {
           role: 'user',
           content: [
             { type: 'text', text: 'And this?' },
-            { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } },
+            { type: 'image_url', image_url: { url: '/images/p/a.png' } },
             { type: 'image_url', image_url: { url: 'https://example.com/track.png' } },
           ],
         },
@@ -38,6 +38,7 @@ it('a replay is the conversation with its answer and its parameters', () => {
       usage: { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 },
     } as unknown as Interaction,
     'key-1',
+    new Map([['/images/p/a.png', 'data:image/png;base64,AAAA']]),
   );
   expect(chat).toMatchObject({ owner: 'key-1', project: 'shop', title: 'Replay: Hello' });
   const [pane] = chat.panes;
@@ -62,5 +63,23 @@ it('a replay is the conversation with its answer and its parameters', () => {
   expect(turns[3]!.answer).toMatchObject({
     state: 'done',
     completionId: '01a2034c-7d1b-7e30-8000-3a3211272d00',
+  });
+});
+
+it('a replay of a failure says what it was', () => {
+  const failed = {
+    project: 'shop',
+    messages: [{ role: 'user', content: 'Hello' }],
+    completion: '',
+    state: 'error',
+    error: { message: 'The model is offline.', code: 'model_offline' },
+    request_id: 'req-1',
+    labels: {},
+    parameters: {},
+  } as unknown as Interaction;
+  const answer = path(chatOf(failed, 'key-1', new Map()).panes[0]!).at(-1)!.answer!;
+  expect(answer).toMatchObject({
+    state: 'failed',
+    error: { message: 'The model is offline.', requestId: 'req-1' },
   });
 });

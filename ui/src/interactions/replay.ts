@@ -1,10 +1,30 @@
+import { errorOf, reach } from '../api/errors';
 import { add, newId, newPane } from '../chat/conversation';
-import type { Chat, Settings, Turn } from '../chat/types';
-import { imagesOf, readMessage, textOf } from './content';
+import { dataUri } from '../chat/images';
+import type { Chat, Failure, Settings, Turn } from '../chat/types';
+import { imageSource, imagesOf, readMessage, textOf } from './content';
 import type { Interaction } from './queries';
 
-/** A new chat with the conversation of an interaction, to be gone on with or asked again. */
-export function chatOf(interaction: Interaction, owner: string): Chat {
+/** The images of an interaction by their addresses, as data URIs: what a chat sends and this browser keeps. */
+export async function loadImages(interaction: Interaction): Promise<Map<string, string>> {
+  const addresses = new Set(interaction.messages.map(readMessage).flatMap(imagesOf));
+  const found = new Map<string, string>();
+  for (const address of addresses) {
+    const source = imageSource(address);
+    if (!source) continue;
+    if (source === address) {
+      found.set(address, address);
+      continue;
+    }
+    const response = await reach(source);
+    if (!response.ok) throw await errorOf(response);
+    found.set(address, await dataUri(await response.blob()));
+  }
+  return found;
+}
+
+/** A new chat with the conversation of an interaction and its `images`, to be gone on with or asked again. */
+export function chatOf(interaction: Interaction, owner: string, images: ReadonlyMap<string, string>): Chat {
   const messages = interaction.messages.map(readMessage);
   const settings = settingsOf(interaction);
   const system = messages.filter(({ role }) => role === 'system').map(textOf);
@@ -18,8 +38,8 @@ export function chatOf(interaction: Interaction, owner: string): Chat {
   };
   for (const message of messages) {
     if (message.role === 'user') {
-      const images = imagesOf(message).filter((url) => url.startsWith('data:image/'));
-      put({ role: 'user', text: textOf(message), ...(images.length ? { images } : {}) });
+      const sent = imagesOf(message).flatMap((address) => images.get(address) ?? []);
+      put({ role: 'user', text: textOf(message), ...(sent.length ? { images: sent } : {}) });
     } else if (message.role === 'assistant') {
       put({ role: 'assistant', text: textOf(message), answer: { state: 'done', settings } });
     }
@@ -34,6 +54,7 @@ export function chatOf(interaction: Interaction, owner: string): Chat {
       completionId: interaction.completion_id,
       finishReason: interaction.finish_reason ?? undefined,
       usage: interaction.usage,
+      ...(interaction.error ? { error: failureOf(interaction) } : {}),
     },
   });
   const first = messages.find(({ role }) => role === 'user');
@@ -48,6 +69,11 @@ export function chatOf(interaction: Interaction, owner: string): Chat {
     updatedAt: now,
     panes: [pane],
   };
+}
+
+function failureOf({ error, request_id: requestId }: Interaction): Failure {
+  const message = typeof error?.message === 'string' ? error.message : JSON.stringify(error);
+  return { message, requestId };
 }
 
 /** The parameters that the request had, as far as a chat has them. */

@@ -1,69 +1,43 @@
-import { Paper, Table, Text, Title } from '@mantine/core';
-import { useQuery } from '@tanstack/react-query';
+import { Paper, Table, Title } from '@mantine/core';
+import type { Schemas } from '../api/client';
 import { count, duration } from '../components/format';
-import { Loaded } from '../components/Loaded';
 import { DataTable } from '../components/Page';
-import { useMay } from '../shell/useProject';
-import { sampleQuery } from './queries';
-import { percentile } from './series';
+import { NO_MODEL } from './series';
 
-const SHARES = [0.5, 0.95, 0.99];
+const SHARES = ['p50', 'p95', 'p99'] as const;
 
-/** How long answers take: half, nearly all, and all but the slowest, by model. */
-export function LatencyPercentiles({ project, from }: { project: string; from: number }) {
-  const mayRead = useMay('interaction:read');
-  const query = useQuery({ ...sampleQuery(project, 'finished', from), enabled: mayRead });
-  if (!mayRead || query.data?.data.length === 0) return null;
+/** How long answers take, by model: half of them, nearly all, and all but the slowest. */
+export function LatencyPercentiles({ traffic }: { traffic: Schemas['ProjectTraffic'] }) {
+  const groups = [
+    ...(traffic.models.length > 1 ? [{ name: 'All models', group: traffic.total }] : []),
+    ...traffic.models.map((group) => ({ name: group.group ?? NO_MODEL, group })),
+  ];
   return (
     <Paper withBorder p="md">
       <Title order={2} size="h5" mb="sm">
-        Latency, percentiles
+        Latency by model
       </Title>
-      <Loaded query={query} failed="Latencies could not be read">
-        {(page) => {
-          const models = [...new Set(page.data.map((row) => row.model))];
-          const groups = [
-            ...(models.length > 1 ? [{ name: 'All models', rows: page.data }] : []),
-            ...models.map((model) => ({
-              name: model ?? '(none)',
-              rows: page.data.filter((row) => row.model === model),
-            })),
-          ];
-          return (
-            <>
-              <DataTable
-                label="Latency, percentiles"
-                head={[
-                  'Model',
-                  'Answers',
-                  ...SHARES.map((s) => `First token p${s * 100}`),
-                  ...SHARES.map((s) => `Total p${s * 100}`),
-                ]}
-              >
-                {groups.map(({ name, rows }) => (
-                  <Table.Tr key={name}>
-                    <Table.Td>{name}</Table.Td>
-                    <Table.Td>{count(rows.length)}</Table.Td>
-                    {['ttft_ms', 'total_ms'].flatMap((timing) => {
-                      const values = rows
-                        .map((row) => row.timings[timing])
-                        .filter((value) => value !== undefined);
-                      return SHARES.map((share) => (
-                        <Table.Td key={timing + share}>{duration(percentile(values, share))}</Table.Td>
-                      ));
-                    })}
-                  </Table.Tr>
-                ))}
-              </DataTable>
-              <Text size="xs" c="dimmed" mt="xs">
-                {page.has_more
-                  ? `Of the newest ${count(page.data.length)} of ${count(page.total_count ?? 0)} finished answers in this time.`
-                  : `Of all ${count(page.data.length)} finished answers in this time.`}
-              </Text>
-            </>
-          );
-        }}
-      </Loaded>
+      <DataTable
+        label="Latency by model"
+        head={[
+          'Model',
+          'Answered',
+          'Failed',
+          ...SHARES.map((share) => `First token ${share}`),
+          ...SHARES.map((share) => `Total ${share}`),
+        ]}
+      >
+        {groups.map(({ name, group }) => (
+          <Table.Tr key={name}>
+            <Table.Td>{name}</Table.Td>
+            <Table.Td>{count(group.answered)}</Table.Td>
+            <Table.Td>{count(group.failed)}</Table.Td>
+            {[group.time_to_first_token_ms, group.latency_ms].map((times, of) =>
+              SHARES.map((share) => <Table.Td key={share + of}>{duration(times?.[share])}</Table.Td>),
+            )}
+          </Table.Tr>
+        ))}
+      </DataTable>
     </Paper>
   );
 }

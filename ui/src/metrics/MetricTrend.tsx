@@ -7,7 +7,9 @@ import { count, figure, inUnit } from '../components/format';
 import { Loaded } from '../components/Loaded';
 import { DataTable } from '../components/Page';
 import { type Metric, statisticsQuery } from './queries';
-import { aligned, bucketLabel, SPANS, type Span } from './series';
+import { bucketLabel, NO_MODEL, SPANS, type Span, trends } from './series';
+
+const COLORS = ['indigo.6', 'teal.6', 'orange.6', 'grape.6', 'cyan.6', 'pink.6', 'lime.7'];
 
 /** How one metric went over the time, and how the models compare on it. */
 export function MetricTrend({ project, span, starts }: { project: string; span: Span; starts: number[] }) {
@@ -53,13 +55,7 @@ function Trend(props: { project: string; metric: Metric; span: Span; starts: num
             kind="line"
             names={starts.map((start) => bucketLabel(start, span))}
             format={(value) => inUnit(value, metric.unit)}
-            series={[
-              {
-                name: metric.name,
-                color: 'indigo.6',
-                values: aligned(starts, groups).map((group) => group?.mean ?? null),
-              },
-            ]}
+            series={trends(starts, groups).map((line, index) => ({ ...line, color: COLORS[index]! }))}
           />
         )}
       </Loaded>
@@ -76,7 +72,7 @@ function Trend(props: { project: string; metric: Metric; span: Span; starts: num
             >
               {groups.map((group) => (
                 <Table.Tr key={group.group ?? ''}>
-                  <Table.Td>{group.group ?? '(none)'}</Table.Td>
+                  <Table.Td>{group.group ?? NO_MODEL}</Table.Td>
                   <Table.Td fw={600}>{inUnit(group.mean, metric.unit)}</Table.Td>
                   <Table.Td>{inUnit(group.min, metric.unit)}</Table.Td>
                   <Table.Td>{inUnit(group.max, metric.unit)}</Table.Td>

@@ -1,45 +1,37 @@
-import { queryOptions } from '@tanstack/react-query';
+import { keepPreviousData, queryOptions } from '@tanstack/react-query';
 import { api, body, type Schemas } from '../api/client';
+import type { Width } from './series';
 
 export type Metric = Schemas['Metric'];
 export type MetricGroup = Schemas['MetricGroup'];
+export type TrafficGroup = Schemas['TrafficGroup'];
 
-/** How many of the newest interactions percentiles are made of, and errors are counted in. */
-export const SAMPLE = 500;
+/** What was asked since a moment (epoch ms), by time and by model. */
+export const trafficQuery = (project: string, width: Width, from: number) =>
+  queryOptions({
+    queryKey: ['traffic', project, width, from],
+    queryFn: () =>
+      body(
+        api.GET('/api/v1/projects/{project}/traffic', {
+          params: { path: { project }, query: { width, from: String(from) } },
+        }),
+      ),
+    placeholderData: keepPreviousData,
+  });
 
-export const statisticsQuery = (
-  project: string,
-  metric: string,
-  groupBy: 'model' | 'hour' | 'day',
-  from: number,
-) =>
+/** A metric in groups: by model, or by model in each hour or day. */
+export const statisticsQuery = (project: string, metric: string, groupBy: 'model' | Width, from: number) =>
   queryOptions({
     queryKey: ['statistics', project, metric, groupBy, from],
     queryFn: async () =>
       (
         await body(
           api.GET('/api/v1/metrics/{key}/statistics', {
-            params: { path: { key: metric }, query: { project, group_by: groupBy, from: String(from) } },
+            params: {
+              path: { key: metric },
+              query: { project, group_by: groupBy, by_model: groupBy !== 'model', from: String(from) },
+            },
           }),
         )
       ).data,
-  });
-
-/** The newest interactions that ended like this, and how many there are in all. */
-export const sampleQuery = (project: string, kind: 'finished' | 'failed', from: number) =>
-  queryOptions({
-    queryKey: ['sample', project, kind, from],
-    queryFn: () =>
-      body(
-        api.POST('/api/v1/interactions/search', {
-          body: {
-            project,
-            source: ['LIVE'],
-            state: kind === 'failed' ? ['error', 'aborted'] : ['complete', 'length'],
-            timerange: { from },
-            limit: SAMPLE,
-            count: true,
-          },
-        }),
-      ),
   });

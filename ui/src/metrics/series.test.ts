@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Schemas } from '../api/client';
-import { aligned, buckets, counted, percentile } from './series';
+import { aligned, buckets, trends } from './series';
 
 const now = Date.parse('2026-11-22T12:34:56Z');
 const group = (at: string, count: number) => ({ group: at, count }) as Schemas['MetricGroup'];
@@ -21,20 +21,28 @@ describe('buckets', () => {
     const found = aligned(hours, [group('2026-11-22T12:00:00Z', 3), group('2026-11-22T10:00:00Z', 5)]);
     expect(found.slice(-3).map((one) => one?.count)).toEqual([5, undefined, 3]);
   });
-
-  it('count times, and leave out those of another span', () => {
-    const hours = buckets('24h', now);
-    const times = [now, now - 1000, now - 3_600_000, now - 25 * 3_600_000, now + 3_600_000];
-    expect(counted(hours, times).slice(-2)).toEqual([1, 2]);
-    expect(counted(hours, times).reduce((sum, one) => sum + one)).toBe(3);
-  });
 });
 
-it('a percentile is a value that was seen', () => {
-  expect(percentile([], 0.5)).toBeNull();
-  expect(percentile([7], 0.99)).toBe(7);
-  const values = Array.from({ length: 100 }, (_, index) => 100 - index);
-  expect(percentile(values, 0.5)).toBe(50);
-  expect(percentile(values, 0.95)).toBe(95);
-  expect(percentile(values, 0.99)).toBe(99);
+describe('trends', () => {
+  const starts = buckets('24h', now).slice(-2);
+  const groups = (...rows: [number, string | null, number, number][]) =>
+    rows.map(
+      ([at, model, sum, count]) =>
+        ({ group: new Date(starts[at]!).toISOString(), model, sum, count }) as Schemas['MetricGroup'],
+    );
+
+  it('have a line for each model, and one that weighs them by their values', () => {
+    const found = trends(starts, groups([0, 'a', 10, 1], [0, 'b', 2, 2], [1, 'b', 6, 2]));
+    expect(found).toEqual([
+      { name: 'All models', values: [4, 3] },
+      { name: 'b', values: [1, 3] },
+      { name: 'a', values: [10, null] },
+    ]);
+  });
+
+  it('are one line of one model, or of none', () => {
+    expect(trends(starts, groups([1, 'a', 10, 2]))).toEqual([{ name: 'a', values: [null, 5] }]);
+    expect(trends(starts, groups([1, null, 10, 2]))[0]!.name).toBe('(none)');
+    expect(trends(starts, [])).toEqual([{ name: 'All models', values: [null, null] }]);
+  });
 });

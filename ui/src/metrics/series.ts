@@ -10,6 +10,7 @@ export const SPANS = {
 } as const;
 
 export type Span = keyof typeof SPANS;
+export type Width = (typeof SPANS)[Span]['width'];
 
 const LENGTHS = { hour: 3_600_000, day: 86_400_000 } as const;
 
@@ -22,30 +23,56 @@ export function buckets(span: Span, now: number): number[] {
 }
 
 /** The group of each bucket; undefined where nothing was counted. */
-export function aligned(
+export function aligned<Group extends { group: string | null }>(
   starts: number[],
-  groups: Schemas['MetricGroup'][],
-): (Schemas['MetricGroup'] | undefined)[] {
+  groups: Group[],
+): (Group | undefined)[] {
   const found = new Map(groups.map((group) => [Date.parse(group.group ?? ''), group]));
   return starts.map((start) => found.get(start));
 }
 
-/** How many of these times fall into each bucket. */
-export function counted(starts: number[], times: number[]): number[] {
-  const counts = starts.map(() => 0);
-  const length = (starts[1] ?? 0) - (starts[0] ?? 0);
-  for (const time of times) {
-    const at = Math.floor((time - starts[0]!) / length);
-    if (at >= 0 && at < counts.length) counts[at]! += 1;
-  }
-  return counts;
+/** More lines than this cannot be told from each other. */
+const MOST_LINES = 6;
+
+export interface Trend {
+  name: string;
+  values: (number | null)[];
 }
 
-/** The value that so large a share of the values does not exceed; null of none. */
-export function percentile(values: number[], share: number): number | null {
-  if (values.length === 0) return null;
-  const sorted = [...values].sort((one, other) => one - other);
-  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)]!;
+/** The mean in each bucket: of all models together, and of those with most values where there are several. */
+export function trends(starts: number[], groups: Schemas['MetricGroup'][]): Trend[] {
+  const counts = new Map<string, number>();
+  for (const { model, count } of groups) {
+    const name = model ?? NO_MODEL;
+    counts.set(name, (counts.get(name) ?? 0) + count);
+  }
+  const models = [...counts].sort(([, one], [, other]) => other - one).map(([name]) => name);
+  const all = { name: 'All models', values: means(starts, groups) };
+  if (models.length < 2) return [{ ...all, name: models[0] ?? all.name }];
+  const lines = models.slice(0, MOST_LINES).map((name) => ({
+    name,
+    values: means(
+      starts,
+      groups.filter(({ model }) => (model ?? NO_MODEL) === name),
+    ),
+  }));
+  return [all, ...lines];
+}
+
+/** What is shown where an interaction has no model. */
+export const NO_MODEL = '(none)';
+
+function means(starts: number[], groups: Schemas['MetricGroup'][]): (number | null)[] {
+  const sums = new Map<number, { sum: number; count: number }>();
+  for (const { group, sum, count } of groups) {
+    const start = Date.parse(group ?? '');
+    const before = sums.get(start) ?? { sum: 0, count: 0 };
+    sums.set(start, { sum: before.sum + sum, count: before.count + count });
+  }
+  return starts.map((start) => {
+    const found = sums.get(start);
+    return found ? found.sum / found.count : null;
+  });
 }
 
 // Made once: a formatter takes longer to make than a hundred labels take to write.

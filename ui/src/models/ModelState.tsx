@@ -16,6 +16,7 @@ export function ModelState({ model }: { model: Model }) {
       color={color}
       variant="dot"
       tt="none"
+      miw="max-content"
       leftSection={model.state === 'PENDING' ? <Loader size={10} color={color} /> : null}
     >
       {label}

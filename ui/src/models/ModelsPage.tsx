@@ -1,6 +1,6 @@
 import { Alert, Anchor, Badge, Button, Group, Stack, Table, Text, Title } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
-import { IconCube, IconPlus } from '@tabler/icons-react';
+import { IconCube, IconDownload, IconPlus } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { CodeBlock } from '../components/CodeBlock';
@@ -11,6 +11,8 @@ import { DataTable, Page } from '../components/Page';
 import { useMayOnServer } from '../shell/useMayOnServer';
 import { useMay, useProject } from '../shell/useProject';
 import { AttachDialog } from './AttachDialog';
+import { ImportDialog } from './ImportDialog';
+import { ImportTable } from './ImportTable';
 import { ModelMenu } from './ModelMenu';
 import { ModelState } from './ModelState';
 import { deploymentIn, type Model, projectModelsQuery, registeredModelsQuery } from './queries';
@@ -26,10 +28,25 @@ export function ModelsPage() {
   const mayManage = useMayOnServer('admin:manage_models');
   const query = useQuery(projectModelsQuery(project));
   const [attaching, dialog] = useDisclosure(false);
-  const actions = mayDeploy && (
-    <Button size="xs" leftSection={<IconPlus size={15} />} onClick={dialog.open}>
-      Attach a model
-    </Button>
+  const [importing, importDialog] = useDisclosure(false);
+  const actions = (
+    <>
+      {mayManage && (
+        <Button
+          size="xs"
+          variant="default"
+          leftSection={<IconDownload size={15} />}
+          onClick={importDialog.open}
+        >
+          Import a model
+        </Button>
+      )}
+      {mayDeploy && (
+        <Button size="xs" leftSection={<IconPlus size={15} />} onClick={dialog.open}>
+          Attach a model
+        </Button>
+      )}
+    </>
   );
   return (
     <Page
@@ -41,9 +58,11 @@ export function ModelsPage() {
         <Loaded query={query} failed="Models could not be read">
           {(models) => (models.length ? <Deployed project={project} models={models} /> : <NoModels />)}
         </Loaded>
+        {mayManage && <ImportTable />}
         {mayManage && <Registered project={project} />}
       </Stack>
       <AttachDialog project={project} opened={attaching} onClose={dialog.close} />
+      <ImportDialog opened={importing} onClose={importDialog.close} />
     </Page>
   );
 }
@@ -143,10 +162,6 @@ function Registered({ project }: { project: string }) {
           </DataTable>
         )}
       </Loaded>
-      <Text size="sm" c="dimmed">
-        Models are imported where their files are, on the machine of the server:
-      </Text>
-      <CodeBlock code={IMPORT} label="Shell" />
     </Stack>
   );
 }
@@ -168,7 +183,10 @@ function ModelLink({ project, model }: { project: string; model: Model }) {
 function NoModels() {
   return (
     <EmptyState icon={IconCube} title="No model in this project">
-      <p>A model is imported once on the server, and attached to every project that shall use it:</p>
+      <p>
+        A model is imported once on the server, here or there, and attached to every project that shall use
+        it:
+      </p>
       <div style={{ textAlign: 'left' }}>
         <CodeBlock code={IMPORT} label="Shell" />
       </div>

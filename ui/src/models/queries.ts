@@ -2,7 +2,9 @@ import { queryOptions, useQueryClient } from '@tanstack/react-query';
 import { api, body, type Schemas } from '../api/client';
 
 export type Model = Schemas['Model'];
+export type ModelImport = Schemas['ModelImport'];
 
+const FOLLOWING_MS = 1_000;
 const LOADING_MS = 2_000;
 const IDLE_MS = 15_000;
 
@@ -21,6 +23,20 @@ export const projectModelsQuery = (project: string) =>
 export const registeredModelsQuery = queryOptions({
   queryKey: ['registered models', 'all'],
   queryFn: async () => (await body(api.GET('/api/v1/admin/models'))).data,
+});
+
+/** The newest imports of the server, followed while one runs. */
+export const importsQuery = queryOptions({
+  queryKey: ['imports'],
+  queryFn: async () => (await body(api.GET('/api/v1/admin/imports'))).data,
+  refetchInterval: ({ state }) => (state.data?.some(isRunning) ? FOLLOWING_MS : IDLE_MS),
+});
+
+export const isRunning = ({ state }: ModelImport) => state === 'RUNNING';
+
+export const importSourcesQuery = queryOptions({
+  queryKey: ['import sources'],
+  queryFn: () => body(api.GET('/api/v1/admin/imports/sources')),
 });
 
 export const modelQuery = (project: string, model: string) =>

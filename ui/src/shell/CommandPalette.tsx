@@ -85,6 +85,7 @@ export function CommandPalette({ project, onNewChat, onNewKey }: CommandPaletteP
       // Also where somebody writes, which is where one is most of the time.
       tagsToIgnore={[]}
       limit={12}
+      attributes={{ content: { 'aria-label': 'Commands' } }}
       highlightQuery
       nothingFound="No such command"
       searchProps={{

@@ -10,7 +10,7 @@ import {
   Text,
   UnstyledButton,
 } from '@mantine/core';
-import { useDisclosure } from '@mantine/hooks';
+import { useDisclosure, useHotkeys } from '@mantine/hooks';
 import { spotlight } from '@mantine/spotlight';
 import { IconPlus, IconSearch } from '@tabler/icons-react';
 import { useSuspenseQuery } from '@tanstack/react-query';
@@ -57,6 +57,8 @@ function ShellOfProject({ project }: { project: string }) {
   useEffect(close, [path]);
 
   const newChat = () => navigate({ to: '/projects/$project/chat', params: { project } });
+  // Also where somebody writes.
+  useHotkeys(mayChat ? [['mod+shift+O', newChat]] : [], []);
 
   return (
     <AppShell

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from adaptive_engine.sdk._async.chat import AsyncChat
     from adaptive_engine.sdk._async.feedback import AsyncFeedback
     from adaptive_engine.sdk._async.graders import AsyncGraders
+    from adaptive_engine.sdk._async.imports import AsyncImports
     from adaptive_engine.sdk._async.interactions import AsyncInteractions
     from adaptive_engine.sdk._async.keys import AsyncKeys
     from adaptive_engine.sdk._async.models import AsyncModels
@@ -99,6 +100,12 @@ class AsyncAdaptive:
         from adaptive_engine.sdk._async.models import AsyncModels
 
         return AsyncModels(self)
+
+    @cached_property
+    def imports(self) -> AsyncImports:
+        from adaptive_engine.sdk._async.imports import AsyncImports
+
+        return AsyncImports(self)
 
     @cached_property
     def projects(self) -> AsyncProjects:

@@ -12,6 +12,7 @@ from adaptive_engine.sdk.http import Call
 from adaptive_engine.sdk.payloads import TimeRange, decode, encode, time_text
 from adaptive_engine.sdk.settings import choose_project
 from adaptive_engine.wire.projects import Project, ProjectList
+from adaptive_engine.wire.traffic import ProjectTraffic
 from adaptive_engine.wire.usage import ProjectUsage
 
 if TYPE_CHECKING:
@@ -92,6 +93,22 @@ class AsyncProjects(AsyncShares):
         query = [(name, value) for name, value in given.items() if value is not None]
         call = Call("GET", f"{self._path(project)}/usage", query=query)
         return decode(ProjectUsage, await self._client._send(call))
+
+    async def traffic(
+        self,
+        project: str | None = None,
+        width: Literal["hour", "day"] = "hour",
+        timerange: TimeRange | None = None,
+    ) -> ProjectTraffic:
+        """How many requests were answered, failed or were cancelled, in each hour or day and of each model, with their
+        tokens and percentiles of their times.
+
+        `timerange` is as in `interactions.list`; without one, it is the last 7 days of hours or 30 days.
+        """
+        given = {"width": width, **{name: time_text(value) for name, value in (timerange or {}).items()}}  # type: ignore[arg-type]
+        query = [(name, value) for name, value in given.items() if value is not None]
+        call = Call("GET", f"{self._path(project)}/traffic", query=query)
+        return decode(ProjectTraffic, await self._client._send(call))
 
     async def archive(self, project: str) -> Project:
         """Refuse requests to the project and unload what only it wants; what is stored stays readable."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from adaptive_engine.sdk._sync.chat import Chat
     from adaptive_engine.sdk._sync.feedback import Feedback
     from adaptive_engine.sdk._sync.graders import Graders
+    from adaptive_engine.sdk._sync.imports import Imports
     from adaptive_engine.sdk._sync.interactions import Interactions
     from adaptive_engine.sdk._sync.keys import Keys
     from adaptive_engine.sdk._sync.models import Models
@@ -100,6 +101,12 @@ class Adaptive:
         from adaptive_engine.sdk._sync.models import Models
 
         return Models(self)
+
+    @cached_property
+    def imports(self) -> Imports:
+        from adaptive_engine.sdk._sync.imports import Imports
+
+        return Imports(self)
 
     @cached_property
     def projects(self) -> Projects:

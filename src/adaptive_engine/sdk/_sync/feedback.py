@@ -211,15 +211,19 @@ class Feedback:
         group_by: str | None = None,
         timerange: TimeRange | None = None,
         project: str | None = None,
+        *,
+        by_model: bool = False,
     ) -> MetricStatistics:
         """Count, mean, range and deviation of a metric: one the server measures, such as "latency", or a registered
         one.
 
-        `group_by` is "model", "label:KEY", "hour" or "day"; `timerange` is as in `interactions.list`.
+        `group_by` is "model", "label:KEY", "hour" or "day"; with `by_model`, hours and days have a group for each
+        model. `timerange` is as in `interactions.list`.
         """
         given = {
             "project": choose_project(project, None, self._client.default_project),
             "group_by": group_by,
+            "by_model": "true" if by_model else None,
             **{name: time_text(value) for name, value in (timerange or {}).items()},  # type: ignore[arg-type]
         }
         query = [(name, value) for name, value in given.items() if value is not None]

@@ -68,11 +68,12 @@ async def get_metric_statistics(
     key: str,
     project: str,
     group_by: Annotated[str | None, Query(description="`model`, `label:KEY`, `hour` or `day`")] = None,
+    by_model: Annotated[bool, Query(description="with `hour` and `day`: a group for each model of each")] = False,
     created_from: FromQuery = None,
     created_to: ToQuery = None,
 ) -> wire.MetricStatistics:
     """Count, mean, range and deviation of a metric's values in groups of interactions. Times are the interactions'."""
-    grouping = _grouping(group_by)
+    grouping = _grouping(group_by, by_model)
     # Labels' values are what others said about their requests.
     needs = "interaction:read" if grouping.by == "label" else "project:read"
     found = services.routing.project(principal, project, needs=needs)
@@ -122,19 +123,22 @@ async def delete_metric(services: ServicesDep, principal: PrincipalDep, key: str
     return Response(status_code=204)
 
 
-def _grouping(group_by: str | None) -> Grouping:
+def _grouping(group_by: str | None, by_model: bool) -> Grouping:
+    if by_model and group_by not in ("hour", "day"):
+        raise InvalidRequest("by_model: send it with group_by=hour or group_by=day.", param="by_model")
     kind, colon, label = (group_by or "").partition(":")
     if kind == "label" and label:
         return Grouping("label", label)
     if group_by is not None and (colon or kind not in get_args(_Plain)):
         raise InvalidRequest("group_by: send model, label:KEY, hour or day.", param="group_by")
-    return Grouping(cast(_Plain | None, group_by))
+    return Grouping(cast(_Plain | None, group_by), by_model=by_model)
 
 
 def _group(group: MetricGroup) -> wire.MetricGroup:
     name: str | datetime | None = from_ms(group.group) if isinstance(group.group, int) else group.group
     return wire.MetricGroup(
         group=name,
+        model=group.model,
         count=group.count,
         mean=group.mean,
         min=group.min,

@@ -1,0 +1,83 @@
+"""/api/v1/admin/imports: models brought to the server. Needs an admin key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import quote
+from uuid import UUID
+
+from adaptive_engine.sdk.errors import NotFoundError
+from adaptive_engine.sdk.http import Call
+from adaptive_engine.sdk.payloads import decode, encode
+from adaptive_engine.wire.imports import ImportSources, ModelImport, ModelImportList
+
+if TYPE_CHECKING:
+    from adaptive_engine.sdk._async.client import AsyncAdaptive
+
+# A name for it, because inside the class `list` is the method.
+FoundImports: TypeAlias = list[ModelImport]
+
+_ASK_EVERY_SECS = 0.5
+
+
+class AsyncImports:
+    """Models that the server imports, one at a time.
+
+    begun = await client.imports.create("smollm2-135m-instruct")
+    done = await client.imports.wait(begun.id)
+    print(done.state, done.error and done.error.message)
+    """
+
+    def __init__(self, client: AsyncAdaptive) -> None:
+        self._client = client
+
+    async def create(self, name: str | None = None, *, path: str | None = None, key: str | None = None) -> ModelImport:
+        """Begin to import a model of the catalog, or the file or directory at `path` in the server's import directory.
+
+        `key` is the model's, by default taken from the name. Raises ConflictError while another import runs.
+        """
+        fields = {"name": name, "path": path, "key": key}
+        return decode(ModelImport, await self._client._send(Call("POST", "/admin/imports", content=encode(fields))))
+
+    async def list(self) -> FoundImports:
+        """The newest ones since the server was started, newest first."""
+        return decode(ModelImportList, await self._client._send(Call("GET", "/admin/imports"))).data
+
+    async def sources(self) -> ImportSources:
+        """What can be imported: the catalog, and the files of the import directory if there is one."""
+        return decode(ImportSources, await self._client._send(Call("GET", "/admin/imports/sources")))
+
+    async def get(self, import_id: UUID | str) -> ModelImport | None:
+        """How far it is; None where the server does not know it, or not any more."""
+        try:
+            response = await self._client._send(Call("GET", _path(import_id)))
+        except NotFoundError as error:
+            if error.code != "import_not_found":
+                raise
+            return None
+        return decode(ModelImport, response)
+
+    async def wait(
+        self, import_id: UUID | str, on_progress: Callable[[ModelImport], object] | None = None
+    ) -> ModelImport:
+        """Return when it has ended: its `state` says how. `on_progress` is told about twice a second how far it is.
+
+        Raises NotFoundError when the server was restarted meanwhile.
+        """
+        while True:
+            found = decode(ModelImport, await self._client._send(Call("GET", _path(import_id))))
+            if on_progress is not None:
+                on_progress(found)
+            if found.state != "RUNNING":
+                return found
+            await asyncio.sleep(_ASK_EVERY_SECS)
+
+    async def cancel(self, import_id: UUID | str) -> ModelImport:
+        """End it and remove what it wrote. One that has ended stays as it is."""
+        return decode(ModelImport, await self._client._send(Call("POST", f"{_path(import_id)}/cancel")))
+
+
+def _path(import_id: UUID | str) -> str:
+    return f"/admin/imports/{quote(str(import_id), safe='')}"
