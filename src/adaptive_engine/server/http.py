@@ -10,7 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from adaptive_engine.server.connections import ABORT
+from adaptive_engine.server.connections import ABORT, WATCH
 from adaptive_engine.settings import ServerSettings
 
 # A client that offers HTTP/2 on a plain connection (curl --http2, Java's HttpClient) sends a whole HTTP/1.1 request
@@ -19,7 +19,9 @@ _UPGRADE_OFFER = re.compile(rb"(?im)^(?:upgrade|http2-settings):[^\r\n]*\r\n")
 
 
 class _Protocol(HttpToolsProtocol):
-    """Declines upgrades, and can be told to give a connection up."""
+    """Declines upgrades, can be told to give a connection up, and tells when its client did."""
+
+    _on_left: Callable[[], None] | None = None
 
     def data_received(self, data: bytes) -> None:
         inside_body = self.cycle is not None and self.cycle.more_body
@@ -31,8 +33,19 @@ class _Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         # Closing a connection waits until its reader has taken what was written. One that reads nothing never does.
-        self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
+        self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}, WATCH: {"watch": self._watch}}
         super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._on_left is not None:
+            self._on_left()
+
+    def _watch(self, on_left: Callable[[], None] | None) -> None:
+        """Of the request that runs; a connection has one at a time."""
+        self._on_left = on_left
+        if on_left is not None and self.transport.is_closing():
+            self.loop.call_soon(on_left)
 
 
 class _Server(uvicorn.Server):

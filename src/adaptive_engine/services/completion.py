@@ -64,17 +64,14 @@ class Choice:
     def ended(self, state: InteractionState, **changes: Any) -> Interaction:
         """The row in its final state, with the text and the tokens there are."""
         self.pieces.append(self.stream.take_waiting())
-        usage = dataclasses.replace(
-            self.row.usage,
-            completion_tokens=self.stream.completion_tokens,
-            cached_tokens=self.stream.cached_tokens,
-        )
         if self.failed or self.stream.attempts:
             own = () if self.in_vain else self.stream.attempts
             changes["attempts"] = [*self.failed, *(attempt.as_dict() for attempt in own)]
         if self.reasoning:
             changes["reasoning"] = "".join(self.reasoning)
-        changes = {"usage": usage, **changes}
+        if "usage" not in changes:
+            tokens = self.row.usage.prompt_tokens, self.stream.completion_tokens, self.stream.cached_tokens
+            changes["usage"] = Usage(*tokens)
         return dataclasses.replace(self.row, state=state, completion=self.text, completed_at=now_ms(), **changes)
 
 
@@ -113,6 +110,11 @@ class Completion:
             completion_tokens=sum(row.completion_tokens for row in rows),
             cached_tokens=rows[0].cached_tokens,
         )
+
+    @property
+    def ended(self) -> bool:
+        """No more deltas come."""
+        return all(choice.recorded for choice in self.choices)
 
     @property
     def unsettled(self) -> bool:
@@ -184,7 +186,7 @@ class Completion:
             await self._check(choice)
         changes: dict[str, Any] = {"finish_reason": delta.finish_reason}
         if delta.timings is not None:
-            changes["timings"] = {name: round(ms, 3) for name, ms in dataclasses.asdict(delta.timings).items()}
+            changes["timings"] = delta.timings.as_dict()
         if delta.usage is None:
             choice.warn(Notice("usage_unknown", "The provider does not say how many tokens it took.", ""))
         else:
