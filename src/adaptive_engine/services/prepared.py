@@ -89,47 +89,48 @@ def pending_rows(prepared: Prepared, begun: Begun, request_id: str) -> list[Inte
     """One for each choice."""
     digest = prompt_hash(prepared.messages)
     return [
-        answered(
-            Interaction(
-                id=uuid7(),
-                project_id=prepared.deployment.project.id,
-                session_id=prepared.session_id,
-                messages=prepared.messages,
-                images=prepared.images.files(),
-                state="pending",
-                source="LIVE",
-                created_at=now_ms(),
-                request_id=request_id,
-                choice_index=index,
-                user=prepared.user,
-                labels=prepared.labels,
-                prompt_hash=digest,
-                created_by=prepared.created_by,
-            ),
-            prepared,
-            parameters,
+        Interaction(
+            id=uuid7(),
+            project_id=prepared.deployment.project.id,
+            session_id=prepared.session_id,
+            messages=prepared.messages,
+            images=prepared.images.files(),
+            state="pending",
+            source="LIVE",
+            created_at=now_ms(),
+            request_id=request_id,
+            choice_index=index,
+            user=prepared.user,
+            labels=prepared.labels,
+            prompt_hash=digest,
+            created_by=prepared.created_by,
+            **_answer(prepared, parameters),
         )
         for index, parameters in enumerate(begun.job.parameters)
     ]
 
 
 def answered(row: Interaction, prepared: Prepared, parameters: dict[str, Any]) -> Interaction:
-    """The row of a choice, as far as it depends on the deployment that answers it."""
+    """The row of a choice that another deployment answers."""
+    return dataclasses.replace(row, **_answer(prepared, parameters))
+
+
+def _answer(prepared: Prepared, parameters: dict[str, Any]) -> dict[str, Any]:
+    """What of a row depends on the deployment that answers."""
     model = prepared.deployment.model
     parameters = {
         **parameters,
         "response_format": prepared.response_format,
         "system_prompt": prepared.system_prompt,
     }
-    return dataclasses.replace(
-        row,
-        model_id=model.id,
-        model_key=model.key,
-        parameters={name: value for name, value in parameters.items() if value not in _UNSET},
-        usage=Usage(prompt_tokens=prepared.prompt_tokens),
-        warnings=[notice.as_dict() for notice in prepared.warnings],
-        ab_test_id=prepared.ab_test.id if prepared.ab_test else None,
-        ab_test_unit=prepared.ab_test_unit,
-        provider=model.provider if model.external else None,
-        external_model=model.external.external_model_id if model.external else None,
-    )
+    return {
+        "model_id": model.id,
+        "model_key": model.key,
+        "parameters": {name: value for name, value in parameters.items() if value not in _UNSET},
+        "usage": Usage(prompt_tokens=prepared.prompt_tokens),
+        "warnings": [notice.as_dict() for notice in prepared.warnings],
+        "ab_test_id": prepared.ab_test.id if prepared.ab_test else None,
+        "ab_test_unit": prepared.ab_test_unit,
+        "provider": model.provider if model.external else None,
+        "external_model": model.external.external_model_id if model.external else None,
+    }

@@ -19,9 +19,12 @@ InteractionState = Literal["pending", "complete", "length", "cancelled", "error"
 InteractionSource = Literal["LIVE", "OFFLINE", "AUTOMATION", "DATASET", "EVALUATION"]
 
 
+_SORTED = json.JSONEncoder(sort_keys=True)
+
+
 def prompt_hash(messages: Sequence[Mapping[str, Any]]) -> str:
     """The same for the same messages, as they are stored."""
-    return hashlib.sha256(json.dumps(messages, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(_SORTED.encode(messages).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ class Message(BaseModel):
 
     @property
     def images(self) -> list[ImagePart]:
-        return [part for part in self.parts if isinstance(part, ImagePart)]
+        return [] if isinstance(self.content, str) else [part for part in self.content if isinstance(part, ImagePart)]
 
 
 class StreamOptions(BaseModel):
