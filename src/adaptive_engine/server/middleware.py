@@ -20,7 +20,7 @@ from adaptive_engine.server.browser import AllowedHosts, require_same_origin, to
 from adaptive_engine.server.errors import send_error
 from adaptive_engine.server.headers import header
 from adaptive_engine.server.lifespan import Services
-from adaptive_engine.types import Principal, uuid7
+from adaptive_engine.types import Principal, hex7
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,7 @@ class RequestContext:
             await self.app(scope, receive, send)
             return
         inbound = header(scope, b"x-request-id", "")
-        request_id = inbound if _REQUEST_ID.fullmatch(inbound) else f"req-{uuid7().hex}"
+        request_id = inbound if _REQUEST_ID.fullmatch(inbound) else f"req-{hex7()}"
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.bind_contextvars(request_id=request_id)
         start = scope["state"]["arrived"] = time.perf_counter()

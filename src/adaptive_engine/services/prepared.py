@@ -87,7 +87,7 @@ def prepare(begun: Begun, given: ChatRequest, route: Route, created_by: UUID | N
 
 def pending_rows(prepared: Prepared, begun: Begun, request_id: str) -> list[Interaction]:
     """One for each choice."""
-    digest = prompt_hash(prepared.messages)
+    digest = prompt_hash(prepared.messages) if prepared.store else None
     return [
         Interaction(
             id=uuid7(),

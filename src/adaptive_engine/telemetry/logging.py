@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import json
 import logging
 import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import Any, Literal, TextIO
 
 import orjson
 import structlog
+
+# Seconds that a line may wait.
+_PAUSE = 0.05
 
 
 def configure(log_format: Literal["auto", "console", "json"]) -> None:
@@ -28,7 +35,8 @@ def configure(log_format: Literal["auto", "console", "json"]) -> None:
         if console
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_as_json)]
     )
-    handler = logging.StreamHandler(sys.stderr)
+    stream = _Stream(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer]
@@ -43,7 +51,7 @@ def configure(log_format: Literal["auto", "console", "json"]) -> None:
     structlog.configure(
         # Straight to the stream: by way of the standard library a line costs several times as much.
         processors=[*shared, *renderer],
-        logger_factory=lambda name: _Lines(name, sys.stderr),
+        logger_factory=lambda name: _Lines(name, stream),
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         cache_logger_on_first_use=True,
     )
@@ -52,16 +60,58 @@ def configure(log_format: Literal["auto", "console", "json"]) -> None:
 class _Lines:
     """What is left for a logger to do when a line is rendered."""
 
-    def __init__(self, name: str, stream: TextIO) -> None:
+    def __init__(self, name: str, stream: _Stream) -> None:
         self.name = name
-        self._stream = stream
+        self.debug = self.info = stream.write_soon
+        self.msg = self.warning = self.error = self.critical = stream.write_line
 
-    def msg(self, line: str) -> None:
-        # In one piece: other threads log, too.
-        self._stream.write(line + "\n")
-        self._stream.flush()
 
-    debug = info = warning = error = critical = msg
+class _Stream:
+    """Lines on their way to a file. What only informs, and comes from an event loop, waits a moment for its like: each
+    write costs a system call, which gives the interpreter to other threads.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._lock = threading.RLock()
+        self._waiting: list[str] = []
+        self._due = 0.0
+        atexit.register(self.flush)
+
+    def write(self, text: str) -> int:
+        """As of a file: for the standard library's handlers."""
+        with self._lock:
+            self._file.write("".join([*self._waiting, text]))
+            self._waiting.clear()
+        return len(text)
+
+    def flush(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self.write("")
+            self._file.flush()
+
+    def write_line(self, line: str) -> None:
+        with self._lock:
+            # In one piece: other processes may share the file.
+            self.write(line + "\n")
+            self._file.flush()
+
+    def write_soon(self, line: str) -> None:
+        now = time.monotonic()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.write_line(line)
+            return
+        with self._lock:
+            if not self._waiting:
+                self._due = now + _PAUSE
+                loop.call_later(_PAUSE, self.flush)
+            self._waiting.append(line + "\n")
+            # Its event loop may have ended, or have no time.
+            if now > self._due:
+                self.flush()
 
 
 def _as_json(line: dict[str, Any], default: Callable[[Any], Any]) -> str:

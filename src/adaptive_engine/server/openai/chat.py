@@ -22,7 +22,7 @@ from adaptive_engine.server.errors import error_response
 from adaptive_engine.server.sse import DONE, EventStream
 from adaptive_engine.server.usage import usage_body
 from adaptive_engine.services.completion import Choice, Completion
-from adaptive_engine.types import Delta, Notice, TokenLogprob, uuid7
+from adaptive_engine.types import Delta, Notice, TokenLogprob, hex7
 from adaptive_engine.wire.chat import ChatChunk, ChatRequest, ChatResponse
 from adaptive_engine.wire.errors import ErrorBody
 
@@ -44,7 +44,7 @@ async def create_chat_completion(request: Request, services: ServicesDep, princi
     require_small_text(request, body.messages, services.settings)
     stream, include_usage = body.stream, bool(body.stream_options and body.stream_options.include_usage)
     try:
-        completion = await services.completions.start(principal, body, f"chatcmpl-{uuid7().hex}")
+        completion = await services.completions.start(principal, body, f"chatcmpl-{hex7()}")
     except asyncio.CancelledError:
         # The server stops while a schema is compiled.
         return error_response(STOPPING_ERROR)
