@@ -58,7 +58,7 @@ class Choice:
     def warn(self, notice: Notice) -> None:
         """Of the finished answer."""
         notice = dataclasses.replace(notice, param=f"choices[{self.index}].message.content")
-        self.row = dataclasses.replace(self.row, warnings=[*self.row.warnings, notice.as_dict()])
+        self.row = self.row.but(warnings=[*self.row.warnings, notice.as_dict()])
         self.notices.append(notice)
 
     def ended(self, state: InteractionState, **changes: Any) -> Interaction:
@@ -72,7 +72,7 @@ class Choice:
         if "usage" not in changes:
             tokens = self.row.usage.prompt_tokens, self.stream.completion_tokens, self.stream.cached_tokens
             changes["usage"] = Usage(*tokens)
-        return dataclasses.replace(self.row, state=state, completion=self.text, completed_at=now_ms(), **changes)
+        return self.row.but(state=state, completion=self.text, completed_at=now_ms(), **changes)
 
 
 class Completion:

@@ -61,7 +61,8 @@ def _unknown_fields(request: ChatRequest) -> set[str]:
     return {
         f"{place}{name[:64]}"
         for place, extra in places
-        for name, value in (extra or {}).items()
+        if extra
+        for name, value in extra.items()
         if _would_matter(value)
     }
 

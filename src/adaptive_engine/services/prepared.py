@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -34,6 +33,7 @@ class Prepared:
     """Of the engine that answers."""
     store: bool
     messages: list[dict[str, Any]]
+    """As they are stored, if they are."""
     images: DecodedImages
     """Of the messages."""
     labels: dict[str, str]
@@ -60,7 +60,7 @@ def prepare(begun: Begun, given: ChatRequest, route: Route, created_by: UUID | N
     asked, job, request = begun.asked, begun.job, begun.asked.request
     external = asked.deployment.model.external
     chosen = asked.deployment is route.deployment
-    wanted = request.response_format
+    wanted, store = request.response_format, given.store is not False
     return Prepared(
         deployment=asked.deployment,
         ab_test=route.ab_test if chosen else None,
@@ -68,8 +68,8 @@ def prepare(begun: Begun, given: ChatRequest, route: Route, created_by: UUID | N
         session_id=asked.session_id,
         choices=given.n or 1,
         fingerprint=job.fingerprint,
-        store=given.store is not False,
-        messages=asked.images.stored_messages(given.messages, asked.deployment.project.id),
+        store=store,
+        messages=asked.images.stored_messages(given.messages, asked.deployment.project.id) if store else [],
         images=asked.images,
         labels={**(given.metadata or {}), **(given.labels or {})},
         user=given.user,
@@ -112,7 +112,7 @@ def pending_rows(prepared: Prepared, begun: Begun, request_id: str) -> list[Inte
 
 def answered(row: Interaction, prepared: Prepared, parameters: dict[str, Any]) -> Interaction:
     """The row of a choice that another deployment answers."""
-    return dataclasses.replace(row, **_answer(prepared, parameters))
+    return row.but(**_answer(prepared, parameters))
 
 
 def _answer(prepared: Prepared, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 _DRAW_BYTES = 10
 _DRAWS = 400
+_RANDOM = (1 << 80) - 1 ^ 0xF << 76 ^ 0x3 << 62
 # Many at a time: each call of the system gives other threads the interpreter. `pop` and `extend` are atomic, so that no
 # two threads get the same.
 _drawn: list[int] = []
@@ -25,20 +26,19 @@ def hex7() -> str:
 
 
 def _number() -> int:
-    chance = _draw()
-    return now_ms() << 80 | 0x7 << 76 | (chance >> 62 & 0xFFF) << 64 | 0x2 << 62 | chance & (1 << 62) - 1
+    return now_ms() << 80 | _draw()
 
 
 def _draw() -> int:
-    """80 random bits."""
+    """The lower 80 bits: random, but for version and variant."""
     try:
         return _drawn.pop()
     except IndexError:
         fresh = os.urandom(_DRAW_BYTES * _DRAWS)
-        _drawn.extend(
-            int.from_bytes(fresh[at : at + _DRAW_BYTES]) for at in range(_DRAW_BYTES, len(fresh), _DRAW_BYTES)
-        )
-        return int.from_bytes(fresh[:_DRAW_BYTES])
+        numbers = [int.from_bytes(fresh[at : at + _DRAW_BYTES]) for at in range(0, len(fresh), _DRAW_BYTES)]
+        first, *others = [number & _RANDOM | 0x7 << 76 | 0x2 << 62 for number in numbers]
+        _drawn.extend(others)
+        return first
 
 
 def uuid_or_none(text: str) -> UUID | None:

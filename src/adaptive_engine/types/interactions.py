@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Literal
 from uuid import UUID
 
@@ -124,3 +125,11 @@ class Interaction:
     currency: str | None = None
     reasoning: str | None = None
     """What the model thought before it answered, where its provider tells it."""
+
+    def but(self, **changes: Any) -> Interaction:
+        """As `dataclasses.replace`, which takes three times as long for as many fields."""
+        return Interaction(**dict(zip(_FIELDS, _values(self), strict=True)) | changes)
+
+
+_FIELDS = tuple(each.name for each in fields(Interaction))
+_values = attrgetter(*_FIELDS)
