@@ -27,6 +27,7 @@ import argparse
 import json
 import os
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -136,7 +137,9 @@ class Bench:
         used = machine.cpu_seconds(processes) - before
         if said["errors"] or not said["requests"]:
             raise RuntimeError(f"{name}: {said['errors']} errors, {said['requests']} answers; {said['first_error']}")
-        values = {"per_second": said["requests"] / said["seconds"], "cpu_ms": 1000 * used / said["requests"]}
+        values = {"per_second": said["requests"] / said["seconds"]}
+        if name != "direct":
+            values["cpu_ms"] = 1000 * used / said["requests"]
         for kind in ("answer", "first", "event"):
             if f"{kind}_ms" in said:
                 values[f"{kind}_p50_ms"], values[f"{kind}_p99_ms"] = said[f"{kind}_ms"]
@@ -244,9 +247,11 @@ def measure(bench: Bench, results: Results, options: argparse.Namespace) -> None
 
 
 def markdown(results: Results) -> str:
-    facts = [[name.replace("_", " "), str(value)] for name, value in results.facts.items()]
+    shown = {name: ", ".join(value) if isinstance(value, list) else str(value) for name, value in results.facts.items()}
+    facts = [[name.replace("_", " "), value] for name, value in shown.items()]
     if results.rows:
-        facts.append(["used by other programs, at most", f"{max(row.others for row in results.rows):.0%}"])
+        others = [row.others for row in results.rows]
+        facts.append(["used by other programs", f"{statistics.median(others):.0%} (up to {max(others):.0%})"])
     there = [name for name in NAMES if any(row.subject == name for row in results.rows)]
     figures = [
         [NAMES[name], *(_cell(spread(results.by_round(f.scenario, "", name, f.value).values())) for f in FIGURES)]

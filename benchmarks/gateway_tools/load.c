@@ -250,6 +250,7 @@ int main(int count, char **arguments) {
         }
     }
     errors += running;
+    if (running && !*first_error) snprintf(first_error, sizeof first_error, "%d did not end within 30 s", running);
     printf("{\"requests\":%ld,\"errors\":%ld,\"seconds\":%.4f,\"first_error\":\"%s\"", answers.count, errors,
            (last_end > begun ? last_end - begun : 1) / 1e9, first_error);
     print_series("answer_ms", &answers);
