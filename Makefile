@@ -16,7 +16,7 @@ UI := src/adaptive_engine/server/ui/index.html
 UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -name schema.d.ts)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help install serve test check format screenshots bench bench-serving bench-structured bench-request-path bench-gateway bench-vision bench-corpus soak clean
+.PHONY: help install serve test check format screenshots bench bench-serving bench-structured bench-request-path bench-gateway bench-interactions bench-vision bench-corpus soak clean
 # One benchmark at a time.
 .NOTPARALLEL:
 help:
@@ -25,11 +25,12 @@ help:
 	@echo "make check    lint and type-check"
 	@echo "make format   format the code"
 	@echo "make screenshots  every page of the web application, into docs/screenshots/all"
-	@echo "make bench    measure everything on this machine: the next six, the last one with CORPUS=DIR only"
+	@echo "make bench    measure everything on this machine: the next seven, the last one with CORPUS=DIR only"
 	@echo "  make bench-serving              speed beside llama-server and OpenVINO GenAI; ARGS='--quick' for one small round"
 	@echo "  make bench-structured           JSON within a schema, beside llama-server"
 	@echo "  make bench-request-path         keys, routing and settings of one request"
 	@echo "  make bench-gateway              requests to a provider, beside other gateways, which it installs; needs a C compiler"
+	@echo "  make bench-interactions         a project of a million interactions, on SQLite and on PostgreSQL; half an hour"
 	@echo "  make bench-vision               requests with images, and what others notice of them"
 	@echo "  make bench-corpus CORPUS=DIR    whether a corpus of schemas is enforced"
 	@echo "make soak     look for leaks for MINUTES=20"
@@ -84,7 +85,7 @@ format: install
 screenshots: install
 	$(BIN)/python scripts/screenshots.py
 
-bench: bench-serving bench-structured bench-request-path bench-gateway bench-vision $(if $(CORPUS),bench-corpus)
+bench: bench-serving bench-structured bench-request-path bench-gateway bench-interactions bench-vision $(if $(CORPUS),bench-corpus)
 
 bench-serving: install $(PEERS)/.installed
 	$(BIN)/python benchmarks/serving.py $(ARGS)
@@ -98,6 +99,10 @@ bench-request-path: install
 bench-gateway: install
 	$(BIN)/python benchmarks/gateways.py
 	$(BIN)/python benchmarks/gateway.py $(ARGS)
+
+bench-interactions: install
+	$(BIN)/python benchmarks/interactions.py
+	$(BIN)/python benchmarks/interactions.py --postgresql
 
 bench-vision: install
 	$(BIN)/python benchmarks/vision.py

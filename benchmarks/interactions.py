@@ -1,10 +1,11 @@
 """How fast a project with a million interactions is listed, filtered, counted, grouped and exported.
 
-    python benchmarks/interactions.py [--rows 1000000] [--store DIR]
+    python benchmarks/interactions.py [--rows 1000000] [--postgresql | --store DIRECTORY | --store ADDRESS]
 
-Builds the store in DIR where it is not there yet (some minutes for a million), through the recorder's own inserts,
-then runs each query as the services do and prints milliseconds: the median of five and the slowest by the clock, and
-the median of computing alone, which other work on the machine changes less.
+On SQLite, on a PostgreSQL server of its own, or in the store that is named. Builds the project `bench` where it is not
+there yet (some minutes for a million), through the recorder's own inserts, then runs each query as the services do
+and prints milliseconds: the median of five and the slowest by the clock, and the median of computing alone, which other
+work on the machine changes less (of this process alone: PostgreSQL computes in its own).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,10 @@ from adaptive_engine.store.pages import PageRequest
 from adaptive_engine.store.tables import comparisons
 from adaptive_engine.types import Interaction, Metric, Project, Score, Usage, now_ms, uuid7
 from adaptive_engine.wire.interactions import InteractionExport, InteractionSearch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from postgres import PostgresServer
 
 MODELS = {"smollm2": 60, "qwen3-0.6b": 25, "llama-3.2-1b": 10, "smollm2-tuned": 4.9, "canary": 0.1}
 ENDS = {"complete": 96, "length": 2.5, "error": 1.0, "cancelled": 0.5}
@@ -327,14 +333,31 @@ def _memory() -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) // 1024
 
 
+@contextmanager
+def address(store: str | None, postgresql: bool) -> Iterator[str | Path]:
+    if store is not None:
+        yield store if "://" in store else Path(store) / "adaptive.db"
+    elif postgresql:
+        server = PostgresServer()
+        # What a server has that nobody configured.
+        server.create(shared_buffers="128MB", fsync="on", full_page_writes="on")
+        with server.database() as url:
+            yield url
+        server.destroy()
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            yield Path(scratch) / "adaptive.db"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--store", type=Path, help="keep the store here; by default it is deleted again")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--store", help="a directory or postgresql+psycopg://..., and kept; else it is deleted again")
+    where.add_argument("--postgresql", action="store_true", help="on a server that lives as long as this takes")
     parser.add_argument("--only", choices=("queries", "groups", "exports"), help="measure only these")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        database = Database.open((options.store or Path(scratch)) / "adaptive.db")
+    with address(options.store, options.postgresql) as store, closing(Database.open(store)) as database:
         with database.read() as connection:
             project = projects.get_by_key(connection, "bench")
         if project is None:
@@ -345,7 +368,6 @@ def main() -> int:
         for name, part in (("queries", measure), ("groups", measure_groups), ("exports", measure_exports)):
             if options.only in (None, name):
                 part(database, project)
-        database.close()
     return 0
 
 

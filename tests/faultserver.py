@@ -303,6 +303,13 @@ class FaultServer:
                 self._ended.clear()
                 await self._ended.wait()
 
+    async def until_left(self) -> None:
+        """Return when nobody is connected any more; fails after a second."""
+        async with asyncio.timeout(1):
+            while self.open:
+                self._ended.clear()
+                await self._ended.wait()
+
     async def __aenter__(self) -> FaultServer:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 24)
         self.port = self._server.sockets[0].getsockname()[1]
@@ -336,6 +343,7 @@ class FaultServer:
             pass
         finally:
             self.open -= 1
+            self._ended.set()
             writer.close()
 
     async def _behave(self, connection: Connection) -> None:

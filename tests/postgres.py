@@ -61,6 +61,7 @@ class PostgresServer:
         self._directory = Path(tempfile.mkdtemp(prefix="adaptive-pg-"))
         self._log = self._directory / "log"
         self._data = self._directory / "data"
+        self._settings = {**SETTINGS, "unix_socket_directories": str(self._directory)}
         self._names = count()
         self._store: tuple[str, list[Any]] | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -71,8 +72,9 @@ class PostgresServer:
             self._as = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
         self._binaries = self._find_binaries("pginstall18" if version == 18 else "pginstall")
 
-    def create(self) -> None:
-        """Make the data directory and start."""
+    def create(self, **settings: str) -> None:
+        """Make the data directory and start, with these settings in place of those for tests."""
+        self._settings |= settings
         options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
         made = subprocess.run(
             [self._binaries / "initdb", "-D", self._data, *options], capture_output=True, text=True, **self._as
@@ -82,9 +84,8 @@ class PostgresServer:
 
     def start(self) -> None:
         """From the thread of the tests: the server ends with the thread that started it."""
-        settings = {**SETTINGS, "unix_socket_directories": str(self._directory)}
         command = [str(self._binaries / "postgres"), "-D", str(self._data)]
-        for name, value in settings.items():
+        for name, value in self._settings.items():
             command += ["-c", f"{name}={value}"]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(

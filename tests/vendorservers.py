@@ -29,9 +29,12 @@ def anthropic_events(*pieces: dict[str, Any], reason: str = "end_turn") -> list[
     """A whole stream, of one block."""
     usage = {"input_tokens": 7, "cache_creation_input_tokens": 1, "cache_read_input_tokens": 3, "output_tokens": 1}
     message = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": "m", "stop_reason": None}
+    block: dict[str, Any] = {"type": "text", "text": ""}
+    if pieces[0]["type"] == "input_json_delta":
+        block = {"type": "tool_use", "id": "toolu_1", "name": "answer", "input": {}}
     return [
         {"type": "message_start", "message": {**message, "stop_sequence": None, "usage": usage}},
-        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_start", "index": 0, "content_block": block},
         {"type": "ping"},
         *({"type": "content_block_delta", "index": 0, "delta": piece} for piece in pieces),
         {"type": "content_block_stop", "index": 0},

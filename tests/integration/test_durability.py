@@ -93,17 +93,17 @@ def states(database: Database) -> dict[InteractionState, int]:
 
 
 @pytest.mark.timeout(60 + 30 * ROUNDS)
-def test_killed_in_the_middle_of_16_streams_again_and_again(fresh_data_dir: Path) -> None:
+def test_killed_in_the_middle_of_16_streams_again_and_again(small_data_dir: Path) -> None:
     """Every completion whose client saw the end is stored once, complete; nothing else claims to be complete."""
     rng = random.Random(20)
     acknowledged: dict[UUID, str] = {}
     for round_ in range(ROUNDS):
-        server = start(fresh_data_dir)
+        server = start(small_data_dir)
         journal = Journal(enough=rng.randrange(10, 300))
         asyncio.run(load_until_killed(server, journal, round_))
         acknowledged.update({completion: journal.texts[completion] for completion in journal.done})
-    start(fresh_data_dir).stop()
-    database = Database.open(fresh_data_dir / "adaptive.db")
+    start(small_data_dir).stop()
+    database = Database.open(small_data_dir / "adaptive.db")
     try:
         assert len(acknowledged) >= ROUNDS, "the load was too light to show anything"
         for completion, text in acknowledged.items():
@@ -158,19 +158,19 @@ def wait_for_a_row(server: Server) -> None:
         assert time.monotonic() < deadline
 
 
-def test_a_second_server_on_the_same_data_is_refused(fresh_data_dir: Path) -> None:
+def test_a_second_server_on_the_same_data_is_refused(small_data_dir: Path) -> None:
     import subprocess
     import sys
 
-    server = start(fresh_data_dir)
+    server = start(small_data_dir)
     try:
         command = [str(Path(sys.executable).with_name("adaptive")), "serve", "--port", "0"]
         second = subprocess.run(
-            [*command, "--data-dir", str(fresh_data_dir)], capture_output=True, text=True, timeout=60
+            [*command, "--data-dir", str(small_data_dir)], capture_output=True, text=True, timeout=60
         )
         assert second.returncode == 1
         assert f"pid {server.process.pid}" in second.stderr
-        assert str(fresh_data_dir) in second.stderr
+        assert str(small_data_dir) in second.stderr
         assert "Traceback" not in second.stderr
         assert requests.get(f"{server.url}/readyz", timeout=5).ok
     finally:

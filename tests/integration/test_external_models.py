@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import httpx2
 import pytest
 
-from adaptive_engine.settings import ProviderSettings
 from faultserver import FaultServer
-from integration.gateway import MODEL, Gateway, running_gateway
-from integration.upstream import KEY, Models, ask, running_upstream
+from image_files import asking, file, part
+from integration.gateway import MODEL, Gateway
+from integration.upstream import KEY, Models, ask
 
 
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[FaultServer]:
-    with running_upstream() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with running_gateway(tmp_path_factory.mktemp("providers"), ProviderSettings()) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def http(server: Gateway) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=server.api, headers=server.headers, timeout=20) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def models(http: httpx2.Client, upstream: FaultServer) -> Models:
-    return Models(http, upstream)
-
-
-def test_the_key_is_nowhere(http: httpx2.Client, models: Models, server: Gateway) -> None:
+def test_the_key_is_nowhere(http: httpx2.Client, models: Models, gateway: Gateway) -> None:
     """Not in answers, exports, logs or files, in no spelling."""
     models("good")
     graphql = {"query": "{ models(filter: {}) { key name providerName isExternal } }"}
@@ -47,11 +23,11 @@ def test_the_key_is_nowhere(http: httpx2.Client, models: Models, server: Gateway
         http.get("/admin/models/x-good").text,
         http.get("/projects/default/models").text,
         http.get("/models").text,
-        http.post(f"{server.url}/api/graphql", json=graphql).text,
+        http.post(f"{gateway.url}/api/graphql", json=graphql).text,
         http.post("/interactions/export", json={"project": "default"}).text,
         http.post("/admin/models/external", json={"api_key": KEY, "name": 7}).text,
     ]
-    files = [path.read_bytes() for path in server.data_dir.rglob("*") if path.is_file() and path.stat().st_size < 1e7]
+    files = [path.read_bytes() for path in gateway.data_dir.rglob("*") if path.is_file() and path.stat().st_size < 1e7]
     for secret in (KEY.encode(), b"CANARY", base64.b64encode(KEY.encode())[:30]):
         assert not any(secret in text.encode() for text in shown)
         assert not any(secret in content for content in files)
@@ -74,6 +50,61 @@ def test_a_registration_can_be_changed(http: httpx2.Client, models: Models, upst
     assert "authorization" not in upstream.requests[-1].headers
     inside = http.patch(f"/admin/models/{MODEL}/external", json={"prices": None})
     assert (inside.status_code, inside.json()["error"]["code"]) == (409, "model_not_external")
+
+
+def test_a_profile_that_changes_says_whether_it_sees(
+    http: httpx2.Client, models: Models, upstream: FaultServer
+) -> None:
+    model = models("blind")
+    picture = part(file(kind="GIF"), "image/gif")
+    picture["image_url"]["detail"] = "low"
+    asked = {"model": model, "messages": asking(picture)}
+    refused = http.post("/chat/completions", json=asked)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "modality_unsupported")
+    for profile, status in (({"images": True}, 200), (None, 400)):
+        changed = http.patch("/admin/models/x-blind/external", json={"profile": profile}).json()
+        assert ("Multimodal" in changed["tags"]) == (status == 200)
+        answer = http.post("/chat/completions", json=asked)
+        assert (answer.status_code, "warnings" in answer.json()) == (status, False)
+    sent = upstream.requests[-1].body["messages"][0]["content"][1]["image_url"]
+    assert sent["url"].startswith("data:image/png;base64,")
+    assert sent["detail"] == "low"
+    named = {"profile": {"images": True}, "capabilities": ["Reasoning"]}
+    changed = http.patch("/admin/models/x-blind/external", json=named).json()
+    assert changed["capabilities"] == ["TextGeneration", "Reasoning"]
+
+
+def test_what_is_sent_with_each_request_is_shown_to_those_who_register_models(
+    http: httpx2.Client, models: Models, gateway: Gateway
+) -> None:
+    """It may have keys in it, such as those of Azure's data sources."""
+    models("secretive", extra_params={"data_sources": [{"key": "HUSH"}]})
+    _, reader = gateway.services.keys.create("reader", "read-only")
+    graphql = {"query": "{ models(filter: {}) { key providerName } }"}
+    for key, sees in ((reader, False), (gateway.api_key, True)):
+        headers = {"Authorization": f"Bearer {key}"}
+        shown = [http.get("/projects/default/models", headers=headers), http.get("/models", headers=headers)]
+        shown.append(http.post(f"{gateway.url}/api/graphql", json=graphql, headers=headers))
+        assert all("x-secretive" in answer.text for answer in shown)
+        assert ("HUSH" in "".join(answer.text for answer in shown)) == sees
+
+
+def test_a_key_goes_to_no_other_host(http: httpx2.Client, models: Models, upstream: FaultServer) -> None:
+    """Who may change a model might read the key there."""
+    model = models("faithful")
+    place = "/admin/models/x-faithful/external"
+    elsewhere = upstream.url.replace("127.0.0.1", "localhost")
+    refused = http.patch(place, json={"endpoint": elsewhere})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "api_key")
+    ask(http, model)
+    assert upstream.requests[-1].headers["host"].startswith("127.0.0.1")
+    assert http.patch(place, json={"endpoint": f"{upstream.url}/below"}).status_code == 200
+    for key, sent in (("another-key", "Bearer another-key"), (None, None)):
+        assert http.patch(place, json={"endpoint": elsewhere, "api_key": key}).status_code == 200
+        ask(http, model)
+        assert upstream.requests[-1].headers["host"].startswith("localhost")
+        assert upstream.requests[-1].headers.get("authorization") == sent
+    assert http.patch(place, json={"endpoint": upstream.url}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -105,8 +136,8 @@ def test_registrations_that_are_wrong(http: httpx2.Client, given: dict[str, Any]
     assert KEY not in refused.text
 
 
-def test_its_own_port_is_refused(http: httpx2.Client, server: Gateway) -> None:
-    body = {"name": "self", "provider": "openai_compatible", "external_model_id": "m", "endpoint": server.api}
+def test_its_own_port_is_refused(http: httpx2.Client, gateway: Gateway) -> None:
+    body = {"name": "self", "provider": "openai_compatible", "external_model_id": "m", "endpoint": gateway.api}
     refused = http.post("/admin/models/external", json=body)
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "endpoint_refused")
 

@@ -309,13 +309,13 @@ def adaptive(server: Server, *arguments: str, status: int = 0, key: str = ADMIN_
     return done.stdout
 
 
-def test_what_was_offline_stays_offline_after_a_restart(fresh_data_dir: Path) -> None:
-    first = start(fresh_data_dir, env=ENVIRONMENT)
+def test_what_was_offline_stays_offline_after_a_restart(small_data_dir: Path) -> None:
+    first = start(small_data_dir, env=ENVIRONMENT)
     with Adaptive(first.url, first.api_key, "default") as client:
         client.models.update_compute_config(MODEL, {"kv_cache_len": 1024})
         client.models.terminate(MODEL)
     assert first.stop() == 0
-    again = start(fresh_data_dir, env=ENVIRONMENT)
+    again = start(small_data_dir, env=ENVIRONMENT)
     with Adaptive(again.url, again.api_key, "default") as client:
         assert state(client, MODEL) == "OFFLINE"
         assert requests.get(f"{again.url}/readyz", timeout=10).json() == {"status": "ok", "problems": []}

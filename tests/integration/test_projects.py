@@ -430,16 +430,16 @@ def adaptive(server: Server, *arguments: str, status: int = 0) -> str:
     return done.stdout
 
 
-def test_what_was_detached_or_archived_stays_so_after_a_restart(fresh_data_dir: Path) -> None:
-    import_model(tiny_model(fresh_data_dir / "tiny.gguf"), fresh_data_dir / "models", "tiny")
-    first = start(fresh_data_dir, env=ENVIRONMENT)
+def test_what_was_detached_or_archived_stays_so_after_a_restart(small_data_dir: Path) -> None:
+    import_model(tiny_model(small_data_dir / "tiny.gguf"), small_data_dir / "models", "tiny")
+    first = start(small_data_dir, env=ENVIRONMENT)
     with Adaptive(first.url, first.api_key) as client:
         client.projects.create("second")
         client.models.attach(MODEL, project="second")
         client.models.detach(MODEL, "default")
         client.projects.archive("default")
     assert first.stop() == 0
-    again = start(fresh_data_dir, env=ENVIRONMENT)
+    again = start(small_data_dir, env=ENVIRONMENT)
     assert chat(again, model="second", max_tokens=1)
     assert ask(again).json()["error"]["code"] == "project_archived"
     with Adaptive(again.url, again.api_key) as client:

@@ -11,34 +11,17 @@ import pytest
 from adaptive_engine.settings import ProviderSettings
 from faultserver import WORDS, FaultServer
 from integration.gateway import MODEL, Gateway, running_gateway
-from integration.upstream import ASKED, Models, ask, events, idle, row, running_upstream
+from integration.upstream import ASKED, Models, ask, events, idle, row
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[FaultServer]:
-    with running_upstream() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """One with time limits that a test can wait for."""
     limits = ProviderSettings(
         first_byte_timeout_seconds=0.6, answer_timeout_seconds=1, idle_timeout_seconds=0.6, retries=1
     )
-    with running_gateway(tmp_path_factory.mktemp("providers"), limits) as running:
+    with running_gateway(tmp_path_factory.mktemp("gateway"), limits) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def http(server: Gateway) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=server.api, headers=server.headers, timeout=20) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def models(http: httpx2.Client, upstream: FaultServer) -> Models:
-    return Models(http, upstream)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -57,11 +40,20 @@ def models(http: httpx2.Client, upstream: FaultServer) -> Models:
     ],
 )
 def test_what_fails_before_the_first_byte_is_a_status(
-    http: httpx2.Client, models: Models, upstream: FaultServer, model: str, status: int, code: str, stream: bool
+    http: httpx2.Client,
+    models: Models,
+    upstream: FaultServer,
+    model: str,
+    status: int,
+    code: str,
+    stream: bool,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     failed = ask(http, models(model), stream=stream)
     assert (failed.status_code, failed.json()["error"]["code"]) == (status, code)
-    assert "CANARY" not in failed.text
+    assert f"external model x-{model}: The provider" in caplog.text
+    assert not any("CANARY" in said for said in (failed.text, caplog.text, *capsys.readouterr()))
     stored = row(http, models(model))
     assert stored["state"] == "error"
     assert stored["error"]["code"] == code
@@ -151,3 +143,29 @@ def test_fallbacks(http: httpx2.Client, models: Models, upstream: FaultServer) -
         http.post("/projects/default/models", json={"model": MODEL, "wait": True})
     unknown = http.patch(settings.format("failing"), json={"settings": {"fallbacks": ["x-good", "nobody"]}})
     assert (unknown.status_code, unknown.json()["error"]["param"]) == (400, "settings.fallbacks[1]")
+
+
+def test_a_fallback_that_refuses_is_passed_over(http: httpx2.Client, models: Models) -> None:
+    """Whether its provider does, or this server knows it before. What the model itself refuses is wrong."""
+    gone, good = models("status-404", key="gone"), models("good")
+    models("status-400")
+    models("textual", profile={"structured": "none"})
+    strict = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}, "strict": True}}
+    settings = "/projects/default/models/{}"
+    for refusing, asked_last, code in (
+        ("x-status-400", "x-status-400", "upstream_rejected"),
+        ("x-textual", "gone", "unsupported_response_format"),
+    ):
+        http.patch(settings.format("gone"), json={"settings": {"fallbacks": [refusing, "x-good"]}})
+        answer = ask(http, gone, response_format=strict)
+        assert (answer.status_code, answer.headers.get("x-adaptive-model")) == (200, good)
+        assert [each["model"] for each in row(http, good)["attempts"]] == ["gone", refusing, "x-good"]
+        http.patch(settings.format("gone"), json={"settings": {"fallbacks": [refusing]}})
+        failed = ask(http, gone, response_format=strict)
+        assert (failed.status_code, failed.json()["error"]["code"]) == (502, "upstream_not_found")
+        stored = row(http, f"default/{asked_last}")
+        assert stored["error"]["code"] == "upstream_not_found"
+        assert [each["model"] for each in stored["attempts"]] == ["gone", refusing]
+        http.patch(settings.format(refusing), json={"settings": {"fallbacks": ["x-good"]}})
+        refused = ask(http, f"default/{refusing}", response_format=strict)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, code)

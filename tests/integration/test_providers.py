@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -16,29 +15,6 @@ from faultserver import FaultServer, answer
 from integration.gateway import MODEL, Gateway, running_gateway
 from integration.upstream import ANSWER, ASKED, KEY, Models, ask, events, row, running_upstream
 from vendorservers import AnthropicServer, AzureServer, GeminiServer
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[FaultServer]:
-    with running_upstream() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with running_gateway(tmp_path_factory.mktemp("providers"), ProviderSettings()) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def http(server: Gateway) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=server.api, headers=server.headers, timeout=20) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def models(http: httpx2.Client, upstream: FaultServer) -> Models:
-    return Models(http, upstream)
 
 
 def test_an_answer_in_one_piece(http: httpx2.Client, models: Models) -> None:
@@ -77,8 +53,8 @@ def test_a_stream(http: httpx2.Client, models: Models) -> None:
     assert row(http, model)["completion"] == ANSWER
 
 
-def test_with_the_openai_client(server: Gateway, models: Models) -> None:
-    with OpenAI(base_url=server.api, api_key=server.api_key, max_retries=0) as client:
+def test_with_the_openai_client(gateway: Gateway, models: Models) -> None:
+    with OpenAI(base_url=gateway.api, api_key=gateway.api_key, max_retries=0) as client:
         chunks = client.chat.completions.create(model=models("good"), messages=ASKED, stream=True, n=2)
         texts = {0: "", 1: ""}
         for chunk in chunks:
@@ -167,6 +143,21 @@ def test_a_schema_is_reduced_and_the_answer_checked_against_all_of_it(
     assert upstream.asked("gpt-4o") == asked
 
 
+def test_settings_that_every_request_would_be_refused_for_are_refused(http: httpx2.Client, models: Models) -> None:
+    models("o3", provider="openai")
+    settings = "/projects/default/models/x-o3"
+    schema = {**SCHEMA, "properties": {"n": {"type": "string", "minLength": 2}}}
+    wrong = {"response_format": formatted(schema=schema, strict=True)}
+    refused = http.patch(settings, json={"settings": wrong})
+    place = "settings.response_format.json_schema.schema#/properties/n/minLength"
+    assert refused.status_code == 400, refused.text
+    assert (refused.json()["error"]["code"], refused.json()["error"]["param"]) == ("invalid_schema", place)
+    weak = {"response_format": formatted(schema=schema), "temperature": 0.5, "system_prompt": "Be {{ how }}."}
+    weak["max_ttft_ms"] = 1
+    saved = http.patch(settings, json={"settings": weak}).json()
+    assert {warning["param"] for warning in saved["warnings"]} == {place, "settings.temperature"}
+
+
 @pytest.mark.parametrize(
     ("provider", "other", "usage"),
     [
@@ -211,8 +202,8 @@ def test_what_a_project_has_used(http: httpx2.Client, models: Models) -> None:
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "group_by")
 
 
-def test_with_our_own_client(server: Gateway, upstream: FaultServer) -> None:
-    with Adaptive(server.url, server.api_key, default_project="default") as client:
+def test_with_our_own_client(gateway: Gateway, upstream: FaultServer) -> None:
+    with Adaptive(gateway.url, gateway.api_key, default_project="default") as client:
         made = client.models.add_external(
             "Ours", "good", KEY, "openai_compatible", upstream.url, {"top_k": 3}, prices={"prompt": 1, "completion": 1}
         )
@@ -229,7 +220,7 @@ def test_with_our_own_client(server: Gateway, upstream: FaultServer) -> None:
         assert "ours" in [group.group for group in usage.data]
 
 
-def test_with_graphql(server: Gateway, http: httpx2.Client, upstream: FaultServer) -> None:
+def test_with_graphql(gateway: Gateway, http: httpx2.Client, upstream: FaultServer) -> None:
     """As the vendor's client registers a model."""
     query = (
         "mutation AddExternalModel($input: AddExternalModelInput!) { addExternalModel(input: $input) "
@@ -237,7 +228,7 @@ def test_with_graphql(server: Gateway, http: httpx2.Client, upstream: FaultServe
     )
     data = {"apiKey": KEY, "externalModelId": "good", "extraParams": None, "endpoint": upstream.url}
     wanted = {"name": "From GraphQL", "provider": "OPEN_AI", "providerData": {"openAI": data}}
-    answer = http.post(f"{server.url}/api/graphql", json={"query": query, "variables": {"input": wanted}}).json()
+    answer = http.post(f"{gateway.url}/api/graphql", json={"query": query, "variables": {"input": wanted}}).json()
     assert answer["data"]["addExternalModel"] == {
         "key": "from-graphql",
         "isExternal": True,
@@ -246,13 +237,13 @@ def test_with_graphql(server: Gateway, http: httpx2.Client, upstream: FaultServe
         "computeConfig": None,
     }
     wanted["providerData"] = {}
-    refused = http.post(f"{server.url}/api/graphql", json={"query": query, "variables": {"input": wanted}})
+    refused = http.post(f"{gateway.url}/api/graphql", json={"query": query, "variables": {"input": wanted}})
     assert "needs its data" in refused.text
     assert KEY not in refused.text
 
 
 def test_an_ab_test_of_an_internal_and_an_external_model_ends_by_itself(
-    server: Gateway, http: httpx2.Client, models: Models
+    gateway: Gateway, http: httpx2.Client, models: Models
 ) -> None:
     models("good")
     http.post("/metrics", json={"project": "default", "key": "liked", "kind": "bool"})
@@ -271,13 +262,14 @@ def test_an_ab_test_of_an_internal_and_an_external_model_ends_by_itself(
     assert http.get("/ab_tests/in-or-out", params={"project": "default"}).json()["status"] == "DONE"
 
 
-def test_our_own_server_as_an_upstream(http: httpx2.Client, server: Gateway, models: Models) -> None:
+def test_our_own_server_as_an_upstream(http: httpx2.Client, gateway: Gateway, models: Models) -> None:
     """Of another server: to itself nobody may send anything."""
-    with running_gateway(server.data_dir / "upstream", ProviderSettings()) as behind:
+    with running_gateway(gateway.data_dir / "upstream", ProviderSettings()) as behind:
         given = {"endpoint": behind.api, "api_key": behind.api_key}
         model = models("default/tiny", key="behind", **given)
         body = {"max_tokens": 5, "temperature": 0, "logprobs": True, "top_logprobs": 2}
-        strict = {"response_format": formatted(strict=True), "max_tokens": 60}
+        seven = {**SCHEMA, "properties": {"n": {"const": 7}}}
+        strict = {"response_format": formatted(strict=True, schema=seven), "max_tokens": 60}
         with httpx2.Client(base_url=behind.api, headers=behind.headers, timeout=30) as direct:
             straight = ask(direct, "default/tiny", **body).json()
             # A first use of a schema may take longer than this gateway waits.
@@ -294,5 +286,6 @@ def test_our_own_server_as_an_upstream(http: httpx2.Client, server: Gateway, mod
         assert text == straight["choices"][0]["message"]["content"]
         wanted = ask(http, model, **strict)
         assert wanted.status_code == 200, wanted.text
-        if wanted.json()["choices"][0]["finish_reason"] == "stop":
-            assert wanted.json()["choices"][0]["schema_valid"] is True
+        choice = wanted.json()["choices"][0]
+        assert (choice["message"]["content"], choice["finish_reason"]) == ('{"n":7}', "stop")
+        assert choice["schema_valid"] is True

@@ -17,8 +17,11 @@ import orjson
 import psycopg
 import pytest
 import requests
+import sqlalchemy as sa
 
 from adaptive_engine.registry import ModelDirectory
+from adaptive_engine.store import Database
+from adaptive_engine.store.tables import interactions
 from integration.server import Server, place_model, start
 from postgres import PostgresServer
 
@@ -38,7 +41,7 @@ class Site:
     directories: list[Path]
 
     def start(self, number: int) -> Server:
-        env = {"ADAPTIVE_DB__URL": self.url, "ADAPTIVE_APP__SECRET": SECRET, "ADAPTIVE_ENGINE__KV_CACHE_LEN": "8192"}
+        env = {"ADAPTIVE_DB__URL": self.url, "ADAPTIVE_APP__SECRET": SECRET}
         return start(self.directories[number], env=env)
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
@@ -50,13 +53,13 @@ class Site:
 
 
 @pytest.fixture
-def site(default_model_dir: ModelDirectory, tmp_path: Path) -> Iterator[Site]:
+def site(small_model_dir: ModelDirectory, tmp_path: Path) -> Iterator[Site]:
     postgres = PostgresServer()
     try:
         postgres.create()
         directories = [tmp_path / "a", tmp_path / "b"]
         for directory in directories:
-            place_model(default_model_dir.path, directory)
+            place_model(small_model_dir.path, directory)
         with postgres.database() as url:
             yield Site(postgres, url, directories)
     finally:
@@ -147,7 +150,9 @@ class Load:
 
 
 def require_stored_once(site: Site, acknowledged: dict[UUID, str]) -> None:
-    stored = {row[0]: row[1:] for row in site.rows("SELECT id, state, completion FROM interactions")}
+    columns = (interactions.c.id, interactions.c.state, interactions.c.completion)
+    with closing(Database.open(site.url)) as database, database.read() as connection:
+        stored = {row[0]: tuple(row[1:]) for row in connection.execute(sa.select(*columns))}
     for completion, text in acknowledged.items():
         assert completion in stored, f"{completion} was acknowledged and is lost"
         assert stored[completion] == (stored[completion][0], text)
@@ -241,8 +246,8 @@ def test_a_server_with_another_secret_is_refused(site: Site) -> None:
 
 
 @pytest.mark.parametrize("url", ["postgresql://ann:very-secret@127.0.0.1:1/db", "mysql://ann:very-secret@h/db"])
-def test_a_database_that_cannot_be_used_ends_the_start(fresh_data_dir: Path, url: str) -> None:
+def test_a_database_that_cannot_be_used_ends_the_start(small_data_dir: Path, url: str) -> None:
     with pytest.raises(AssertionError, match="ADAPTIVE_DB__URL") as caught:
-        start(fresh_data_dir, env={"ADAPTIVE_DB__URL": url})
+        start(small_data_dir, env={"ADAPTIVE_DB__URL": url})
     assert "very-secret" not in str(caught.value)
     assert "Traceback" not in str(caught.value)

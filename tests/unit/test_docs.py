@@ -115,7 +115,7 @@ BELOW = {
     "images": {"sandbox", "types", "wire"},
     "experiments": set(),
     "engine": {"grammar", "errors", "types", "privacy"},
-    "providers": {"errors", "types"},
+    "providers": {"errors", "types", "_version"},
     "store": {"errors", "types"},
     "registry": {"errors", "types", "privacy"},
     "services": {

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptive_engine.cli.options import DataDir, Json, load_settings, open_database, resolve_data_dir
+from adaptive_engine.cli.options import (
+    DataDir,
+    Json,
+    ModelKey,
+    load_settings,
+    open_database,
+    resolve_data_dir,
+    text_or_file,
+)
 from adaptive_engine.cli.output import print_json
 from adaptive_engine.cli.running import ApiKey, Url, ask_server
 
@@ -37,7 +45,7 @@ Price = Annotated[
     str | None,
     typer.Option("--price", metavar="PROMPT,COMPLETION[,CACHED]", help="Of a million tokens."),
 ]
-Currency = Annotated[str, typer.Option(help="Of the prices.")]
+Currency = Annotated[str | None, typer.Option(help="Of the price. Default: USD")]
 Capability = Annotated[list[str] | None, typer.Option("--capability", help="Such as ImageUnderstanding.")]
 Context = Annotated[int | None, typer.Option("--context-length", metavar="TOKENS", help="Prompt and answer.")]
 
@@ -54,7 +62,7 @@ def add_external(
     extra: Extra = None,
     profile: Profile = None,
     price: Price = None,
-    currency: Currency = "USD",
+    currency: Currency = None,
     capability: Capability = None,
     context_length: Context = None,
     data_dir: DataDir = None,
@@ -87,14 +95,14 @@ def add_external(
 
 
 def update_external(
-    key: Annotated[str, typer.Argument(help="The model's key.")],
+    key: ModelKey,
     model: Annotated[str | None, typer.Option("--model", help="What the provider calls the model.")] = None,
     provider_key: KeyOf = None,
     endpoint: Endpoint = None,
     extra: Extra = None,
     profile: Profile = None,
     price: Price = None,
-    currency: Currency = "USD",
+    currency: Currency = None,
     capability: Capability = None,
     context_length: Context = None,
     data_dir: DataDir = None,
@@ -127,7 +135,7 @@ def _fields(
     extra: list[str] | None,
     profile: list[str] | None,
     price: str | None,
-    currency: str,
+    currency: str | None,
     capability: list[str] | None,
     context_length: int | None,
 ) -> dict[str, Any]:
@@ -136,7 +144,7 @@ def _fields(
         "endpoint": endpoint,
         "extra_params": _pairs("--extra", extra),
         "profile": _pairs("--profile", profile),
-        "prices": None if price is None else _prices(price, currency),
+        "prices": _prices(price, currency),
         "capabilities": capability,
         "context_length": context_length,
     }
@@ -148,13 +156,11 @@ def _secret(given: str) -> str:
 
     if given == "-":
         return str(typer.prompt("API key of the provider", hide_input=True)).strip()
-    if given.startswith("@"):
-        return Path(given[1:]).read_text().strip()
     if given.startswith("$"):
         if given[1:] not in os.environ:
             raise InvalidRequest(f"--provider-key: {given} is not set.")
         return os.environ[given[1:]]
-    return given
+    return text_or_file(given).strip()
 
 
 def _pairs(option: str, given: list[str] | None) -> dict[str, Any] | None:
@@ -174,16 +180,20 @@ def _pairs(option: str, given: list[str] | None) -> dict[str, Any] | None:
     return found
 
 
-def _prices(given: str, currency: str) -> dict[str, Any]:
+def _prices(given: str | None, currency: str | None) -> dict[str, Any] | None:
     from adaptive_engine.errors import InvalidRequest
 
+    if given is None:
+        if currency is not None:
+            raise InvalidRequest("--currency is that of --price: give both.")
+        return None
     try:
         numbers = [float(number) for number in given.split(",")]
     except ValueError:
         numbers = []
     if len(numbers) not in (2, 3):
         raise InvalidRequest(f"--price: {given!r} is not PROMPT,COMPLETION or PROMPT,COMPLETION,CACHED in numbers.")
-    return {**dict(zip(("prompt", "completion", "cached"), numbers, strict=False)), "currency": currency}
+    return {**dict(zip(("prompt", "completion", "cached"), numbers, strict=False)), "currency": currency or "USD"}
 
 
 def _without_server(directory: Path, key: str | None, fields: dict[str, Any]) -> Model:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
+from adaptive_engine.cli.options import text_or_file
 from adaptive_engine.errors import InvalidRequest, NotFound
 from adaptive_engine.services import models
 from adaptive_engine.wire.models import ModelSettings
@@ -31,7 +31,7 @@ def parse_changes(arguments: list[str]) -> dict[str, Any]:
         if not equals or name not in ModelSettings.model_fields:
             names = ", ".join(ModelSettings.model_fields)
             raise InvalidRequest(f"{argument!r} is not NAME=VALUE with one of these names: {names}.")
-        changes[name] = _value(name, _read(text)) if text else None
+        changes[name] = _value(name, text_or_file(text)) if text else None
     return changes
 
 
@@ -52,7 +52,6 @@ def ask_for_settings(client: Adaptive, project: str, model_key: str, change: dic
 def save(connection: Connection, project: str, model_key: str, change: dict[str, Any]) -> Settings:
     """The same without a server."""
     from adaptive_engine.grammar.schemas import Schemas
-    from adaptive_engine.providers import registry
     from adaptive_engine.server.errors import as_invalid_request
     from adaptive_engine.services import model_settings
     from adaptive_engine.services.structured import StructuredOutput
@@ -64,14 +63,11 @@ def save(connection: Connection, project: str, model_key: str, change: dict[str,
         wanted = ModelSettings.model_validate(change)
         together = ModelSettings.model_validate(models.merged(deployment.settings, wanted))
 
-    model = deployment.model
-    profile = registry.profile(model.provider, model.external) if model.external else None
-
     async def check() -> list[str]:
         schemas = Schemas()
         try:
             structured = StructuredOutput(schemas)
-            notices = await model_settings.check(together, deployment.project, structured, None, profile)
+            notices = await model_settings.check(together, deployment.project, deployment.model, structured, None)
         finally:
             schemas.close()
         return [notice.message for notice in notices]
@@ -89,17 +85,6 @@ def show_settings(settings: dict[str, Any]) -> None:
             typer.echo(f"{'':16}{line}")
     if not settings:
         typer.echo("No settings: requests get what the model's authors recommend.", err=True)
-
-
-def _read(text: str) -> str:
-    if not text.startswith("@"):
-        return text
-    try:
-        return Path(text[1:]).expanduser().read_text("utf-8")
-    except OSError as exc:
-        raise InvalidRequest(f"{text[1:]} cannot be read: {exc.strerror}.") from exc
-    except UnicodeDecodeError as exc:
-        raise InvalidRequest(f"{text[1:]} is not UTF-8 text.") from exc
 
 
 def _value(name: str, text: str) -> Any:

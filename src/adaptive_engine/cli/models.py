@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adaptive_engine.cli import external_models
-from adaptive_engine.cli.model_views import describe_model, external_summary, show_running, show_stored, summary
+from adaptive_engine.cli import external_models, model_listing
+from adaptive_engine.cli.model_views import describe_model, summary
 from adaptive_engine.cli.options import (
     DataDir,
     InProject,
     Json,
+    ModelKey,
     create_data_dir,
-    load_settings,
     models_dir,
     open_database,
     resolve_data_dir,
@@ -27,11 +27,8 @@ from adaptive_engine.cli.running import ApiKey, Url, ask_server
 if TYPE_CHECKING:
     from adaptive_engine.registry import ModelDirectory, Progress
     from adaptive_engine.store import Connection
-    from adaptive_engine.types import Model
 
 app = typer.Typer(help="Import, deploy, configure and terminate models.", rich_markup_mode=None, no_args_is_help=True)
-
-Key = Annotated[str, typer.Argument(help="The model's key, as `adaptive models list` shows it.")]
 
 _NEXT_START = "It counts from the next start of a server on."
 
@@ -69,7 +66,7 @@ def import_(
 
 @app.command()
 def deploy(
-    key: Key,
+    key: ModelKey,
     project: InProject = "default",
     default: Annotated[bool, typer.Option("--default", help="Answer with it where a request names no model.")] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Return when a running server has loaded it.")] = True,
@@ -101,6 +98,8 @@ def deploy(
     typer.echo(f"Model '{key}' in project '{project}', {role}, is {state}")
 
 
+app.command("show")(model_listing.show)
+app.command("list")(model_listing.list_)
 app.command("add-external")(external_models.add_external)
 app.command("update-external")(external_models.update_external)
 
@@ -110,7 +109,7 @@ app.command("attach", hidden=True)(deploy)
 
 @app.command()
 def undeploy(
-    key: Key, project: InProject = "default", data_dir: DataDir = None, url: Url = None, api_key: ApiKey = None
+    key: ModelKey, project: InProject = "default", data_dir: DataDir = None, url: Url = None, api_key: ApiKey = None
 ) -> None:
     """Take a model offline in one project. The last project takes it out of memory; `deploy` brings it back.
 
@@ -133,7 +132,7 @@ def undeploy(
 
 @app.command()
 def detach(
-    key: Key,
+    key: ModelKey,
     project: InProject = "default",
     force: Annotated[bool, typer.Option("--force", help="Also the default model of several.")] = False,
     data_dir: DataDir = None,
@@ -158,7 +157,7 @@ def detach(
 
 @app.command()
 def settings(
-    key: Key,
+    key: ModelKey,
     changes: Annotated[
         list[str] | None, typer.Argument(metavar="NAME=VALUE", help="What to change; NAME= removes one.")
     ] = None,
@@ -199,7 +198,7 @@ def settings(
 
 @app.command()
 def terminate(
-    key: Key,
+    key: ModelKey,
     force: Annotated[bool, typer.Option("--force", help="Also when several projects want it online.")] = False,
     data_dir: DataDir = None,
     url: Url = None,
@@ -223,7 +222,7 @@ def terminate(
 
 @app.command()
 def configure(
-    key: Key,
+    key: ModelKey,
     kv_cache_len: Annotated[
         str | None, typer.Option(metavar="TOKENS", help="Size of its KV cache; `default` is the server's setting.")
     ] = None,
@@ -271,67 +270,6 @@ def configure(
     typer.echo(f"The settings of model '{key}' are stored. {when}")
 
 
-@app.command()
-def show(key: Key, data_dir: DataDir = None, url: Url = None, api_key: ApiKey = None, json: Json = False) -> None:
-    """Show a model: state, memory and settings from a running server; what is stored where there is none.
-
-    \b
-    Example:
-      adaptive models show qwen3
-    """
-    from adaptive_engine.errors import NotFound
-
-    directory = resolve_data_dir(data_dir)
-    found = ask_server(url, api_key, directory, lambda client: client.models.list_registered())
-    if found is None:
-        _show_stored(directory, key, json)
-        return
-    model = next((model for model in found if model.key == key), None)
-    if model is None:
-        raise NotFound(f"Model '{key}' is not registered; import it first with `adaptive models import`.")
-    if json:
-        print_json(model.model_dump(mode="json"))
-    else:
-        show_running(model)
-
-
-@app.command("list")
-def list_(data_dir: DataDir = None, json: Json = False) -> None:
-    """List the imported models, and the external ones.
-
-    \b
-    Examples:
-      adaptive models list
-      adaptive models list --json
-    """
-    from adaptive_engine.registry import CorruptModel, ModelDirectory, model_paths
-
-    models, damaged = [], []
-    for path in model_paths(models_dir(resolve_data_dir(data_dir))):
-        try:
-            models.append(ModelDirectory.load(path))
-        except CorruptModel as exc:
-            damaged.append(exc.message)
-    external = _external(resolve_data_dir(data_dir))
-    if json:
-        print_json([*map(summary, models), *map(external_summary, external)])
-    elif models or external:
-        width = max(len(key) for key in [*(model.key for model in models), *(each.key for each in external)])
-        for model in models:
-            typer.echo(f"{model.key:{width}}  {describe_model(model)}")
-        for each in external:
-            shown = external_summary(each)
-            typer.echo(
-                f"{each.key:{width}}  {shown['external_model_id']} of {each.provider}, {', '.join(shown['tags'])}"
-            )
-    else:
-        typer.echo("No models yet. Import the default one: adaptive models import smollm2-135m-instruct", err=True)
-    for message in damaged:
-        typer.echo(f"Damaged: {message}", err=True)
-    if damaged:
-        raise typer.Exit(1)
-
-
 def _import(source: str, directory: Path, key: str | None, progress: Progress) -> ModelDirectory:
     from adaptive_engine.errors import InvalidRequest
     from adaptive_engine.registry import import_by_name, import_model
@@ -343,37 +281,6 @@ def _import(source: str, directory: Path, key: str | None, progress: Progress) -
     if not path.exists():
         raise InvalidRequest(f"There is no file '{source}', and the catalog only has: {', '.join(CATALOG)}.")
     return import_model(path, directory, key, progress=progress)
-
-
-def _external(directory: Path) -> list[Model]:
-    """External models of the store, if there is one."""
-    from adaptive_engine.settings import database_path
-    from adaptive_engine.store import models
-
-    settings = load_settings(directory)
-    if settings.db.url is None and not database_path(directory).exists():
-        return []
-    with closing(open_database(directory)) as database, database.read() as connection:
-        return [model for model in models.list_all(connection) if model.external is not None]
-
-
-def _show_stored(directory: Path, key: str, json: bool) -> None:
-    from adaptive_engine.registry import ModelDirectory, locate
-    from adaptive_engine.services import models
-    from adaptive_engine.store import deployments
-
-    for each in _external(directory):
-        if each.key == key:
-            print_json(external_summary(each))
-            return
-    model = ModelDirectory.load(locate(models_dir(directory), key))
-    with _writing(directory) as connection:
-        config, attached = models.find(connection, key).compute_config, deployments.list_for_model(connection, key)
-    if json:
-        settings = {"kv_cache_len": config.kv_cache_len, "max_seq_len": config.max_seq_len}
-        print_json({**summary(model), "compute_config": settings})
-    else:
-        show_stored(model, config, attached)
 
 
 @contextmanager

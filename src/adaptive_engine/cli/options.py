@@ -25,6 +25,7 @@ DataDir = Annotated[
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 InProject = Annotated[str, typer.Option("--project", help="The project.")]
+ModelKey = Annotated[str, typer.Argument(help="The model's key, as `adaptive models list` shows it.")]
 
 
 def resolve_data_dir(option: Path | None) -> Path:
@@ -72,6 +73,21 @@ def load_settings(data_dir: Path) -> Settings:
         name = "ADAPTIVE_" + "__".join(str(part) for part in first["loc"]).upper()
         # Not the chain: it shows the value, which may be a secret.
         raise InvalidRequest(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def text_or_file(argument: str) -> str:
+    """What the file has for `@FILE`, else the argument itself. Raises InvalidRequest."""
+    from adaptive_engine.errors import InvalidRequest
+
+    if not argument.startswith("@"):
+        return argument
+    path = argument[1:]
+    try:
+        return Path(path).expanduser().read_text("utf-8")
+    except OSError as exc:
+        raise InvalidRequest(f"{path} cannot be read: {exc.strerror}.") from exc
+    except UnicodeDecodeError as exc:
+        raise InvalidRequest(f"{path} is not UTF-8 text.") from exc
 
 
 def open_database(data_dir: Path) -> Database:

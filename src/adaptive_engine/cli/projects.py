@@ -79,7 +79,7 @@ def usage(
     found = require_server(
         url,
         api_key,
-        resolve_data_dir(data_dir),
+        data_dir,
         lambda client: client.projects.usage(key, by),  # type: ignore[arg-type]
     )
     if json:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Seq
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptive_engine.engine.vision.views import Views
+from adaptive_engine.engine.vision.views import View
 
 # The names of the inputs after the transformation, in OpenVINO 2026.4. The tokens are one of the first two.
 TOKENS, VECTORS = "input_ids", "inputs_embeds"
@@ -35,13 +36,15 @@ class Batch:
         self._blocks: list[int] = []
         self._block_begins = [0]
         self._longest = 1
-        self._views: list[tuple[Views, int, int, int]] = []
+        self._views: list[tuple[View, int, int, int]] = []
 
-    def add(self, tokens: list[int], start: int, blocks: list[int], views: Views | None = None) -> None:
+    def add(self, tokens: list[int], start: int, blocks: list[int], views: Seq[View] | None = None) -> None:
         """`tokens` at the positions from `start` on, of a sequence that `blocks` and `views` belong to."""
         stop = start + len(tokens)
-        if views is not None and start <= views.positions[-1]:
-            self._views.append((views, start, len(self.ids), len(self.ids) + len(tokens)))
+        if views:
+            for view in views:
+                if start <= view.positions[-1] and view.positions[0] < stop:
+                    self._views.append((view, start, len(self.ids), len(self.ids) + len(tokens)))
         self.ids += tokens
         self._positions += range(start, stop)
         self._past.append(start)
@@ -56,8 +59,8 @@ class Batch:
 
     def overlay(self, vectors: NDArray[np.float32]) -> None:
         """Put what the sequences see in the place of their tokens' `vectors`."""
-        for views, start, row, end in self._views:
-            views.overlay(vectors[row:end], start)
+        for view, start, row, end in self._views:
+            view.overlay(vectors[row:end], start)
 
     def inputs(self) -> dict[str, NDArray[Any]]:
         return {

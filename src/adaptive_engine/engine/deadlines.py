@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 from adaptive_engine.engine.admission import Pace
@@ -49,10 +50,12 @@ class Deadlines:
         self._sequences.discard(sequence)
 
     def seconds_left(self) -> float | None:
-        """Until the first of them is late; None where there is none."""
+        """Until the first of them is late, or as long as a thread can wait; None where there is none."""
         limits = [sequence.request.first_token_limit for sequence in self._sequences]
         deadlines = [limit.deadline for limit in limits if limit is not None and not limit.met]
-        return max(min(deadlines) - time.perf_counter(), 0.0) if deadlines else None
+        if not deadlines:
+            return None
+        return min(max(min(deadlines) - time.perf_counter(), 0.0), threading.TIMEOUT_MAX)
 
     def missed(self) -> list[tuple[Sequence, FirstTokenTimeout]]:
         """Those whose first token is late, or clearly will be."""

@@ -36,7 +36,7 @@ class EngineOptions:
     threads: int = 0
     """Inference threads; 0 is one for each core."""
     hang_seconds: float = 60.0
-    """A single step longer than this makes the engine unhealthy."""
+    """A single step, or call of the vision encoder, that is longer than this makes the engine unhealthy."""
 
 
 @dataclass(frozen=True, slots=True)

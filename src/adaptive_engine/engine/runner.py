@@ -1,4 +1,4 @@
-"""Runs the model on the OpenVINO runtime; the only file of the engine that knows OpenVINO.
+"""Runs the language model on the OpenVINO runtime, which only this file and `vision/graph.py` of the engine know.
 
 The IR is an ordinary stateful decoder. `paged_attention_transformation` (the same that OpenVINO GenAI applies) turns
 its attention into paged attention over cache tensors that belong to us, so that one call can mix prompt chunks and

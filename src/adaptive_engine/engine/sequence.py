@@ -15,7 +15,7 @@ from adaptive_engine.engine.stream import TokenStream
 from adaptive_engine.types import TokenLogprob
 
 if TYPE_CHECKING:
-    from adaptive_engine.engine.vision.views import Views
+    from adaptive_engine.engine.vision.views import View
     from adaptive_engine.grammar.constraint import Constraint
 
 
@@ -95,7 +95,7 @@ class Sequence:
     blocks: list[int] = field(default_factory=list)
     names: list[BlockName] = field(default_factory=list)
     """Names of the computed full blocks."""
-    views: Views | None = None
+    views: tuple[View, ...] | None = None
     """What the model sees in the place of the tokens of images; there before the sequence waits for its turn."""
     cached_tokens: int = 0
     """Prompt tokens found in the cache at first admission."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from adaptive_engine.sandbox import LimitExceeded, Limits, Pool
@@ -42,7 +42,7 @@ class Decoded:
 
     image: Image
     media_type: str
-    file: bytes
+    file: bytes = field(repr=False)
 
 
 class Decoder:

@@ -15,7 +15,16 @@ import orjson
 from adaptive_engine.errors import AdaptiveError, UpstreamBusy, UpstreamFailed
 from adaptive_engine.providers.base import Call, JsonSchema, Profile, ProviderRequest, Refusal
 from adaptive_engine.providers.schemas import reduce
-from adaptive_engine.providers.translation import image_of, left_out, merged, stop_sequences, text_of
+from adaptive_engine.providers.translation import (
+    details,
+    image_of,
+    left_out,
+    merged,
+    stop_sequences,
+    string,
+    text_of,
+    tokens,
+)
 from adaptive_engine.types import Delta, FinishReason, Notice, Usage
 
 ENDPOINT = "https://api.anthropic.com/v1"
@@ -114,15 +123,18 @@ class AnthropicStream:
     def __init__(self) -> None:
         self._finish: FinishReason | None = None
         self._usage: dict[str, Any] = {}
+        self._input_is_answer = False
+        """Whether the tool that has it is ours: those of the vendor have some, too."""
 
     def read(self, data: bytes) -> Delta | None:
         event = orjson.loads(data)
         match event["type"]:
             case "content_block_delta":
-                return _piece(event["delta"])
+                return _piece(event["delta"], self._input_is_answer)
             case "content_block_start":
+                self._input_is_answer = event["content_block"].get("type") == "tool_use"
                 text = event["content_block"].get("text")
-                return Delta(text) if text else None
+                return Delta(string(text)) if text else None
             case "message_start":
                 self._usage = event["message"].get("usage") or {}
             case "message_delta":
@@ -144,14 +156,14 @@ class AnthropicStream:
         return None
 
 
-def _piece(delta: dict[str, Any]) -> Delta | None:
+def _piece(delta: dict[str, Any], input_is_answer: bool) -> Delta | None:
     match delta["type"]:
         case "text_delta":
-            return Delta(delta["text"])
+            return Delta(string(delta["text"]))
         case "input_json_delta":
-            return Delta(delta["partial_json"]) if delta["partial_json"] else None
+            return Delta(string(delta["partial_json"])) if delta["partial_json"] and input_is_answer else None
         case "thinking_delta":
-            return Delta("", reasoning=delta["thinking"])
+            return Delta("", reasoning=string(delta["thinking"]))
     return None
 
 
@@ -159,7 +171,7 @@ def _messages(given: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]], l
     """The system prompt, which stands apart, and the rest."""
     system: list[str] = []
     messages: list[dict[str, Any]] = []
-    notices: list[Notice] = []
+    notices = details(given)
     for at, message in enumerate(given):
         if "name" in message:
             notices.append(left_out(f"messages[{at}].name"))
@@ -251,7 +263,7 @@ def _usage(usage: dict[str, Any] | None) -> Usage | None:
     if not usage:
         return None
     fresh, cached, written, answer = (
-        int(usage.get(name) or 0)
+        tokens(usage.get(name))
         for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
     )
     return Usage(fresh + cached + written, answer, cached)

@@ -79,7 +79,8 @@ class Call:
     """A POST request: path below the endpoint, headers but those of the connection, and a body to be sent as JSON."""
 
     path: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
+    """The API key among them, which is not to be read wherever somebody prints this."""
     body: dict[str, Any]
     stream: bool
     notices: tuple[Notice, ...] = ()

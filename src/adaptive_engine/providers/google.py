@@ -15,7 +15,16 @@ import orjson
 from adaptive_engine.errors import UpstreamFailed
 from adaptive_engine.providers.base import Call, JsonSchema, Profile, ProviderRequest, Refusal
 from adaptive_engine.providers.schemas import reduce
-from adaptive_engine.providers.translation import image_of, left_out, merged, stop_sequences, text_of
+from adaptive_engine.providers.translation import (
+    details,
+    image_of,
+    left_out,
+    merged,
+    stop_sequences,
+    string,
+    text_of,
+    tokens,
+)
 from adaptive_engine.types import Delta, FinishReason, Notice, TokenLogprob, Usage
 
 ENDPOINT = "https://generativelanguage.googleapis.com/v1beta"
@@ -137,7 +146,7 @@ def _messages(given: list[dict[str, Any]]) -> tuple[dict[str, Any], list[Notice]
     """`contents`, and the system prompt, which stands apart."""
     system: list[dict[str, Any]] = []
     contents: list[dict[str, Any]] = []
-    notices: list[Notice] = []
+    notices = details(given)
     for at, message in enumerate(given):
         if "name" in message:
             notices.append(left_out(f"messages[{at}].name"))
@@ -185,9 +194,7 @@ def _piece(answer: Any) -> tuple[Delta, FinishReason | None]:
     candidate = candidates[0]
     text, thought = "", ""
     for part in (candidate.get("content") or {}).get("parts") or ():
-        piece = part.get("text") or ""
-        if not isinstance(piece, str):
-            raise TypeError("text is no string")
+        piece = string(part.get("text") or "")
         if part.get("thought"):
             thought += piece
         else:
@@ -208,8 +215,8 @@ def _usage(usage: Any) -> Usage | None:
     """Thinking is billed as the answer is."""
     if not usage:
         return None
-    answer = int(usage.get("candidatesTokenCount") or 0) + int(usage.get("thoughtsTokenCount") or 0)
-    return Usage(int(usage.get("promptTokenCount") or 0), answer, int(usage.get("cachedContentTokenCount") or 0))
+    answer = tokens(usage.get("candidatesTokenCount")) + tokens(usage.get("thoughtsTokenCount"))
+    return Usage(tokens(usage.get("promptTokenCount")), answer, tokens(usage.get("cachedContentTokenCount")))
 
 
 def _logprobs(result: Any) -> tuple[TokenLogprob, ...]:

@@ -19,12 +19,15 @@ from functools import cache
 from typing import Final
 from urllib.parse import urlsplit
 
+from adaptive_engine._version import __version__
 from adaptive_engine.errors import UpstreamFailed, UpstreamTimeout
 from adaptive_engine.providers.addresses import AddressPolicy
 from adaptive_engine.providers.connection import Connection, late
 
 MAX_BODY_BYTES: Final = 16 << 20
 """Of an answer in one piece."""
+# Bot protection, such as Cloudflare's, sends away who gives no name.
+_AGENT = f"user-agent: adaptive-engine/{__version__}"
 _IDLE_CONNECTIONS = 128
 _IDLE_SECONDS = 15.0
 
@@ -154,7 +157,7 @@ class HttpClient:
         pool = self._pools.get(loop)
         if pool is None:
             pool = self._pools[loop] = _Pool(self._origin, self._addresses)
-        lines = [f"POST {self._origin.path}{path} HTTP/1.1", f"host: {self._origin.authority}"]
+        lines = [f"POST {self._origin.path}{path} HTTP/1.1", f"host: {self._origin.authority}", _AGENT]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         message = "\r\n".join([*lines, f"content-length: {len(body)}", "", ""]).encode("latin-1") + body
         begin = self._timeouts.first_byte if stream else self._timeouts.answer
@@ -193,6 +196,7 @@ class _Pool:
         self._addresses = addresses
         self._idle: deque[Connection] = deque()
         """The one that was released last is the last."""
+        self._closed = False
 
     def idle(self) -> Connection | None:
         """The one that was used last: the others may come to rest."""
@@ -228,7 +232,7 @@ class _Pool:
         now = time.monotonic()
         while self._idle and now - self._idle[0].released_at > _IDLE_SECONDS:
             self._idle.popleft().abort()
-        if connection.reusable and len(self._idle) < _IDLE_CONNECTIONS:
+        if connection.reusable and not self._closed and len(self._idle) < _IDLE_CONNECTIONS:
             connection.reset()
             connection.released_at = now
             self._idle.append(connection)
@@ -236,6 +240,7 @@ class _Pool:
             connection.abort()
 
     def close(self) -> None:
+        self._closed = True
         for connection in self._idle:
             connection.abort()
         self._idle.clear()

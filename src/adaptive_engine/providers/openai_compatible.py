@@ -13,7 +13,7 @@ import orjson
 from adaptive_engine.errors import UpstreamFailed
 from adaptive_engine.providers.base import Call, JsonSchema, Profile, ProviderRequest, Refusal
 from adaptive_engine.providers.schemas import reduce
-from adaptive_engine.providers.translation import left_out, stop_sequences
+from adaptive_engine.providers.translation import left_out, stop_sequences, string, tokens
 from adaptive_engine.types import Delta, FinishReason, Notice, TokenLogprob, Usage
 
 _FINISH: dict[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}
@@ -87,7 +87,9 @@ class OpenAICompatible:
             message = str(error.get("message") or "")
         except (ValueError, KeyError, TypeError, AttributeError):
             return Refusal()
-        return Refusal(message, code, "context_length" in code or "exceed_context_size" in code)
+        # vLLM has no code for it.
+        exceeded = "context_length" in code or "exceed_context_size" in code or "maximum context length" in message
+        return Refusal(message, code, exceeded)
 
 
 class OpenAIStream:
@@ -146,10 +148,7 @@ def _finish_reason(reason: Any) -> FinishReason:
 
 
 def _text(message: dict[str, Any]) -> str:
-    text = message.get("content") or ""
-    if not isinstance(text, str):
-        raise TypeError("content is no string")
-    return text
+    return string(message.get("content") or "")
 
 
 def _reasoning(message: dict[str, Any]) -> str:
@@ -163,9 +162,9 @@ def _usage(usage: Any) -> Usage | None:
         return None
     details = usage.get("prompt_tokens_details") or {}
     return Usage(
-        int(usage.get("prompt_tokens") or 0),
-        int(usage.get("completion_tokens") or 0),
-        int(details.get("cached_tokens") or 0),
+        tokens(usage.get("prompt_tokens")),
+        tokens(usage.get("completion_tokens")),
+        tokens(details.get("cached_tokens")),
     )
 
 
@@ -184,7 +183,8 @@ def _logprobs(logprobs: Any) -> tuple[TokenLogprob, ...]:
 
 def _bytes(token: dict[str, Any]) -> bytes:
     raw = token.get("bytes")
-    return bytes(raw) if raw else str(token["token"]).encode()
+    # A number would be made into so many zeros.
+    return bytes(list(raw)) if raw else str(token["token"]).encode()
 
 
 def _raise_error(answer: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Container
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -157,9 +157,10 @@ class ModelDirectory:
                 raise _damaged(file)
 
 
-def required_files(names: Container[str]) -> set[str]:
+def required_files(names: Iterable[str]) -> set[str]:
     """What a model directory that has files of these names cannot do without."""
-    return {*_COMMON_FILES, *(_VISION_FILES if VISION_FILE in names else _LANGUAGE_FILES)}
+    sees = any(name in _VISION_FILES for name in names)
+    return {*_COMMON_FILES, *(_VISION_FILES if sees else _LANGUAGE_FILES)}
 
 
 def check_key(key: str) -> str:

@@ -27,7 +27,7 @@ _STACK_BYTES = 1 << 20
 
 
 def serve(make_answer: Callable[[], Answer], arguments: list[str]) -> None:
-    """Answer what comes in until it ends, within the limits of the command line. Preparations are within them too."""
+    """Answer what comes in until it ends, within the limits of the command line. That of memory holds at once."""
     cpu_seconds, most_bytes = float(arguments[0]), int(arguments[1])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_DATA, (most_bytes, most_bytes))

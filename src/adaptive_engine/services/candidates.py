@@ -13,6 +13,7 @@ import structlog
 from adaptive_engine.errors import (
     AdaptiveError,
     EngineFailed,
+    InvalidRequest,
     StorageUnavailable,
     Unavailable,
     UpstreamFailed,
@@ -45,6 +46,8 @@ class Candidates:
         self._left = list(deployments)
         self._ask = ask
         self._backend = backend
+        self._failure: AdaptiveError | None = None
+        """Why the last one that did not refuse the request has not answered."""
         self.failed: list[dict[str, Any]] = []
         """Attempts of those that failed, as they are stored."""
 
@@ -53,7 +56,7 @@ class Candidates:
         return bool(self._left)
 
     async def begin(self) -> Begun:
-        """The first one that takes the request. Raises the error of the last one, or what is wrong with the request."""
+        """The first one that takes the request. Raises as `require_next` does."""
         while True:
             deployment = self._left.pop(0)
             started = time.perf_counter()
@@ -64,17 +67,22 @@ class Candidates:
             except AdaptiveError as exc:
                 ms = round(1000 * (time.perf_counter() - started), 1)
                 self.failed.append({"model": deployment.model.key, "ms": ms, "error": exc.code})
-                if not self.goes_on(exc):
-                    raise
+                self.require_next(exc)
                 self._tell(deployment, exc)
 
-    def goes_on(self, error: BaseException) -> bool:
-        """Whether another model may do better. Not with a request that is wrong, and not when nothing can be stored."""
-        return (
-            self.more
-            and isinstance(error, UpstreamFailed | UpstreamTimeout | EngineFailed | Unavailable)
-            and not isinstance(error, StorageUnavailable)
-        )
+    def require_next(self, error: AdaptiveError) -> None:
+        """Return if another model may do better; else raise what the client is told.
+
+        None does better with a request that is wrong, nor when nothing can be stored. What a fallback has against a
+        request is not wrong with it: another may take it, and if none does, the failure before is what counts.
+        """
+        failed = isinstance(error, UpstreamFailed | UpstreamTimeout | EngineFailed | Unavailable)
+        if failed and not isinstance(error, StorageUnavailable):
+            self._failure = error
+        elif self._failure is None or not isinstance(error, InvalidRequest):
+            raise error
+        if not self.more:
+            raise self._failure
 
     def gave_up(self, deployment: Deployment, attempts: Seq[dict[str, Any]], error: AdaptiveError) -> None:
         """One that had begun has failed before it said anything."""

@@ -148,7 +148,7 @@ class Completion:
                             yield choice, await self._take(choice, delta)
                     return
                 except AdaptiveError as exc:
-                    if said or self._candidates is None or not self._candidates.goes_on(exc):
+                    if said or self._candidates is None:
                         raise
                     await self._fall_back(self._candidates, exc)
         except Exception as exc:
@@ -165,7 +165,8 @@ class Completion:
         await self._abandon("cancelled", None)
 
     async def _fall_back(self, candidates: Candidates, error: AdaptiveError) -> None:
-        """Let the next candidate answer, in the same rows. Raises what the last one says."""
+        """Let the next candidate answer, in the same rows. Raises as `Candidates.require_next` does."""
+        candidates.require_next(error)
         for choice in self.choices:
             choice.stream.cancel()
         attempts = [attempt.as_dict() for choice in self.choices for attempt in choice.stream.attempts]

@@ -48,6 +48,7 @@ class Completions:
         if request.ab_campaign is not None:
             campaign = await self._routing.campaign(principal, request.model, request.ab_campaign)
         route = self._routing.route(principal, request.model, unit, campaign, self._backends.answers)
+        # Before they are decoded for nobody.
         require_sight(request.messages, route.deployment.model)
         images = await self._images.read(request.messages)
         if images:
@@ -57,6 +58,7 @@ class Completions:
             deployments += self._routing.fallbacks(route.deployment)
 
         def ask(deployment: Deployment) -> Asked:
+            require_sight(request.messages, deployment.model)
             own = Applied(request, None, []) if background else model_settings.apply(request, deployment)
             notices = tuple(own.notices)
             return Asked(deployment, own.request, images, own.system_prompt, notices, session_id, arrived, background)

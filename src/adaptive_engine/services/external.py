@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from adaptive_engine.errors import FirstTokenTimeout, InvalidRequest
+from adaptive_engine.providers import registry
+from adaptive_engine.providers.addresses import AddressPolicy
 from adaptive_engine.providers.base import Call, JsonSchema, ProviderRequest
+from adaptive_engine.providers.breaker import Breaker, BreakerLimits, RetryBudget
+from adaptive_engine.providers.http import Timeouts
 from adaptive_engine.providers.stream import FirstTokenLimit, ProviderStream, Upstream
 from adaptive_engine.services.backends import Asked
-from adaptive_engine.services.images import DecodedImages, require_sight
+from adaptive_engine.services.images import DecodedImages
 from adaptive_engine.services.structured import AnswerFormat, StructuredOutput
-from adaptive_engine.types import ExternalModel, Notice
+from adaptive_engine.types import Deployment, ExternalModel, Notice, uuid7
 from adaptive_engine.wire.chat import ChatRequest, ImagePart, Message, TextPart
 
 
@@ -47,7 +51,6 @@ class ProviderBackend:
         request, deployment, profile = asked.request, asked.deployment, self._upstream.provider.profile
         external = deployment.model.external
         assert external is not None
-        require_sight(request.messages, deployment.model)
         messages = _messages(asked)
         wanted = await self._structured.prepare_external(
             request.response_format, deployment.project, profile.structured
@@ -80,6 +83,16 @@ class ProviderBackend:
 
     def _calls(self, requests: Seq[ProviderRequest]) -> tuple[Call, ...]:
         return tuple(self._upstream.provider.call(request) for request in requests)
+
+
+async def notices(request: ChatRequest, deployment: Deployment, structured: StructuredOutput) -> Seq[Notice]:
+    """What of a request without images would not be taken. Raises as `ProviderBackend.prepare` does. Asks nobody."""
+    model = deployment.model
+    assert model.external is not None
+    provider = registry.build(model.provider, model.external, None, AddressPolicy(), Timeouts())
+    upstream = Upstream(provider, Breaker(BreakerLimits()), RetryBudget(), 0, 0.0, model.key)
+    asked = Asked(deployment, request, DecodedImages(), None, (), uuid7(), time.perf_counter())
+    return (await ProviderBackend(upstream, structured).prepare(asked)).notices
 
 
 def _provider_request(

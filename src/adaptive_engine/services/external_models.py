@@ -23,7 +23,8 @@ from adaptive_engine.store import models as store
 from adaptive_engine.types import ExternalModel, Model, Prices, now_ms, uuid7
 from adaptive_engine.wire import external_models as wire
 
-CAPABILITIES = ("TextGeneration", "ImageUnderstanding", "Reasoning")
+_SIGHT = "ImageUnderstanding"
+CAPABILITIES = ("TextGeneration", _SIGHT, "Reasoning")
 
 
 class ExternalModels:
@@ -73,7 +74,9 @@ def register(connection: Connection, sealer: Sealer, new: wire.ExternalModelCrea
 
 
 def update(connection: Connection, sealer: Sealer, model_key: str, given: wire.ExternalModelUpdate) -> Model:
-    """Raises NotFound, InvalidRequest, or Conflict for a model that runs here."""
+    """Raises NotFound, InvalidRequest, also for a stored key that would go to another host, or Conflict for a model
+    that runs here.
+    """
     model = models.find(connection, model_key)
     if model.external is None:
         raise Conflict(f"Model '{model_key}' runs here and has no provider.", code="model_not_external", param="model")
@@ -81,14 +84,24 @@ def update(connection: Connection, sealer: Sealer, model_key: str, given: wire.E
     external = _with(model.external, sealer, model.id, given)
     if given.external_model_id is not None:
         external = dataclasses.replace(external, external_model_id=given.external_model_id)
+    if "capabilities" in said:
+        capabilities = _capabilities(given, model.provider, external)
+    else:
+        capabilities = _as_profile_says(model, external)
     changed = dataclasses.replace(
         model,
         name=given.name or model.name,
-        capabilities=_capabilities(given, model.provider, external) if "capabilities" in said else model.capabilities,
+        capabilities=capabilities,
         context_length=(given.context_length or 0) if "context_length" in said else model.context_length,
         external=external,
     )
     _check(changed)
+    if "api_key" not in said and model.external.sealed_key is not None and _host(changed) != _host(model):
+        raise InvalidRequest(
+            "The stored API key goes to no other host than it was given for. Give `api_key` with the endpoint; null is "
+            "none.",
+            param="api_key",
+        )
     store.set_external(connection, changed)
     return changed
 
@@ -138,12 +151,32 @@ def _capabilities(
 ) -> tuple[str, ...]:
     if given.capabilities is None:
         images = registry.profile(provider, external).images
-        return ("TextGeneration", "ImageUnderstanding") if images else ("TextGeneration",)
+        return ("TextGeneration", _SIGHT) if images else ("TextGeneration",)
     for name in given.capabilities:
         if name not in CAPABILITIES:
             known = ", ".join(CAPABILITIES)
             raise InvalidRequest(f"'{name}' is no capability of external models: {known}.", param="capabilities")
     return tuple(dict.fromkeys(["TextGeneration", *given.capabilities]))
+
+
+def _as_profile_says(model: Model, changed: ExternalModel) -> tuple[str, ...]:
+    """The model's capabilities, less or with images where its profile says something else now."""
+    assert model.external is not None
+    saw, sees = (registry.profile(model.provider, each).images for each in (model.external, changed))
+    if saw == sees:
+        return model.capabilities
+    others = tuple(name for name in model.capabilities if name != _SIGHT)
+    return (*others, _SIGHT) if sees else others
+
+
+def _host(model: Model) -> tuple[str, str, int] | None:
+    """Where its requests go, with the API key; None for a provider without a network."""
+    assert model.external is not None
+    endpoint = model.external.endpoint or registry.vendor(model.provider).endpoint
+    if endpoint is None:
+        return None
+    origin = Origin.parse(endpoint)
+    return origin.scheme, origin.host, origin.port
 
 
 def _check(model: Model) -> None:

@@ -38,7 +38,7 @@ class Place(NamedTuple):
 
 def image_parts(messages: Sequence[Message]) -> Iterator[tuple[Place, ImagePart]]:
     for at, message in enumerate(messages):
-        for part_at, part in enumerate(message.parts) if message.images else ():
+        for part_at, part in enumerate(message.parts):
             if isinstance(part, ImagePart):
                 yield Place(at, part_at), part
 

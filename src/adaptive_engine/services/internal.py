@@ -13,7 +13,7 @@ from typing import Any
 from adaptive_engine.engine import Engine, FirstTokenLimit, GenerationRequest, Prompt, SamplingParams, TokenStream
 from adaptive_engine.services import model_settings
 from adaptive_engine.services.backends import Asked
-from adaptive_engine.services.images import require_sight
+from adaptive_engine.services.notices import detail_notices
 from adaptive_engine.services.structured import AnswerFormat, StructuredOutput, require_room
 from adaptive_engine.types import Notice
 from adaptive_engine.wire.chat import ChatRequest
@@ -76,7 +76,6 @@ class EngineBackend:
 
     async def prepare(self, asked: Asked) -> EngineJob:
         engine, deployment, request = self._engine, asked.deployment, asked.request
-        require_sight(request.messages, deployment.model)
         turns = asked.images.chat_messages(request.messages)
         turns = model_settings.with_system_prompt(turns, asked.system_prompt)
         salt = deployment.project.id.bytes
@@ -89,7 +88,7 @@ class EngineBackend:
         params = _sampling(request, engine.recommended)
         room = engine.room(prompt)
         require_room(wanted, min(params.max_tokens or room, room))
-        notices = list(wanted.notices)
+        notices = [*wanted.notices, *detail_notices(request.messages)]
         if params.stop and wanted.masked:
             # Cut at a stop sequence, JSON would no longer parse, though its finish_reason would promise that it does.
             params = dataclasses.replace(params, stop=())

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adaptive_engine.errors import ModelOffline
-from adaptive_engine.providers import registry
 from adaptive_engine.services import model_settings, models
 from adaptive_engine.services.backends import Backends
 from adaptive_engine.services.engines import ModelStatus
@@ -234,8 +233,8 @@ class ModelLifecycle:
 
         model, known = await asyncio.to_thread(read)
         together = ModelSettings.model_validate(models.merged(known.settings if known else {}, settings))
-        profile = registry.profile(model.provider, model.external) if model.external else None
-        return await model_settings.check(together, project, self._structured, self._engines.loaded(model_key), profile)
+        engine = self._engines.loaded(model_key)
+        return await model_settings.check(together, project, model, self._structured, engine)
 
     def _overview(self, model: Model, attached: Seq[Deployment]) -> ModelOverview:
         wanted = any(deployment.online for deployment in attached)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adaptive_engine.errors import InvalidRequest
 from adaptive_engine.services import prompts
 from adaptive_engine.services.structured import StructuredOutput, require_room
-from adaptive_engine.types import ChatMessage, Deployment, Notice, Project
+from adaptive_engine.types import ChatMessage, Deployment, Model, Notice, Project, uuid7
 from adaptive_engine.wire.chat import ChatRequest
 from adaptive_engine.wire.models import ModelSettings
 
 if TYPE_CHECKING:
     from adaptive_engine.engine import Engine
-    from adaptive_engine.providers.base import Profile
 
 _OF_REQUESTS = ("temperature", "top_p", "max_tokens", "stop", "seed", "max_ttft_ms", "response_format")
 
@@ -59,31 +59,47 @@ def with_system_prompt(turns: list[ChatMessage], system_prompt: str | None) -> l
 
 
 async def check(
-    settings: ModelSettings,
-    project: Project,
-    structured: StructuredOutput,
-    engine: Engine | None,
-    profile: Profile | None = None,
+    settings: ModelSettings, project: Project, model: Model, structured: StructuredOutput, engine: Engine | None
 ) -> tuple[Notice, ...]:
-    """What of the settings will have no effect. Without an engine, its tokens are left out of the check; `profile` is
-    that of an external model.
+    """What of the settings will have no effect. Without an engine, its tokens are left out of the check.
 
     Raises InvalidRequest for what requests would be refused for, Overloaded when there was no time to find out.
     """
     try:
         if settings.system_prompt is not None:
             prompts.parse(settings.system_prompt)
-        vocabulary = None if engine is None else engine.vocabulary
-        if profile is None:
-            wanted = await structured.prepare(settings.response_format, project, vocabulary)
+        if model.external is None:
+            found = await _of_engine(settings, project, structured, engine)
         else:
-            wanted = await structured.prepare_external(settings.response_format, project, profile.structured)
-        if settings.max_tokens is not None and engine is not None:
-            require_room(wanted, settings.max_tokens)
+            found = await _of_provider(settings, project, model, structured)
     except InvalidRequest as exc:
         param = f"settings.{exc.param}" if exc.param else "settings"
         raise InvalidRequest(exc.message, code=exc.code, param=param) from exc
-    notices = [Notice(notice.code, notice.message, f"settings.{notice.param}") for notice in wanted.notices]
+    return tuple(Notice(notice.code, notice.message, f"settings.{notice.param}") for notice in found)
+
+
+async def _of_engine(
+    settings: ModelSettings, project: Project, structured: StructuredOutput, engine: Engine | None
+) -> Seq[Notice]:
+    vocabulary = None if engine is None else engine.vocabulary
+    wanted = await structured.prepare(settings.response_format, project, vocabulary)
+    if settings.max_tokens is not None and engine is not None:
+        require_room(wanted, settings.max_tokens)
     if settings.stop and wanted.masked:
-        notices.append(Notice("not_applied", "Stop sequences do not cut structured output.", "settings.stop"))
-    return tuple(notices)
+        return [*wanted.notices, Notice("not_applied", "Stop sequences do not cut structured output.", "stop")]
+    return wanted.notices
+
+
+async def _of_provider(
+    settings: ModelSettings, project: Project, model: Model, structured: StructuredOutput
+) -> Seq[Notice]:
+    """What it does not take of a request that leaves all to the settings."""
+    # It brings the engine along, which commands that only show settings do not need.
+    from adaptive_engine.services import external
+
+    request = ChatRequest.model_validate({"model": project.key, "messages": [{"role": "user", "content": "?"}]})
+    # The arguments of the system prompt come with requests, and no time runs here.
+    elsewhere = {"system_prompt", "max_ttft_ms", "fallbacks"}
+    stored = settings.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=elsewhere)
+    deployment = Deployment(uuid7(), project, model, is_default=False, online=True, created_at=0, settings=stored)
+    return await external.notices(apply(request, deployment).request, deployment, structured)

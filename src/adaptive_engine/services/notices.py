@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from adaptive_engine.types import Notice
-from adaptive_engine.wire.chat import ChatRequest
+from adaptive_engine.wire.chat import ChatRequest, Message
 
 # Names of unknown fields in the warnings of one answer.
 _MAX_UNKNOWN = 20
@@ -33,15 +34,18 @@ def request_notices(request: ChatRequest) -> list[Notice]:
     if len(unknown) > _MAX_UNKNOWN:
         more = f"{len(unknown) - _MAX_UNKNOWN} more fields are not supported and had no effect."
         found.append(Notice("unknown_parameter", more, ""))
-    if any(part.detail == "low" for message in request.messages for part in message.images):
-        found.append(
-            Notice("not_enforced", "Images are seen in one level of detail.", "messages[].content[].image_url.detail")
-        )
     both = (request.metadata or {}).keys() & (request.labels or {}).keys()
     for key in sorted(both):
         if request.metadata and request.labels and request.metadata[key] != request.labels[key]:
             found.append(Notice("label_conflict", f"labels and metadata differ on '{key}'; labels won.", "metadata"))
     return found
+
+
+def detail_notices(messages: Iterable[Message]) -> list[Notice]:
+    """For models that see images in one level of detail."""
+    if not any(part.detail == "low" for message in messages for part in message.images):
+        return []
+    return [Notice("not_enforced", "Images are seen in one level of detail.", "messages[].content[].image_url.detail")]
 
 
 def _unknown_fields(request: ChatRequest) -> set[str]:

@@ -15,7 +15,7 @@ from adaptive_engine.grammar.inspection import Inspection
 from adaptive_engine.grammar.schema.report import SchemaRefused
 from adaptive_engine.grammar.schemas import Schemas
 from adaptive_engine.types import Notice, Project
-from adaptive_engine.wire.chat import ResponseFormat
+from adaptive_engine.wire.chat import JsonSchemaFormat, ResponseFormat
 from adaptive_engine.wire.structured import KeywordNote, Refusal, SchemaReport, ShortestAnswer
 
 if TYPE_CHECKING:
@@ -74,14 +74,7 @@ class StructuredOutput:
         """
         if wanted is None or wanted.type == "text":
             return AnswerFormat()
-        envelope = wanted.json_schema if wanted.type == "json_schema" else None
-        schema: Any = envelope.schema_ if envelope else {"type": "object"}
-        try:
-            compiled = await self._schemas.compile(schema, vocabulary or _bytes(), project.id.bytes)
-        except SchemaRefused as exc:
-            raise refused(exc) from exc
-        except CheckerBusy as exc:
-            raise _busy() from exc
+        envelope, compiled = await self._compile(wanted, project, vocabulary)
         notices = _notices(compiled)
         if notices and envelope is not None and envelope.strict:
             raise _strict(notices)
@@ -107,14 +100,7 @@ class StructuredOutput:
         """
         if wanted is None or wanted.type == "text":
             return AnswerFormat()
-        envelope = wanted.json_schema if wanted.type == "json_schema" else None
-        schema: Any = envelope.schema_ if envelope else {"type": "object"}
-        try:
-            compiled = await self._schemas.compile(schema, _bytes(), project.id.bytes)
-        except SchemaRefused as exc:
-            raise refused(exc) from exc
-        except CheckerBusy as exc:
-            raise _busy() from exc
+        envelope, compiled = await self._compile(wanted, project)
         notices = []
         if support == "none" or (envelope is not None and support != "json_schema"):
             what = "any JSON object" if support == "json_object" else "free text"
@@ -148,6 +134,19 @@ class StructuredOutput:
         except CheckerBusy:
             return None, Notice("schema_not_checked", "The server had no time to check the answer.", _SCHEMA)
         return violation is None, Notice("schema_violated", violation, _SCHEMA) if violation else None
+
+    async def _compile(
+        self, wanted: ResponseFormat, project: Project, vocabulary: Vocabulary | None = None
+    ) -> tuple[JsonSchemaFormat | None, CompiledSchema]:
+        """What came with the schema, and the schema; that of any object where none came."""
+        envelope = wanted.json_schema if wanted.type == "json_schema" else None
+        schema: Any = envelope.schema_ if envelope else {"type": "object"}
+        try:
+            return envelope, await self._schemas.compile(schema, vocabulary or _bytes(), project.id.bytes)
+        except SchemaRefused as exc:
+            raise refused(exc) from exc
+        except CheckerBusy as exc:
+            raise _busy() from exc
 
     async def _check_closable(self, compiled: CompiledSchema) -> None:
         try:

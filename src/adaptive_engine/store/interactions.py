@@ -25,51 +25,33 @@ _PENDING = interactions.c.state == sa.literal("pending", literal_execute=True)
 # `aborted` is what others thought of a server that they did not hear of; the outcome knows better.
 _UNDECIDED = sa.or_(interactions.c.state == "pending", interactions.c.state == "aborted")
 _SELECT = sa.select(*(column for column in interactions.c if column is not interactions.c.server_id))
+
+
+def _update(*names: str) -> sa.Update:
+    """These columns of the interaction `finished_id`, as long as it has no outcome."""
+    chosen = interactions.update().where(interactions.c.id == sa.bindparam("finished_id"), _UNDECIDED)
+    return chosen.values({name: sa.bindparam(name) for name in names})
+
+
 # What the generation decides; the rest of a row is what was asked and never changes.
-_FINISH = (
-    interactions.update()
-    .where(interactions.c.id == sa.bindparam("finished_id"), _UNDECIDED)
-    .values(
-        {
-            name: sa.bindparam(name)
-            for name in (
-                "state",
-                "completed_at",
-                "completion",
-                "finish_reason",
-                "error",
-                "prompt_tokens",
-                "completion_tokens",
-                "cached_tokens",
-                "timings",
-                "warnings",
-                "attempts",
-                "cost",
-                "currency",
-                "reasoning",
-            )
-        }
-    )
+_FINISH = _update(
+    "state",
+    "completed_at",
+    "completion",
+    "finish_reason",
+    "error",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "timings",
+    "warnings",
+    "attempts",
+    "cost",
+    "currency",
+    "reasoning",
 )
 # Another model than the one that was asked has answered, so that more is decided than usual.
-_MOVE = (
-    interactions.update()
-    .where(interactions.c.id == sa.bindparam("finished_id"), _UNDECIDED)
-    .values(
-        {
-            name: sa.bindparam(name)
-            for name in (
-                "model_id",
-                "model_key",
-                "provider",
-                "external_model",
-                "parameters",
-                "ab_test_id",
-                "ab_test_unit",
-            )
-        }
-    )
-)
+_MOVE = _update("model_id", "model_key", "provider", "external_model", "parameters", "ab_test_id", "ab_test_unit")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 import orjson
 import structlog
@@ -31,12 +31,12 @@ def configure(log_format: Literal["auto", "console", "json"]) -> None:
         structlog.processors.StackInfoRenderer(),
     ]
     renderer: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        # Not its usual traceback: that shows the values of variables, API keys and messages among them.
+        [structlog.dev.ConsoleRenderer(sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
         if console
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_as_json)]
     )
-    stream = _Stream(sys.stderr)
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(_stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer]
@@ -48,10 +48,11 @@ def configure(log_format: Literal["auto", "console", "json"]) -> None:
     # They announce each of their steps.
     for chatty in ("uvicorn.error", "alembic", "httpx2"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    _processors[:] = [*shared, *renderer]
     structlog.configure(
         # Straight to the stream: by way of the standard library a line costs several times as much.
-        processors=[*shared, *renderer],
-        logger_factory=lambda name: _Lines(name, stream),
+        processors=_processors,
+        logger_factory=_Lines,
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         cache_logger_on_first_use=True,
     )
@@ -60,42 +61,38 @@ def configure(log_format: Literal["auto", "console", "json"]) -> None:
 class _Lines:
     """What is left for a logger to do when a line is rendered."""
 
-    def __init__(self, name: str, stream: _Stream) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.debug = self.info = stream.write_soon
-        self.msg = self.warning = self.error = self.critical = stream.write_line
+        self.debug = self.info = _stderr.write_soon
+        self.msg = self.warning = self.error = self.critical = _stderr.write_line
 
 
-class _Stream:
-    """Lines on their way to a file. What only informs, and comes from an event loop, waits a moment for its like: each
-    write costs a system call, which gives the interpreter to other threads.
+class _Stderr:
+    """Lines on their way to standard error. What only informs, and comes from an event loop, waits a moment for its
+    like: each write costs a system call, which gives the interpreter to other threads.
     """
 
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
+    def __init__(self) -> None:
         self._lock = threading.RLock()
         self._waiting: list[str] = []
         self._due = 0.0
-        atexit.register(self.flush)
+        atexit.register(self._flush_waiting)
 
     def write(self, text: str) -> int:
         """As of a file: for the standard library's handlers."""
         with self._lock:
-            self._file.write("".join([*self._waiting, text]))
+            sys.stderr.write("".join([*self._waiting, text]))
             self._waiting.clear()
         return len(text)
 
     def flush(self) -> None:
-        with self._lock:
-            if self._waiting:
-                self.write("")
-            self._file.flush()
+        sys.stderr.flush()
 
     def write_line(self, line: str) -> None:
         with self._lock:
             # In one piece: other processes may share the file.
             self.write(line + "\n")
-            self._file.flush()
+            self.flush()
 
     def write_soon(self, line: str) -> None:
         now = time.monotonic()
@@ -107,11 +104,22 @@ class _Stream:
         with self._lock:
             if not self._waiting:
                 self._due = now + _PAUSE
-                loop.call_later(_PAUSE, self.flush)
+                loop.call_later(_PAUSE, self._flush_waiting)
             self._waiting.append(line + "\n")
             # Its event loop may have ended, or have no time.
             if now > self._due:
+                self._flush_waiting()
+
+    def _flush_waiting(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self.write("")
                 self.flush()
+
+
+_stderr = _Stderr()
+# Loggers that were used keep this list.
+_processors: list[structlog.typing.Processor] = []
 
 
 def _as_json(line: dict[str, Any], default: Callable[[Any], Any]) -> str:

@@ -30,11 +30,11 @@ def prompt_hash(messages: Sequence[Mapping[str, Any]]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One turn as the chat template sees it: text parts already joined where no picture is between them."""
+    """One turn as the chat template sees it: text parts already joined where no image is between them."""
 
     role: Role
     content: str | tuple[str | Image, ...]
-    """Text, or texts and pictures in the order of the message."""
+    """Text, or texts and images in the order of the message."""
     name: str | None = None
 
     @property
@@ -43,7 +43,7 @@ class ChatMessage:
 
     @property
     def text(self) -> str:
-        """Its texts without the pictures between them."""
+        """Its texts without the images between them."""
         return "".join(part for part in self.parts if isinstance(part, str))
 
     @property

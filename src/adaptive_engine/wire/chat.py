@@ -95,11 +95,12 @@ class Message(BaseModel):
 
     @property
     def parts(self) -> list[TextPart | ImagePart]:
-        return [TextPart(type="text", text=self.content)] if isinstance(self.content, str) else self.content
+        """None where the content is text alone."""
+        return [] if isinstance(self.content, str) else self.content
 
     @property
     def images(self) -> list[ImagePart]:
-        return [] if isinstance(self.content, str) else [part for part in self.content if isinstance(part, ImagePart)]
+        return [part for part in self.parts if isinstance(part, ImagePart)]
 
 
 class StreamOptions(BaseModel):

@@ -132,7 +132,7 @@ class Model(BaseModel):
     reload_needed: bool = False
     """Its settings were changed since it was loaded: terminate and deploy it to let them take effect."""
     external: ExternalModel | None = None
-    """Where it lives, unless it runs here."""
+    """Where it lives, unless it runs here; null for those who may not manage models."""
     deployments: list[ModelDeployment]
     """In the projects that the key may see."""
     warnings: list[WireWarning] = Field(default_factory=list)

@@ -59,6 +59,8 @@ def test_from_registration_to_deployment(capsys: pytest.CaptureFixture[str], tmp
         ((*LOCAL, "--extra", "top_k"), "NAME=VALUE"),
         ((*LOCAL, "--profile", "structured=maybe"), "structured is"),
         ((*LOCAL, "--provider-key", "$NOT_THERE"), "is not set"),
+        ((*LOCAL, "--provider-key", "@/not/there"), "/not/there cannot be read"),
+        ((*LOCAL, "--currency", "EUR"), "--currency"),
         ((*LOCAL, "--currency", "euro", "--price", "1,2"), "currency"),
     ],
 )

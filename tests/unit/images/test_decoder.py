@@ -113,6 +113,10 @@ def test_the_same_picture_is_the_same_image_in_any_file(decoder: Decoder) -> Non
     assert [other.file for other in others] == [first.file, first.file]
 
 
+def test_a_log_would_show_no_pixels(decoder: Decoder) -> None:
+    assert len(repr(decode(decoder, file(noise(20, 10))))) < 300
+
+
 @pytest.mark.parametrize(
     ("picture", "shown"),
     [

@@ -13,7 +13,7 @@ from adaptive_engine.providers.base import Call, JsonSchema, ProviderRequest
 from adaptive_engine.providers.http import Timeouts
 from adaptive_engine.types import ExternalModel
 
-IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0="}}
+IMAGE: dict[str, Any] = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0="}}
 MESSAGES: list[dict[str, Any]] = [
     {"role": "system", "content": "Be brief."},
     {"role": "user", "content": [{"type": "text", "text": "What is this?"}, IMAGE]},
@@ -233,6 +233,13 @@ def test_system_messages_have_no_images(provider: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         call(provider, "m", messages=[{"role": "system", "content": [{"type": "text", "text": "See:"}, IMAGE]}])
     assert (caught.value.code, caught.value.param) == ("modality_unsupported", "messages[0].content[1]")
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "google"])
+@pytest.mark.parametrize(("detail", "lost"), [("low", ["messages[].content[].image_url.detail"]), ("auto", [])])
+def test_they_have_no_levels_of_detail(provider: str, detail: str, lost: list[str]) -> None:
+    image = {**IMAGE, "image_url": {**IMAGE["image_url"], "detail": detail}}
+    assert left_out(call(provider, "m", messages=[{"role": "user", "content": [image]}])) == lost
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from adaptive_engine._version import __version__
 from adaptive_engine.errors import AdaptiveError
 from adaptive_engine.providers.base import ProviderRequest
 from adaptive_engine.providers.breaker import BreakerLimits
@@ -130,6 +131,18 @@ async def test_heads_that_only_announce_are_passed_over(start: Start, stream: bo
 
 
 @BOTH
+async def test_it_says_who_asks(start: Start, upstream: FaultServer, stream: bool) -> None:
+    await outcome(start("good", stream=stream))
+    assert upstream.requests[-1].headers["user-agent"] == f"adaptive-engine/{__version__}"
+
+
+async def test_it_shows_no_key(start: Start) -> None:
+    begun = start("good")
+    assert KEY in str(begun.call.headers)
+    assert KEY not in repr(begun)
+
+
+@BOTH
 async def test_a_connection_is_used_again(start: Start, upstream: FaultServer, stream: bool) -> None:
     for _ in range(3):
         assert await outcome(start("good", stream=stream)) == ("".join(WORDS), 200, "stop")
@@ -211,6 +224,25 @@ async def test_slow_is_as_bad_as_dead(start: Start) -> None:
     for _ in range(2):
         assert (await outcome(start("slow", breaker=limits)))[2] == "stop"
     assert (await outcome(start("slow")))[2] == "upstream_suspended"
+
+
+async def test_who_was_closed_keeps_no_connection(start: Start, upstream: FaultServer) -> None:
+    """As when its registration is changed while it answers."""
+    closed = asyncio.Event()
+
+    async def halves(connection: Connection) -> None:
+        await connection.begin_stream()
+        await connection.words(*WORDS)
+        await closed.wait()
+        await connection.finish()
+
+    upstream.behaviours["good"] = [halves]
+    begun = start("good")
+    await anext(begun)
+    begun.upstream.provider.close()
+    closed.set()
+    assert (await outcome(begun))[1:] == (200, "stop")
+    await upstream.until_left()
 
 
 @pytest.mark.parametrize("model", ["silent", "silent-after-2", "good"])

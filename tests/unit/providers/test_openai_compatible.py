@@ -102,6 +102,13 @@ def test_what_is_known_better_wins() -> None:
     ("body", "message", "code"),
     [
         (b'{"error": {"message": "Too long.", "code": "context_length_exceeded"}}', "Too long.", True),
+        # As vLLM says it.
+        (
+            b'{"error": {"message": "This model\'s maximum context length is 64 tokens. However, you requested 70.", '
+            b'"type": "BadRequestError", "param": null, "code": 400}}',
+            "This model's maximum context length is 64 tokens. However, you requested 70.",
+            True,
+        ),
         (b'{"error": {"message": "No.", "type": "invalid_request_error"}}', "No.", False),
         (b'{"error": "just text"}', "just text", False),
         (b"<html>", "", False),

@@ -137,6 +137,32 @@ async def test_claude_thinks_first(anthropic: AnthropicServer) -> None:
     assert text(deltas) == "Yes."
 
 
+@BOTH
+async def test_what_claude_looks_up_is_not_what_it_says(anthropic: AnthropicServer, stream: bool) -> None:
+    """Tools of the vendor's own, which extra parameters ask for: only the input of ours is an answer."""
+    search = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}
+    begin, _, *rest = anthropic_events({"type": "text_delta", "text": "Yes."})
+    events = [
+        begin,
+        {"type": "content_block_start", "index": 0, "content_block": search},
+        {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "input_json_delta", "partial_json": '{"query": "42"}'},
+        },
+        {"type": "content_block_stop", "index": 0},
+        {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}},
+        *rest,
+    ]
+    whole = {
+        "content": [{**search, "input": {"query": "42"}}, {"type": "text", "text": "Yes."}],
+        "stop_reason": "end_turn",
+    }
+    anthropic.behaviours["m"] = [lambda c: anthropic_stream(c, *events) if stream else c.json(whole)]
+    subject = Subject(provider_of("anthropic", anthropic, "m"), "m")
+    assert text(await collect(subject, asking(subject, stream=stream))) == "Yes."
+
+
 @pytest.mark.parametrize(
     ("reason", "expected"),
     [
@@ -232,3 +258,50 @@ async def test_garbage_is_the_vendors_fault(
         with pytest.raises(UpstreamFailed) as caught:
             await asyncio.wait_for(read(server, name, behaviour), 2)
         assert caught.value.code == "upstream_bad_response"
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        {"type": "text_delta", "text": 7},
+        {"type": "thinking_delta", "thinking": ["a"]},
+        {"type": "input_json_delta", "partial_json": {"a": 1}},
+    ],
+)
+async def test_what_is_no_text_is_garbage_too(anthropic: AnthropicServer, piece: dict[str, Any]) -> None:
+    with pytest.raises(UpstreamFailed) as caught:
+        await read(anthropic, "anthropic", lambda c: anthropic_stream(c, *anthropic_events(piece)))
+    assert caught.value.code == "upstream_bad_response"
+
+
+@pytest.mark.parametrize("count", [-1, 1e29, 2**31])
+@pytest.mark.parametrize("name", ["openai_compatible", "anthropic", "google"])
+async def test_counts_that_nobody_can_store_are_garbage(upstream: FaultServer, name: str, count: float) -> None:
+    bodies: dict[str, dict[str, Any]] = {
+        "openai_compatible": {
+            "choices": [{"message": {"content": "a"}, "finish_reason": "stop"}],
+            "usage": {"completion_tokens": count},
+        },
+        "anthropic": {
+            "content": [{"type": "text", "text": "a"}],
+            "stop_reason": "end_turn",
+            "usage": {"output_tokens": count},
+        },
+        "google": {
+            "candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"}],
+            "usageMetadata": {"candidatesTokenCount": count},
+        },
+    }
+    with pytest.raises(UpstreamFailed) as caught:
+        await read(upstream, name, lambda c: c.json(bodies[name]))
+    assert caught.value.code == "upstream_bad_response"
+
+
+@pytest.mark.parametrize("raw", [5, {"a": 1}, [256], "ab"])
+async def test_bytes_of_a_token_are_a_list_of_them(upstream: FaultServer, raw: Any) -> None:
+    """A number would be so many zeros, in memory of ours."""
+    token = {"token": "a", "logprob": -1.0, "bytes": raw}
+    choice = {"message": {"content": "a"}, "logprobs": {"content": [token]}, "finish_reason": "stop"}
+    with pytest.raises(UpstreamFailed) as caught:
+        await read(upstream, "openai_compatible", lambda c: c.json({"choices": [choice]}))
+    assert caught.value.code == "upstream_bad_response"

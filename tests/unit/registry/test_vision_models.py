@@ -43,7 +43,7 @@ def test_its_memory_is_known_before_it_is_loaded(vision_model_dir: ModelDirector
     assert (found.weights, found.kv_cache) == (2 * language + text + 2 * vision, 1024 * 2 * 3 * 2 * 32 * 4)
 
 
-@pytest.mark.parametrize("name", ["openvino_language_model.xml", "openvino_text_embeddings_model.bin"])
+@pytest.mark.parametrize("name", [f"{WEIGHTS[0]}.xml", f"{WEIGHTS[1]}.bin", f"{WEIGHTS[2]}.xml"])
 def test_a_part_that_is_missing_is_named(source: Path, tmp_path: Path, name: str) -> None:
     (source / name).unlink()
     with pytest.raises(InvalidModel, match=f"it lacks {name}"):

@@ -14,7 +14,7 @@ import pytest
 from adaptive_engine.errors import InvalidRequest, Overloaded
 from adaptive_engine.services import images as service
 from adaptive_engine.services.images import DecodedImages, Images, require_sight
-from adaptive_engine.services.notices import request_notices
+from adaptive_engine.services.notices import detail_notices, request_notices
 from adaptive_engine.settings import ImageSettings
 from adaptive_engine.types import Image, Model, now_ms, prompt_hash, uuid7
 from adaptive_engine.wire.chat import ChatRequest, Message
@@ -95,7 +95,7 @@ def test_what_has_no_effect_is_said() -> None:
         "cache_control": {"a": 1},
     }
     request = ChatRequest.model_validate({"model": "m", "messages": asking(image)})
-    assert [notice.param for notice in request_notices(request)] == [
+    assert [notice.param for notice in [*request_notices(request), *detail_notices(request.messages)]] == [
         "messages[].content[].cache_control",
         "messages[].content[].image_url.crop",
         "messages[].content[].image_url.detail",

@@ -104,7 +104,7 @@ async def test_what_requests_would_be_refused_for_is_refused(
     structured: StructuredOutput, settings: dict[str, Any], param: str
 ) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        await model_settings.check(ModelSettings.model_validate(settings), PROJECT, structured, None)
+        await model_settings.check(ModelSettings.model_validate(settings), PROJECT, MODEL, structured, None)
     assert caught.value.param == param
 
 
@@ -112,9 +112,9 @@ async def test_what_will_have_no_effect_is_said(structured: StructuredOutput) ->
     schema = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
     envelope = {"type": "json_schema", "json_schema": {"schema": schema}}
     settings = ModelSettings.model_validate({"response_format": envelope, "stop": "x"})
-    notices = await model_settings.check(settings, PROJECT, structured, None)
+    notices = await model_settings.check(settings, PROJECT, MODEL, structured, None)
     assert [notice.param for notice in notices] == [
         "settings.response_format.json_schema.schema#/uniqueItems",
         "settings.stop",
     ]
-    assert await model_settings.check(ModelSettings(temperature=1), PROJECT, structured, None) == ()
+    assert await model_settings.check(ModelSettings(temperature=1), PROJECT, MODEL, structured, None) == ()

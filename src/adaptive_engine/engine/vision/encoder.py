@@ -1,7 +1,8 @@
 """Encodes images in a thread of its own, so that no step of the engine waits for one.
 
-add     asyncio loop      ->  jobs, for what is not in the cache
-step    encoder's thread: tiles of several images, one call of the vision graph
+known   asyncio loop: what is in the cache
+add     engine's thread   ->  jobs, for what is not
+step    encoder's thread: tiles of several images in one call of the vision graph, or of a large one in several
 done    encoder's thread  ->  the engine's inbox: the sequence has its views and may wait for its turn
 """
 
@@ -11,7 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Protocol
@@ -22,8 +23,9 @@ from numpy.typing import NDArray
 from adaptive_engine.engine.prompt import Prompt
 from adaptive_engine.engine.sequence import Sequence
 from adaptive_engine.engine.stats import EngineStats
+from adaptive_engine.engine.vision.family import Tiles
 from adaptive_engine.engine.vision.sight import Sight
-from adaptive_engine.engine.vision.views import ImageCache, ImageKey, Vectors, Views
+from adaptive_engine.engine.vision.views import ImageCache, ImageKey, Vectors, View
 from adaptive_engine.errors import AdaptiveError, EngineFailed
 from adaptive_engine.types import Image
 
@@ -58,6 +60,14 @@ class _Job:
             key = (request.cache_salt, placed.image.digest)
             if key not in self.vectors:
                 yield key, placed.image
+
+    def misses(self, keys: Collection[ImageKey]) -> bool:
+        """Whether it is one of these that the sequence waits for."""
+        return any(key in keys for key, _ in self.missing())
+
+
+class _NobodyWaits(Exception):
+    """What is being encoded is not wanted any more."""
 
 
 class Encoder:
@@ -111,7 +121,7 @@ class Encoder:
         started = self._call_started
         return 0.0 if started is None else time.perf_counter() - started
 
-    def known(self, prompt: Prompt, salt: bytes) -> Views | None:
+    def known(self, prompt: Prompt, salt: bytes) -> tuple[View, ...] | None:
         """The views of `prompt`, if all its images are in the cache."""
         found = {}
         for placed in prompt.images:
@@ -162,23 +172,23 @@ class Encoder:
         self._jobs = waiting
 
     def _step(self) -> None:
-        """Encode what fills a call of the graph."""
+        """Encode what fills a call of the graph, and at least one image."""
         batch = dict(self._next_images())
-        self._call_started = start = time.perf_counter()
+        start = time.perf_counter()
         try:
-            encoded = self._encode(list(batch.values()))
+            encoded = self._encode(batch)
+        except _NobodyWaits:
+            return
         except Exception as exc:
             log.exception("images could not be encoded")
             self._fail(batch, exc)
             return
-        finally:
-            self._call_started = None
         self._stats.encode_seconds += time.perf_counter() - start
         self._stats.encoded_images += len(batch)
         for key, vectors in zip(batch, encoded, strict=True):
             self._cache.put(key, vectors)
             for job in self._jobs:
-                if key in dict(job.missing()):
+                if job.misses((key,)):
                     job.vectors[key] = vectors
 
     def _next_images(self) -> Iterator[tuple[ImageKey, Image]]:
@@ -196,12 +206,16 @@ class Encoder:
         request = job.sequence.request
         return request.background, self._turns.get(request.owner, 0)
 
-    def _encode(self, images: list[Image]) -> list[Vectors]:
-        parts = [self._family.tiles(image) for image in images]
+    def _encode(self, images: Mapping[ImageKey, Image]) -> list[Vectors]:
+        """Raises _NobodyWaits between two calls."""
+        parts = [self._family.tiles(image) for image in images.values()]
         tiles = np.concatenate(parts)
         size = self._tiles_per_call
-        calls = [self._family.inputs(tiles[at : at + size]) for at in range(0, len(tiles), size)]
-        vectors = np.concatenate([self._graph.encode(call, beside=self._stats.running > 0) for call in calls])
+        calls = []
+        for at in range(0, len(tiles), size):
+            self._require_waiting(images)
+            calls.append(self._call(tiles[at : at + size]))
+        vectors = np.concatenate(calls)
         if vectors.shape[:2] != (len(tiles), self._family.tokens_per_tile):
             raise EngineFailed(
                 f"The vision encoder made {vectors.shape[1]} vectors of a tile, "
@@ -212,11 +226,24 @@ class Encoder:
         # Copies, so that none keeps the others in memory.
         return [part.reshape(-1, vectors.shape[2]).copy() for part in np.split(vectors, ends)]
 
+    def _call(self, tiles: Tiles) -> NDArray[np.float32]:
+        self._call_started = time.perf_counter()
+        try:
+            return self._graph.encode(self._family.inputs(tiles), beside=self._stats.running > 0)
+        finally:
+            self._call_started = None
+
+    def _require_waiting(self, keys: Collection[ImageKey]) -> None:
+        """Raises _NobodyWaits for these images where all have left who did."""
+        waiting = (job for job in self._jobs if job.sequence.stream.phase != "done")
+        if self._closing or not any(job.misses(keys) for job in waiting):
+            raise _NobodyWaits
+
     def _fail(self, keys: Collection[ImageKey], cause: Exception) -> None:
         """End those who wait for one of these images."""
         waiting = []
         for job in self._jobs:
-            if any(key in keys for key, _ in job.missing()):
+            if job.misses(keys):
                 self._end(job, cause)
             else:
                 waiting.append(job)

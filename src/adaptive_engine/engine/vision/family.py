@@ -20,7 +20,7 @@ Tiles = NDArray[np.float32]
 """`[tiles, 3, height, width]`, as the vision encoder takes them. Each becomes the same number of tokens."""
 
 MAX_SIDE = 4096
-"""No image is resized to more; transformers has the same limit."""
+"""No image is resized to more. Idefics3 has the same limit in transformers."""
 
 FAMILIES = {
     "idefics3": "idefics3",

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 VISION_FILE = "openvino_vision_embeddings_model.xml"
 TEXT_FILE = "openvino_text_embeddings_model.xml"
 
-# A thread with this gets a quarter of a core that another wants too: with much less, requests that could be answered
-# together come one after the other.
+# A thread that has so much more than another gets a quarter of a core that both want: with much less, requests that
+# could be answered together come one after the other.
 _NICENESS = 5
 
 
@@ -90,5 +90,6 @@ def _infer(request: Any, inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]
 
 def _give_way() -> None:
     if sys.platform == "linux":
-        # A thread has a niceness of its own there.
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        # A thread has a niceness of its own there. It may be more than the server's, and never less.
+        me = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, me, os.getpriority(os.PRIO_PROCESS, me) + _NICENESS)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import PIL.Image
 
-from adaptive_engine.engine.vision.family import Family, Tiles, VisionConfig, side
-from adaptive_engine.engine.vision.pixels import Picture, Pixels, picture_of
+from adaptive_engine.engine.vision.family import MAX_SIDE, Family, Tiles, VisionConfig, side
+from adaptive_engine.engine.vision.pixels import Box, Picture, Pixels, picture_of
 from adaptive_engine.errors import EngineFailed
 from adaptive_engine.types import Image
 
@@ -50,19 +50,29 @@ class Llava(Family):
         return self.image_token * self._tokens
 
     def tiles(self, image: Image) -> Tiles:
-        return self._pixels.tensor([self._cropped(self._resized(picture_of(image)))])
+        return self._pixels.tensor([self._fitted(picture_of(image))])
 
-    def _resized(self, picture: Picture) -> Picture:
+    def _fitted(self, picture: Picture) -> Picture:
+        width, height = self._resized(*picture.size)
+        left, top = (width - self._width) // 2, (height - self._height) // 2
+        right, bottom = left + self._width, top + self._height
+        if max(width, height) <= MAX_SIDE:
+            return self._pixels.resize(picture, width, height).crop((left, top, right, bottom))
+        # A line of pixels would become a gigabyte, of which the crop leaves next to nothing. So only that is computed,
+        # across first as Pillow does; numbers differ by a level or two.
+        across, down = picture.width / width, picture.height / height
+        columns: Box = (left * across, 0, right * across, picture.height)
+        rows: Box = (0, top * down, self._width, bottom * down)
+        narrow = self._pixels.resize(picture, self._width, picture.height, columns)
+        return self._pixels.resize(narrow, self._width, self._height, rows)
+
+    def _resized(self, width: int, height: int) -> tuple[int, int]:
         if _is_fixed(self._size):
-            return self._pixels.resize(picture, side(self._size, "width"), side(self._size, "height"))
-        short, (width, height) = side(self._size, "shortest_edge"), picture.size
+            return side(self._size, "width"), side(self._size, "height")
+        short = side(self._size, "shortest_edge")
         if width <= height:
-            return self._pixels.resize(picture, short, int(short * height / width))
-        return self._pixels.resize(picture, int(short * width / height), short)
-
-    def _cropped(self, picture: Picture) -> Picture:
-        left, top = (picture.width - self._width) // 2, (picture.height - self._height) // 2
-        return picture.crop((left, top, left + self._width, top + self._height))
+            return short, int(short * height / width)
+        return int(short * width / height), short
 
     def _count(self, config: VisionConfig) -> int:
         """As many as the vision encoder has patches, and what its strategy leaves of the vectors beside them."""

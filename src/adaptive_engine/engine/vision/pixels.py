@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from adaptive_engine.types import Image
 
 Picture = PIL.Image.Image
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom edge, in pixels."""
 
 
 class Pixels:
@@ -27,8 +29,9 @@ class Pixels:
         self._filter = resample if named is None else PIL.Image.Resampling(named)
         self._values = _values(config)
 
-    def resize(self, picture: Picture, width: int, height: int) -> Picture:
-        return picture.resize((width, height), self._filter)
+    def resize(self, picture: Picture, width: int, height: int, box: Box | None = None) -> Picture:
+        """The picture, or what is of it in `box`."""
+        return picture.resize((width, height), self._filter, box)
 
     def tensor(self, pictures: list[Picture]) -> NDArray[np.float32]:
         """`[pictures, 3, height, width]`; all of one size."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from adaptive_engine.engine.prompt import PlacedImage, Prompt
 from adaptive_engine.engine.vision.family import Family
-from adaptive_engine.engine.vision.views import ImageKey, Vectors, Views
+from adaptive_engine.engine.vision.views import ImageKey, Vectors, View
 from adaptive_engine.errors import EngineFailed, InvalidRequest
 from adaptive_engine.types import Image
 
@@ -44,10 +44,13 @@ class Sight:
             PlacedImage(image, at[first], at[last - 1] + 1) for image, (first, last) in zip(images, ranges, strict=True)
         )
 
-    def views(self, prompt: Prompt, salt: bytes, vectors: Mapping[ImageKey, Vectors]) -> Views:
+    def views(self, prompt: Prompt, salt: bytes, vectors: Mapping[ImageKey, Vectors]) -> tuple[View, ...]:
         """The `vectors` of all images of `prompt`, in the place of their tokens. Raises EngineFailed."""
-        positions = np.flatnonzero(np.array(prompt.tokens, np.int64) == self._image_token_id)
-        seen = np.concatenate([vectors[salt, placed.image.digest] for placed in prompt.images])
+        return tuple(self._view(prompt, placed, vectors[salt, placed.image.digest]) for placed in prompt.images)
+
+    def _view(self, prompt: Prompt, placed: PlacedImage, seen: Vectors) -> View:
+        tokens = np.array(prompt.tokens[placed.start : placed.stop], np.int64)
+        positions = placed.start + np.flatnonzero(tokens == self._image_token_id)
         if len(positions) != len(seen):
-            raise EngineFailed(f"A prompt has {len(positions)} tokens of images for {len(seen)} vectors.")
-        return Views(positions, seen)
+            raise EngineFailed(f"An image has {len(positions)} tokens in the prompt for {len(seen)} vectors.")
+        return View(positions, seen)

@@ -16,15 +16,16 @@ ImageKey = tuple[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Views:
-    """The vectors of all images of a prompt."""
+class View:
+    """An image of a prompt."""
 
     positions: NDArray[np.int64]
-    """The tokens in whose place they are, ascending."""
+    """The tokens that stand for it, ascending."""
     vectors: Vectors
+    """What is seen in the place of each: the same array for all who show this image."""
 
     def overlay(self, embeddings: Vectors, start: int) -> None:
-        """Write those that belong to the tokens from `start` on, whose embeddings are given."""
+        """Write the vectors that belong to the tokens from `start` on, whose embeddings are given."""
         first, last = np.searchsorted(self.positions, [start, start + len(embeddings)])
         embeddings[self.positions[first:last] - start] = self.vectors[first:last]
 

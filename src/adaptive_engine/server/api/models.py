@@ -67,7 +67,7 @@ def to_wire(overview: ModelOverview, principal: Principal) -> wire.Model:
         memory=wire.ModelMemory(**dataclasses.asdict(status.memory)) if status.memory else None,
         compute_config=_config(model.compute_config),
         active_config=_config(status.active) if status.active else None,
-        external=_external(model) if model.external else None,
+        external=_external(model) if model.external and principal.may("admin:manage_models") else None,
         reload_needed=overview.reload_needed,
         deployments=[
             _deployment(deployment, principal)

@@ -6,6 +6,7 @@ import queue
 import random
 import threading
 from collections.abc import Callable, Iterator
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.prompt import Prompt
 from adaptive_engine.engine.sequence import GenerationRequest, Sequence
 from adaptive_engine.engine.stats import EngineStats
+from adaptive_engine.engine.vision import encoder as module
 from adaptive_engine.engine.vision.encoder import Encoder
 from adaptive_engine.engine.vision.family import Family, Tiles, VisionConfig
 from adaptive_engine.engine.vision.sight import Sight
@@ -50,9 +52,11 @@ class Graph:
         self.entered = threading.Event()
         self.open = threading.Event()
         self.calls: list[list[int]] = []
+        self.when_called: Callable[[], object] = lambda: None
 
     def encode(self, inputs: dict[str, NDArray[Any]], *, beside: bool) -> NDArray[np.float32]:
         self.entered.set()
+        self.when_called()
         assert self.open.wait(10)
         shown = inputs["pixel_values"][:, :1, 0]
         self.calls.append([int(value) for value in shown.reshape(-1)])
@@ -122,7 +126,9 @@ def shown(sequence: Sequence) -> dict[int, float]:
     """The first number of what is seen at each position."""
     assert sequence.views is not None
     return {
-        int(at): float(vector[0]) for at, vector in zip(sequence.views.positions, sequence.views.vectors, strict=True)
+        int(at): float(vector[0])
+        for view in sequence.views
+        for at, vector in zip(view.positions, view.vectors, strict=True)
     }
 
 
@@ -146,6 +152,18 @@ def test_pictures_that_wait_are_encoded_together_and_equal_ones_once(world: Call
     assert shown(others[3]) == {1: 1, 3: 3}
 
 
+def test_all_who_show_a_picture_have_the_same_vectors_of_it(world: Callable[..., World]) -> None:
+    here = world()
+    first, second = here.add([1], [2]), here.add([2], [2])
+    here.graph.open.set()
+    here.next()
+    here.next()
+    later = here.encoder.known(here.show([2]).request.prompt, b"a")
+    views = [*(first.views or ())[1:], *(second.views or ()), *(later or ())]
+    assert len(views) == 4
+    assert len({id(view.vectors) for view in views}) == 1
+
+
 def test_in_deterministic_mode_each_picture_is_encoded_alone(world: Callable[..., World]) -> None:
     here = world(together=False)
     for value in range(3):
@@ -163,6 +181,46 @@ def test_a_large_picture_takes_several_calls(world: Callable[..., World]) -> Non
     assert here.next() == (sequence, None)
     assert [len(call) for call in here.graph.calls] == [8, 8, 4]
     assert list(shown(sequence).values()) == list(range(20))
+
+
+def test_what_takes_long_is_a_call_and_not_a_large_picture(
+    world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A health check that counted all calls together would give up a server that is well."""
+    here = world()
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=count().__next__))
+    here.graph.when_called = lambda: busy.append(here.encoder.busy_seconds())
+    busy: list[float] = []
+    here.graph.open.set()
+    here.add(list(range(20)))
+    here.next()
+    assert busy == [1, 1, 1]
+    assert here.encoder.busy_seconds() == 0
+
+
+def test_a_large_picture_that_nobody_waits_for_any_more_is_left(world: Callable[..., World]) -> None:
+    here = world(together=False)
+    gone = here.add(list(range(20)))
+    assert here.graph.entered.wait(10)
+    gone.stream.phase = "done"
+    stays = here.add([30])
+    here.graph.open.set()
+    assert here.next() == (stays, None)
+    assert [len(call) for call in here.graph.calls] == [8, 1]
+    assert here.stats.encoded_images == 1
+
+
+def test_closing_waits_for_a_call_and_not_for_a_large_picture(world: Callable[..., World]) -> None:
+    here = world()
+    here.add(list(range(20)))
+    assert here.graph.entered.wait(10)
+    closing = threading.Thread(target=here.encoder.close)
+    closing.start()
+    while not here.encoder._closing:
+        closing.join(0.001)
+    here.graph.open.set()
+    closing.join(10)
+    assert [len(call) for call in here.graph.calls] == [8]
 
 
 def test_owners_have_turns_and_the_background_comes_last(world: Callable[..., World]) -> None:
@@ -185,7 +243,7 @@ def test_a_picture_is_known_to_its_owner_only(world: Callable[..., World]) -> No
     again = here.show([1, 2])
     found = here.encoder.known(again.request.prompt, b"a")
     assert found is not None
-    assert found.vectors.tolist() == [[1, 1], [2, 1]]
+    assert [view.vectors.tolist() for view in found] == [[[1, 1], [2, 1]]]
     assert here.encoder.known(again.request.prompt, b"b") is None
     here.add([1, 2], owner=b"b")
     here.next()

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 
-from adaptive_engine.engine.vision.family import FAMILIES, Family, VisionConfig, load_family
+from adaptive_engine.engine.vision.family import FAMILIES, MAX_SIDE, Family, VisionConfig, load_family
 from adaptive_engine.engine.vision.idefics3 import Idefics3
 from adaptive_engine.engine.vision.llava import Llava
+from adaptive_engine.engine.vision.pixels import Box, Picture, Pixels, picture_of
 from adaptive_engine.errors import EngineFailed
 from adaptive_engine.registry.family import VISION_FAMILIES
 from adaptive_engine.types import Image
@@ -65,6 +67,33 @@ def test_older_processors_name_sizes_as_numbers() -> None:
     image = noise(300, 200)
     old, new = family_of("clip", size=56, crop_size=56), family_of("clip")
     assert np.array_equal(old.tiles(image), new.tiles(image))
+
+
+def test_a_long_picture_costs_no_more_than_what_is_left_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Resized as a whole, one of 2048 x 1 pixels would be of 688128 x 336, with CLIP's usual size."""
+    sizes = []
+    resize = Pixels.resize
+
+    def noted(pixels: Pixels, picture: Picture, width: int, height: int, box: Box | None = None) -> Picture:
+        sizes.append((width, height))
+        return resize(pixels, picture, width, height, box)
+
+    monkeypatch.setattr(Pixels, "resize", noted)
+    family = family_of("clip", size={"shortest_edge": 336}, crop_size={"height": 336, "width": 336})
+    for size in [(2048, 1), (1, 2048), (2047, 150), (4096, 336)]:
+        assert family.tiles(noise(*size)).shape == (1, 3, 336, 336)
+    assert max(length for size in sizes for length in size) <= MAX_SIDE
+
+
+@pytest.mark.parametrize("size", [(301, 3), (3, 300), (450, 6), (20, 2047)])
+def test_of_a_long_picture_the_middle_is_seen(size: tuple[int, int]) -> None:
+    image = noise(*size)
+    width, height = (56 * length // min(size) for length in size)
+    whole = picture_of(image).resize((width, height), PIL.Image.Resampling.BICUBIC)
+    left, top = (whole.width - 56) // 2, (whole.height - 56) // 2
+    middle = np.asarray(whole.crop((left, top, left + 56, top + 56))).transpose(2, 0, 1)
+    seen = family_of("clip", do_rescale=False, do_normalize=False).tiles(image)[0]
+    assert np.abs(seen - middle).max() <= 2
 
 
 def test_a_processor_may_leave_the_numbers_as_they_are() -> None:

@@ -224,9 +224,8 @@ async def test_the_text_of_an_image_token_is_text(engine: Engine) -> None:
 async def test_a_picture_can_come_in_a_later_turn_and_between_texts(engine: Engine) -> None:
     one, other = pictures(2, seed=16)
     history = [user("Hello"), ChatMessage("assistant", "Hello! Show me a picture and I will tell you what is in it.")]
-    assert await ask(engine, *history, user("What do you see in ", one)) == await ask(
-        engine, *history, user("What do you see in ", one)
-    )
+    for picture in (one, other):
+        assert about(await ask(engine, *history, user("What do you see in ", picture)), picture)
     prompt = engine.render([user("This ", one, " and this ", other)])
     assert [placed.image for placed in prompt.images] == [image(one), image(other)]
     assert prompt.images[0].stop < prompt.images[1].start
@@ -259,6 +258,19 @@ async def test_who_leaves_or_is_too_late_while_a_picture_is_encoded(
         limit = FirstTokenLimit(20, time.perf_counter())
         with pytest.raises(FirstTokenTimeout, match="its images were being encoded"):
             await ask(engine, user(other, WHAT), salt=b"gone", limit=limit)
+    await idle(engine)
+
+
+async def test_a_limit_of_ages_is_met(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing runs while the pictures are encoded, and no lock can wait for so long."""
+    shown = pictures(2, seed=23)
+    ages = FirstTokenLimit(2**63 - 1, time.perf_counter())
+    async with blocked(engine, monkeypatch):
+        limited = asyncio.ensure_future(ask(engine, user(shown[0], WHAT), salt=b"limited", limit=ages))
+        other = asyncio.ensure_future(ask(engine, user(shown[1], WHAT), salt=b"other"))
+        await eventually(lambda: engine.stats.waiting == 2)
+    for answer, picture in zip(await asyncio.gather(limited, other), shown, strict=True):
+        assert about(answer, picture)
     await idle(engine)
 
 
