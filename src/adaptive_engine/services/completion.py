@@ -141,7 +141,7 @@ class Completion:
                         while not alone.recorded:
                             delta = await alone.read()
                             said = True
-                            yield alone, await self._take(alone, delta)
+                            yield alone, delta if delta.finish_reason is None else await self._take(alone, delta)
                     else:
                         async for choice, delta in _merge(self.choices):
                             said = True

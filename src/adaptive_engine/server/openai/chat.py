@@ -235,7 +235,7 @@ async def _frames(completion: Completion, deltas: Deltas, include_usage: bool, *
         frame = framer.text(choice, delta)
         if waits:
             frame, waits = framer.roles() + frame, False
-        if completion.ended:
+        if delta.finish_reason is not None and completion.ended:
             last = frame
         else:
             yield frame
