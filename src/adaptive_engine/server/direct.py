@@ -1,7 +1,7 @@
 """The busiest route without the framework's way to it.
 
-FastAPI looks through all routes, opens exit stacks and resolves dependencies: a third of what a request to a provider
-costs this server. The route is FastAPI's all the same, for the description of the API and for all that is wrong with a
+FastAPI looks through all routes, opens exit stacks and resolves dependencies: a sixth of what a request to a provider
+cost this server. The route is FastAPI's all the same, for the description of the API and for all that is wrong with a
 request's method or path; what it is given, and how its errors are answered, is what FastAPI would do.
 """
 
