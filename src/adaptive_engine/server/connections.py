@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
 from types import TracebackType
 from typing import TypeVar
 
@@ -74,6 +75,14 @@ async def until_disconnect(scope: Scope, receive: Receive, work: Awaitable[Resul
     """What `work` comes to. It is cancelled, and ClientLeft raised, as soon as the client disconnects."""
     with WhileConnected(scope, receive):
         return await work
+
+
+async def although_cancelled(work: Awaitable[object]) -> None:
+    """What is left to do when the server stops, which cancels each request twice: the second time ends the wait for it,
+    and nothing else.
+    """
+    with suppress(asyncio.CancelledError):
+        await work
 
 
 async def while_read(scope: Scope, receive: Receive, sending: Awaitable[None]) -> None:

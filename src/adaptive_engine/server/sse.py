@@ -10,7 +10,14 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from adaptive_engine.errors import AdaptiveError
-from adaptive_engine.server.connections import STOPPING_ERROR, ClientLeft, WhileConnected, abort, send_within
+from adaptive_engine.server.connections import (
+    STOPPING_ERROR,
+    ClientLeft,
+    WhileConnected,
+    abort,
+    although_cancelled,
+    send_within,
+)
 from adaptive_engine.server.errors import error_response
 
 PING = b": ping\n\n"
@@ -74,7 +81,7 @@ class EventStream(Response):
             await self._on_leave()
         except asyncio.CancelledError:
             # The server stops without waiting any longer; there is time for one frame.
-            await self._on_leave()
+            await although_cancelled(self._on_leave())
             if self._started:
                 last: Message = {"type": "http.response.body", "body": STOPPING, "more_body": False}
                 await send_within(self._send_timeout, send, last)

@@ -21,6 +21,8 @@ class Connection:
         self.gone = asyncio.Event()
         self.aborted = False
         self.left = False
+        self.recorded = asyncio.Event()
+        self.recorded.set()
         self.status: int | None = None
         self.frames: list[bytes] = []
         self.scope: dict[str, Any] = {"type": "http", "extensions": {ABORT: {"abort": self.abort}}}
@@ -30,6 +32,7 @@ class Connection:
 
     async def leave(self) -> None:
         self.left = True
+        await self.recorded.wait()
 
     async def receive(self) -> dict[str, Any]:
         await self.gone.wait()
@@ -137,8 +140,12 @@ async def test_a_server_that_stops_says_so() -> None:
     for patience in (0, float("inf")):
         connection = Connection()
         running = asyncio.create_task(connection.run(never(), patience=patience))
+        connection.recorded.clear()
         await asyncio.wait({running}, timeout=0.01)
-        running.cancel()
+        # Once by uvicorn, and once by the end of the event loop.
+        for _ in range(2):
+            running.cancel()
+            await asyncio.wait({running}, timeout=0.01)
         await running
         assert connection.left
         assert b"shutting_down" in connection.frames[-1]

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from adaptive_engine.server.bodies import body_of, read_body
 from adaptive_engine.server.body_limit import require_small_text
-from adaptive_engine.server.connections import STOPPING_ERROR, ClientLeft, until_disconnect
+from adaptive_engine.server.connections import STOPPING_ERROR, ClientLeft, although_cancelled, until_disconnect
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
 from adaptive_engine.server.errors import error_response
 from adaptive_engine.server.sse import DONE, EventStream
@@ -74,7 +74,7 @@ async def create_chat_completion(request: Request, services: ServicesDep, princi
         return Response(status_code=499)
     except asyncio.CancelledError:
         # The server stops without waiting any longer.
-        await completion.cancel()
+        await although_cancelled(completion.cancel())
         return error_response(STOPPING_ERROR)
     return Response(orjson.dumps(_body(completion)), 200, _headers(completion, request), "application/json")
 
