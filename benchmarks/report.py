@@ -87,7 +87,7 @@ def _figures(results: Results, scenario: str, case_name: str, values: tuple[tupl
             for value, _ in values
         ]
         lines.append([NAMES[subject], *cells])
-    return _table(["", *heads], lines)
+    return table(["", *heads], lines)
 
 
 def _goals(results: Results) -> str:
@@ -98,7 +98,7 @@ def _goals(results: Results) -> str:
             what += f" ({NAMES[outcome.against]})"
         met = "ok" if outcome.met else "(!)"
         lines.append([what, _cell(outcome.spread), outcome.goal.limit, met, f"{outcome.others:.0%}"])
-    return _table(["", "measured", "goal", "", "others, at most"], lines) if lines else "None of them was measured."
+    return table(["", "measured", "goal", "", "others, at most"], lines) if lines else "None of them was measured."
 
 
 def _cell(figures: Spread | None) -> str:
@@ -111,7 +111,7 @@ def _cell(figures: Spread | None) -> str:
     return f"{show(figures.median)} ({show(figures.low)}-{show(figures.high)})"
 
 
-def _table(head: list[str], lines: Iterable[list[str]]) -> str:
+def table(head: list[str], lines: Iterable[list[str]]) -> str:
     """Padded, so that it can be read as it is."""
     rows = [head, *lines]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]

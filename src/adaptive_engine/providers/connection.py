@@ -29,6 +29,10 @@ class Connection(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._until = 0.0
+        """When it is over for the waiter."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._paused = False
         self.closed = False
         self.released_at = 0.0
@@ -70,15 +74,34 @@ class Connection(asyncio.Protocol):
             if self._error is not None:
                 raise self._error
             self._waiter = self.loop.create_future()
-            timer = self.loop.call_at(until, _expire, self._waiter)
+            self._expires_within(until)
             try:
                 await self._waiter
             except TimeoutError as exc:
                 self.abort()
                 raise late(what) from exc
             finally:
-                timer.cancel()
                 self._waiter = None
+
+    def _expires_within(self, until: float) -> None:
+        """End the wait then. The timer of an earlier wait serves this one, too, unless it would come too late: one for
+        each event of a stream would cost more than reading it.
+        """
+        self._until = until
+        if self._timer is not None and self._timer_at > until:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer, self._timer_at = self.loop.call_at(until, self._look), until
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if self.loop.time() >= self._until:
+            self._waiter.set_exception(TimeoutError())
+        else:
+            self._expires_within(self._until)
 
     def take(self) -> bytes:
         data = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
@@ -127,6 +150,9 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._end()
 
     def on_message_begin(self) -> None:
@@ -183,11 +209,6 @@ class Connection(asyncio.Protocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-
-def _expire(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_exception(TimeoutError())
 
 
 def late(what: str) -> UpstreamTimeout:

@@ -36,6 +36,7 @@ from adaptive_engine.server.api import models as admin_models
 from adaptive_engine.server.body_limit import BodyLimit
 from adaptive_engine.server.browser import AllowedHosts
 from adaptive_engine.server.context import Services
+from adaptive_engine.server.direct import Direct
 from adaptive_engine.server.graphql import route as graphql
 from adaptive_engine.server.middleware import Authentication, PathSpelling, RequestContext
 from adaptive_engine.server.openai import chat, models
@@ -53,7 +54,8 @@ def create_app(services: Services) -> ASGIApp:
     settings = services.settings.server
     hosts = AllowedHosts(settings)
     # From the inside out: a request meets them in the opposite order.
-    guarded: ASGIApp = BodyLimit(app, services.settings)
+    guarded: ASGIApp = Direct(app, services, {("POST", f"{API_PREFIX}/chat/completions"): chat.create_chat_completion})
+    guarded = BodyLimit(guarded, services.settings)
     guarded = Authentication(guarded, services, hosts)
     return RequestContext(PathSpelling(WebApplication(guarded, hosts)), services)
 

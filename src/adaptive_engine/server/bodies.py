@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from adaptive_engine.errors import UnsupportedMediaType
 from adaptive_engine.server.errors import as_invalid_request
+from adaptive_engine.server.headers import header
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -42,9 +43,9 @@ def parse(model: type[Body], raw: bytes) -> Body:
 
 def _require_json(request: Request) -> None:
     """A form-encoded body is what curl sends when the header is forgotten."""
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    kind = header(request.scope, b"content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise UnsupportedMediaType(f"Send JSON with 'Content-Type: application/json', not '{kind[:100]}'.")
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    encoding = header(request.scope, b"content-encoding", "identity").strip().lower()
     if encoding != "identity":
         raise UnsupportedMediaType(f"Send the body as it is, without 'Content-Encoding: {encoding[:100]}'.")

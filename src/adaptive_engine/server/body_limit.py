@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adaptive_engine.errors import AdaptiveError, Overloaded, PayloadTooLarge, RequestTimeout
 from adaptive_engine.server.errors import send_error
+from adaptive_engine.server.headers import header
 from adaptive_engine.settings import Settings
 from adaptive_engine.wire.chat import Message as ChatMessage
 
@@ -60,7 +60,7 @@ class BodyLimit:
     async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
         """The body, or None when the client left before its end."""
         most = self._most if scope["path"] in IMAGE_PATHS else self._most_text
-        declared = Headers(scope=scope).get("content-length", "0")
+        declared = header(scope, b"content-length", "0")
         if declared.isdigit() and int(declared) > most:
             raise self._too_large(most)
         # Not a list of pieces: thousands of them would leave holes that the process keeps.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
+from types import TracebackType
 from typing import TypeVar
 
 from starlette.types import Message, Receive, Scope, Send
@@ -12,6 +14,8 @@ from adaptive_engine.errors import Unavailable
 
 ABORT = "adaptive.abort"
 """The ASGI extension with which the server lets a response cut its connection."""
+WATCH = "adaptive.watch"
+"""The ASGI extension with which the server calls back when the client has left."""
 STOPPING_ERROR = Unavailable("The server is shutting down; the answer was not finished.", code="shutting_down")
 Result = TypeVar("Result")
 
@@ -20,20 +24,65 @@ class ClientLeft(Exception):
     """The connection is gone; there is nobody to answer."""
 
 
-async def until_disconnect(receive: Receive, work: Awaitable[Result]) -> Result:
-    """Run `work`, but cancel it and raise ClientLeft as soon as the client disconnects."""
-    task = asyncio.ensure_future(work)
-    watcher = asyncio.create_task(_disconnect(receive))
-    try:
-        await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ClientLeft
-    finally:
-        watcher.cancel()
-        if not task.done():
-            task.cancel()
-            await asyncio.wait({task})
+class WhileConnected:
+    """A block that is cancelled when the client leaves, and then raises ClientLeft.
+
+    It runs in the task of the request, because two tasks for each request, one that works and one that waits for the
+    client to leave, would cost as much as parsing it.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._watch = scope.get("extensions", {}).get(WATCH)
+        self._receive = receive
+        self._task: asyncio.Task[object] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._ended = False
+
+    def __enter__(self) -> WhileConnected:
+        self._task = asyncio.current_task()
+        if self._watch is not None:
+            self._watch["watch"](self.end)
+        else:
+            # Servers that do not call back can be asked.
+            self._watcher = asyncio.create_task(self._ask())
+        return self
+
+    def end(self) -> None:
+        """As if the client had left."""
+        if not self._ended and self._task is not None:
+            self._ended = True
+            self._task.cancel()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        task, self._task = self._task, None
+        if self._watcher is not None:
+            self._watcher.cancel()
+        elif self._watch is not None:
+            self._watch["watch"](None)
+        # Another cancellation means that the server stops, and goes on.
+        if self._ended and task is not None and not task.uncancel() and kind is asyncio.CancelledError:
+            raise ClientLeft from error
+
+    async def _ask(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.end()
+
+
+async def until_disconnect(scope: Scope, receive: Receive, work: Awaitable[Result]) -> Result:
+    """What `work` comes to. It is cancelled, and ClientLeft raised, as soon as the client disconnects."""
+    with WhileConnected(scope, receive):
+        return await work
+
+
+async def although_cancelled(work: Awaitable[object]) -> None:
+    """What is left to do when the server stops, which cancels each request twice: the second time ends the wait for it,
+    and nothing else.
+    """
+    with suppress(asyncio.CancelledError):
+        await work
 
 
 async def while_read(scope: Scope, receive: Receive, sending: Awaitable[None]) -> None:
@@ -41,10 +90,10 @@ async def while_read(scope: Scope, receive: Receive, sending: Awaitable[None]) -
     it read nothing.
     """
     try:
-        await until_disconnect(receive, sending)
+        await until_disconnect(scope, receive, sending)
     except (TimeoutError, OSError) as exc:
-        if isinstance(exc, TimeoutError) and ABORT in scope.get("extensions", {}):
-            scope["extensions"][ABORT]["abort"]()
+        if isinstance(exc, TimeoutError):
+            abort(scope)
         raise ClientLeft from exc
 
 
@@ -54,6 +103,7 @@ async def send_within(seconds: float, send: Send, message: Message) -> None:
         await send(message)
 
 
-async def _disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+def abort(scope: Scope) -> None:
+    """Cut the connection, whatever its client has not read yet."""
+    if ABORT in scope.get("extensions", {}):
+        scope["extensions"][ABORT]["abort"]()

@@ -36,6 +36,14 @@ def error_response(error: AdaptiveError) -> Response:
     return Response(orjson.dumps(error.body()), error.status, error.headers, "application/json")
 
 
+def failure_response(error: Exception, path: str) -> Response:
+    """For whatever a route raises. What nobody expected is logged."""
+    if not isinstance(error, AdaptiveError):
+        log.error("unhandled error", path=path, exc_info=error)
+        error = InternalError("An unexpected error occurred; the server's log has the details under this request id.")
+    return error_response(error)
+
+
 async def send_error(send: Send, error: AdaptiveError) -> None:
     """For middleware, which answers before there is a request object."""
     response = error_response(error)
@@ -121,7 +129,4 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, exc: Exception) -> Response:
-        log.error("unhandled error", path=request.url.path, exc_info=exc)
-        return error_response(
-            InternalError("An unexpected error occurred; the server's log has the details under this request id.")
-        )
+        return failure_response(exc, request.url.path)

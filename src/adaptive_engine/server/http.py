@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from adaptive_engine.server.connections import ABORT
+from adaptive_engine.server.connections import ABORT, WATCH
 from adaptive_engine.settings import ServerSettings
 
 # A client that offers HTTP/2 on a plain connection (curl --http2, Java's HttpClient) sends a whole HTTP/1.1 request
@@ -25,7 +26,9 @@ _TICK_SECONDS = 0.05
 
 
 class _Protocol(HttpToolsProtocol):
-    """Declines upgrades, and can be told to give a connection up."""
+    """Declines upgrades, can be told to give a connection up, and tells when its client did."""
+
+    _on_left: Callable[[], None] | None = None
 
     def data_received(self, data: bytes) -> None:
         inside_body = self.cycle is not None and self.cycle.more_body
@@ -37,8 +40,19 @@ class _Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         # Closing a connection waits until its reader has taken what was written. One that reads nothing never does.
-        self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
+        self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}, WATCH: {"watch": self._watch}}
         super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._on_left is not None:
+            self._on_left()
+
+    def _watch(self, on_left: Callable[[], None] | None) -> None:
+        """Of the request that runs; a connection has one at a time."""
+        self._on_left = on_left
+        if on_left is not None and self.transport.is_closing():
+            self.loop.call_soon(on_left)
 
 
 class _Server(uvicorn.Server):
@@ -64,6 +78,10 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         await super().startup(sockets)  # type: ignore[arg-type]
         if self.started:
+            # What is here now stays: looking for garbage may leave it out, and need not come every few requests.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(10_000, 10, 10)
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             self._on_ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
 

@@ -9,19 +9,21 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Iterable
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adaptive_engine.errors import AdaptiveError, AuthenticationFailed, InvalidRequest
 from adaptive_engine.server import telemetry
 from adaptive_engine.server.browser import AllowedHosts, require_same_origin, token_of
 from adaptive_engine.server.errors import send_error
+from adaptive_engine.server.headers import header
 from adaptive_engine.server.lifespan import Services
 from adaptive_engine.telemetry import tracing
 from adaptive_engine.telemetry.redaction import hide_in_request
-from adaptive_engine.types import Principal, uuid7
+from adaptive_engine.types import Principal, hex7
 
 log = structlog.get_logger(__name__)
 
@@ -46,16 +48,15 @@ class RequestContext:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        inbound = headers.get("x-request-id", "")
-        request_id = inbound if _REQUEST_ID.fullmatch(inbound) else f"req-{uuid7().hex}"
+        inbound = header(scope, b"x-request-id", "")
+        request_id = inbound if _REQUEST_ID.fullmatch(inbound) else f"req-{hex7()}"
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.bind_contextvars(request_id=request_id)
         start = scope["state"]["arrived"] = time.perf_counter()
         status = 499
         trace = None
         if self._tracing is not None and scope["path"] not in _POLLED:
-            trace = self._tracing.begin(scope["method"], scope["path"], headers, start)
+            trace = self._tracing.begin(scope["method"], scope["path"], Headers(scope=scope), start)
             tracing.current.set(trace)
             structlog.contextvars.bind_contextvars(trace_id=trace.id)
 
@@ -63,9 +64,11 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                added = MutableHeaders(scope=message)
-                added["x-request-id"] = request_id
-                added["openai-processing-ms"] = str(int(1000 * (time.perf_counter() - start)))
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-request-id", request_id.encode()),
+                    (b"openai-processing-ms", b"%d" % (1000 * (time.perf_counter() - start))),
+                ]
             await send(message)
 
         self._meter.began()
@@ -109,7 +112,9 @@ class PathSpelling:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            path = re.sub(r"/{2,}", "/", scope["path"])
+            path = scope["path"]
+            if "//" in path:
+                path = re.sub(r"/{2,}", "/", path)
             if len(path) > 1:
                 path = path.rstrip("/")
             if path.startswith("/v1/"):
@@ -162,14 +167,14 @@ class Authentication:
         await self.app(scope, receive, send)
 
     async def _authenticate(self, scope: Scope) -> Principal:
-        headers = Headers(scope=scope)
-        presented = _presented_key(headers)
+        presented = _presented_key(scope["headers"])
         if presented is not None:
             hide_in_request(presented)
         scope["state"]["signed_in"] = presented is None
         if presented is not None:
             known = self._keys.cached(presented)
             return known if known is not None else await asyncio.to_thread(self._keys.authenticate, presented)
+        headers = Headers(scope=scope)
         token = token_of(headers, self._sign_ins)
         if token is None:
             raise AuthenticationFailed(
@@ -183,15 +188,17 @@ class Authentication:
         return known if known is not None else await asyncio.to_thread(self._sign_ins.authenticate, token)
 
 
-def _presented_key(headers: Headers) -> str | None:
+def _presented_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     """The one key of the request, from any of the headers that clients use."""
     found = set()
-    for authorization in headers.getlist("authorization"):
-        scheme, _, credentials = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not credentials.strip():
-            raise AuthenticationFailed("The Authorization header must be 'Bearer ' and an API key.")
-        found.add(credentials.strip())
-    found.update(headers[name].strip() for name in ("x-api-key", "api-key") if name in headers)
+    for name, value in headers:
+        if name == b"authorization":
+            scheme, _, credentials = value.decode("latin-1").partition(" ")
+            if scheme.lower() != "bearer" or not credentials.strip():
+                raise AuthenticationFailed("The Authorization header must be 'Bearer ' and an API key.")
+            found.add(credentials.strip())
+        elif name in (b"x-api-key", b"api-key"):
+            found.add(value.decode("latin-1").strip())
     if len(found) > 1:
         raise InvalidRequest("The request carries two different API keys. Send one.", code="ambiguous_api_key")
     return found.pop() if found else None

@@ -60,24 +60,21 @@ class Choice:
     def warn(self, notice: Notice) -> None:
         """Of the finished answer."""
         notice = dataclasses.replace(notice, param=f"choices[{self.index}].message.content")
-        self.row = dataclasses.replace(self.row, warnings=[*self.row.warnings, notice.as_dict()])
+        self.row = self.row.but(warnings=[*self.row.warnings, notice.as_dict()])
         self.notices.append(notice)
 
     def ended(self, state: InteractionState, **changes: Any) -> Interaction:
         """The row in its final state, with the text and the tokens there are."""
         self.pieces.append(self.stream.take_waiting())
-        usage = dataclasses.replace(
-            self.row.usage,
-            completion_tokens=self.stream.completion_tokens,
-            cached_tokens=self.stream.cached_tokens,
-        )
         if self.failed or self.stream.attempts:
             own = () if self.in_vain else self.stream.attempts
             changes["attempts"] = [*self.failed, *(attempt.as_dict() for attempt in own)]
         if self.reasoning:
             changes["reasoning"] = "".join(self.reasoning)
-        changes = {"usage": usage, **changes}
-        return dataclasses.replace(self.row, state=state, completion=self.text, completed_at=now_ms(), **changes)
+        if "usage" not in changes:
+            tokens = self.row.usage.prompt_tokens, self.stream.completion_tokens, self.stream.cached_tokens
+            changes["usage"] = Usage(*tokens)
+        return self.row.but(state=state, completion=self.text, completed_at=now_ms(), **changes)
 
 
 class Completion:
@@ -130,6 +127,11 @@ class Completion:
         )
 
     @property
+    def ended(self) -> bool:
+        """No more deltas come."""
+        return all(choice.recorded for choice in self.choices)
+
+    @property
     def unsettled(self) -> bool:
         """Which model answers, or whether one does, is not known before the first delta."""
         return self.waited is not None or (self._candidates is not None and self._candidates.more)
@@ -154,7 +156,7 @@ class Completion:
                         while not alone.recorded:
                             delta = await alone.read()
                             said = True
-                            yield alone, await self._take(alone, delta)
+                            yield alone, delta if delta.finish_reason is None else await self._take(alone, delta)
                     else:
                         async for choice, delta in _merge(self.choices):
                             said = True
@@ -202,7 +204,7 @@ class Completion:
             await self._check(choice)
         changes: dict[str, Any] = {"finish_reason": delta.finish_reason}
         if delta.timings is not None:
-            changes["timings"] = {name: round(ms, 3) for name, ms in dataclasses.asdict(delta.timings).items()}
+            changes["timings"] = delta.timings.as_dict()
         if delta.usage is None:
             choice.warn(Notice("usage_unknown", "The provider does not say how many tokens it took.", ""))
         else:

@@ -21,6 +21,8 @@ from adaptive_engine.wire.images import DataUri, ImageRefused, data_uri, parse_d
 # How long (s) an image may wait for its turn to be decoded.
 _LONGEST_WAIT = 15.0
 _EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png"}
+# What most messages are made of, which need no serialiser.
+_PLAIN = {"role", "content"}
 
 
 class Place(NamedTuple):
@@ -111,6 +113,8 @@ class DecodedImages:
         return message.model_copy(update={"content": content})
 
     def _stored(self, at: int, message: Message, project_id: UUID) -> dict[str, Any]:
+        if isinstance(message.content, str) and message.model_fields_set <= _PLAIN:
+            return {"role": message.role, "content": message.content}
         if not message.images:
             return message.model_dump(mode="json", exclude_none=True)
         content = [

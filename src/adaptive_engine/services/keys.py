@@ -154,7 +154,7 @@ class KeyRing:
         """Whose key this is, when that is known without asking the store. Does not block."""
         if not _ACCEPTABLE.fullmatch(presented):
             return None
-        cached = self._recall(self._digest(presented))
+        cached = self._recall(self._cache_key(presented))
         return None if cached is None or cached.has_expired() else cached.principal
 
     def authenticate(self, presented: str) -> Principal:
@@ -164,15 +164,15 @@ class KeyRing:
         """
         if not _ACCEPTABLE.fullmatch(presented) or _mistyped(presented):
             raise _refused()
-        digest = self._digest(presented)
-        cached = self._recall(digest)
+        cache_key = self._cache_key(presented)
+        cached = self._recall(cache_key)
         if cached is None:
             generation = self._generation
             ids = [self._imported_id(presented)]
             if match := _OURS.fullmatch(presented):
                 ids.insert(0, match[2])
-            cached = self._look_up(ids, digest)
-            self._remember(digest, cached, generation)
+            cached = self._look_up(ids, self._digest(presented))
+            self._remember(cache_key, cached, generation)
         if cached.has_expired():
             raise _refused()
         return cached.principal
@@ -217,17 +217,17 @@ class KeyRing:
             raise StorageUnavailable("API keys cannot be checked now; try again.", code="auth_unavailable") from error
         raise _refused()
 
-    def _recall(self, digest: bytes) -> _Cached | None:
+    def _recall(self, cache_key: bytes) -> _Cached | None:
         with self._lock:
-            cached = self._cache.get(digest)
+            cached = self._cache.get(cache_key)
         return None if cached is None or cached.stale_at <= self._clock() else cached
 
-    def _remember(self, digest: bytes, cached: _Cached, generation: int) -> None:
+    def _remember(self, cache_key: bytes, cached: _Cached, generation: int) -> None:
         with self._lock:
             if generation != self._generation:
                 return
-            self._cache[digest] = cached
-            self._cache.move_to_end(digest)
+            self._cache[cache_key] = cached
+            self._cache.move_to_end(cache_key)
             if len(self._cache) > CACHE_KEYS:
                 self._cache.popitem(last=False)
 
@@ -235,6 +235,10 @@ class KeyRing:
         with self._lock:
             self._generation += 1
             self._cache.clear()
+
+    def _cache_key(self, text: str) -> bytes:
+        """As hard to undo as `_digest`, in a fifth of its time."""
+        return hashlib.blake2b(text.encode("ascii"), key=self._pepper[:64]).digest()
 
     def _digest(self, text: str) -> bytes:
         return hmac.digest(self._pepper, text.encode("ascii"), hashlib.sha256)

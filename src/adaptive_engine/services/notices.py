@@ -22,10 +22,12 @@ _NOT_ENFORCED = {
 
 def request_notices(request: ChatRequest) -> list[Notice]:
     """Parameters without effect, fields that nobody knows, and labels that contradict each other."""
-    found = []
-    for name, message in _NOT_ENFORCED.items():
-        if _would_matter(getattr(request, name)):
-            found.append(Notice("not_enforced", message, name))
+    given = request.model_fields_set
+    found = [
+        Notice("not_enforced", message, name)
+        for name, message in _NOT_ENFORCED.items()
+        if name in given and _would_matter(getattr(request, name))
+    ]
     unknown = sorted(_unknown_fields(request))
     for path in unknown[:_MAX_UNKNOWN]:
         found.append(Notice("unknown_parameter", f"'{path}' is not supported and had no effect.", path))
@@ -63,7 +65,8 @@ def _unknown_fields(request: ChatRequest) -> set[str]:
     return {
         f"{place}{name[:64]}"
         for place, extra in places
-        for name, value in (extra or {}).items()
+        if extra
+        for name, value in extra.items()
         if _would_matter(value)
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -34,6 +33,7 @@ class Prepared:
     """Of the engine that answers."""
     store: bool
     messages: list[dict[str, Any]]
+    """As they are stored, if they are."""
     images: DecodedImages
     """Of the messages."""
     labels: dict[str, str]
@@ -60,7 +60,7 @@ def prepare(begun: Begun, given: ChatRequest, route: Route, created_by: UUID | N
     asked, job, request = begun.asked, begun.job, begun.asked.request
     external = asked.deployment.model.external
     chosen = asked.deployment is route.deployment
-    wanted = request.response_format
+    wanted, store = request.response_format, given.store is not False
     return Prepared(
         deployment=asked.deployment,
         ab_test=route.ab_test if chosen else None,
@@ -68,8 +68,8 @@ def prepare(begun: Begun, given: ChatRequest, route: Route, created_by: UUID | N
         session_id=asked.session_id,
         choices=given.n or 1,
         fingerprint=job.fingerprint,
-        store=given.store is not False,
-        messages=asked.images.stored_messages(given.messages, asked.deployment.project.id),
+        store=store,
+        messages=asked.images.stored_messages(given.messages, asked.deployment.project.id) if store else [],
         images=asked.images,
         labels={**(given.metadata or {}), **(given.labels or {})},
         user=given.user,
@@ -87,49 +87,50 @@ def prepare(begun: Begun, given: ChatRequest, route: Route, created_by: UUID | N
 
 def pending_rows(prepared: Prepared, begun: Begun, request_id: str) -> list[Interaction]:
     """One for each choice."""
-    digest = prompt_hash(prepared.messages)
+    digest = prompt_hash(prepared.messages) if prepared.store else None
     return [
-        answered(
-            Interaction(
-                id=uuid7(),
-                project_id=prepared.deployment.project.id,
-                session_id=prepared.session_id,
-                messages=prepared.messages,
-                images=prepared.images.files(),
-                state="pending",
-                source="LIVE",
-                created_at=now_ms(),
-                request_id=request_id,
-                choice_index=index,
-                user=prepared.user,
-                labels=prepared.labels,
-                prompt_hash=digest,
-                created_by=prepared.created_by,
-            ),
-            prepared,
-            parameters,
+        Interaction(
+            id=uuid7(),
+            project_id=prepared.deployment.project.id,
+            session_id=prepared.session_id,
+            messages=prepared.messages,
+            images=prepared.images.files(),
+            state="pending",
+            source="LIVE",
+            created_at=now_ms(),
+            request_id=request_id,
+            choice_index=index,
+            user=prepared.user,
+            labels=prepared.labels,
+            prompt_hash=digest,
+            created_by=prepared.created_by,
+            **_answer(prepared, parameters),
         )
         for index, parameters in enumerate(begun.job.parameters)
     ]
 
 
 def answered(row: Interaction, prepared: Prepared, parameters: dict[str, Any]) -> Interaction:
-    """The row of a choice, as far as it depends on the deployment that answers it."""
+    """The row of a choice that another deployment answers."""
+    return row.but(**_answer(prepared, parameters))
+
+
+def _answer(prepared: Prepared, parameters: dict[str, Any]) -> dict[str, Any]:
+    """What of a row depends on the deployment that answers."""
     model = prepared.deployment.model
     parameters = {
         **parameters,
         "response_format": prepared.response_format,
         "system_prompt": prepared.system_prompt,
     }
-    return dataclasses.replace(
-        row,
-        model_id=model.id,
-        model_key=model.key,
-        parameters={name: value for name, value in parameters.items() if value not in _UNSET},
-        usage=Usage(prompt_tokens=prepared.prompt_tokens),
-        warnings=[notice.as_dict() for notice in prepared.warnings],
-        ab_test_id=prepared.ab_test.id if prepared.ab_test else None,
-        ab_test_unit=prepared.ab_test_unit,
-        provider=model.provider if model.external else None,
-        external_model=model.external.external_model_id if model.external else None,
-    )
+    return {
+        "model_id": model.id,
+        "model_key": model.key,
+        "parameters": {name: value for name, value in parameters.items() if value not in _UNSET},
+        "usage": Usage(prompt_tokens=prepared.prompt_tokens),
+        "warnings": [notice.as_dict() for notice in prepared.warnings],
+        "ab_test_id": prepared.ab_test.id if prepared.ab_test else None,
+        "ab_test_unit": prepared.ab_test_unit,
+        "provider": model.provider if model.external else None,
+        "external_model": model.external.external_model_id if model.external else None,
+    }

@@ -26,6 +26,17 @@ _COLUMNS: tuple[sa.Column[Any], ...] = (
     graders.c.created_at,
 )
 _SELECT = sa.select(*_COLUMNS)
+# Written once: it goes with each transaction of the recorder.
+_SAMPLING = (
+    sa.select(graders.c.id, graders.c.project_id, graders.c.sampling_rate)
+    .join(projects, projects.c.id == graders.c.project_id)
+    .where(
+        graders.c.project_id.in_(sa.bindparam("project_ids", expanding=True)),
+        graders.c.enabled,
+        graders.c.sampling_rate > 0,
+        projects.c.archived_at.is_(None),
+    )
+)
 
 
 class SamplingGrader(NamedTuple):
@@ -75,12 +86,7 @@ def list_for_metric(connection: Connection, metric_id: UUID) -> list[Grader]:
 
 def list_sampling(connection: Connection, project_ids: Collection[UUID]) -> list[SamplingGrader]:
     """Those that judge new interactions of these projects. Asked for each that ends, so not the graders themselves."""
-    query = sa.select(graders.c.id, graders.c.project_id, graders.c.sampling_rate).join(
-        projects, projects.c.id == graders.c.project_id
-    )
-    sampling = (graders.c.enabled, graders.c.sampling_rate > 0, projects.c.archived_at.is_(None))
-    found = connection.execute(query.where(graders.c.project_id.in_(project_ids), *sampling))
-    return [SamplingGrader(*row) for row in found]
+    return [SamplingGrader(*row) for row in connection.execute(_SAMPLING, {"project_ids": list(project_ids)})]
 
 
 def _values(grader: Grader) -> dict[str, Any]:

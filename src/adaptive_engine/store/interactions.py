@@ -14,7 +14,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from adaptive_engine.store import images
+from adaptive_engine.store import bulk, images
 from adaptive_engine.store import scores as score_queries
 from adaptive_engine.store.database import duplicates_refused
 from adaptive_engine.store.tables import interactions, labels
@@ -150,7 +150,7 @@ def delete(connection: Connection, ids: Collection[UUID]) -> int:
 def _insert(connection: Connection, rows: Sequence[Interaction], server_id: UUID | None = None) -> None:
     if not rows:
         return
-    connection.execute(interactions.insert(), [{**_values(row), "server_id": server_id} for row in rows])
+    bulk.insert(connection, interactions, [{**_values(row), "server_id": server_id} for row in rows])
     tags = [tag for row in rows for tag in _tags(row, row.labels)]
     if tags:
         connection.execute(labels.insert(), tags)

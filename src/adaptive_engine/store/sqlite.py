@@ -47,6 +47,8 @@ class SqliteDriver(Driver):
 
     def __init__(self, path: Path, durability: Durability, busy_timeout_ms: int) -> None:
         self._path = path.absolute()
+        # As text: each request asks for them, and looking at a Path costs more than looking at the file.
+        self._file, self._directory = str(self._path), str(self._path.parent)
         self.write_timeout = busy_timeout_ms / 1000
         self.readers = _engine(self._path, durability, busy_timeout_ms)
         self.writers = self.appenders = self.readers.execution_options(immediate=True)
@@ -54,7 +56,7 @@ class SqliteDriver(Driver):
 
     def prepare(self) -> None:
         _create_private(self._path)
-        self._identity = _identity(self._path)
+        self._identity = _identity(self._file)
 
     @contextmanager
     def migration_turn(self) -> Iterator[None]:
@@ -96,7 +98,7 @@ class SqliteDriver(Driver):
         try:
             if not self._in_place():
                 return "The interaction store's file was moved or deleted; restart the server."
-            free = shutil.disk_usage(self._path.parent).free
+            free = shutil.disk_usage(self._directory).free
         except StorageUnavailable as error:
             return error.message
         except OSError as error:
@@ -120,15 +122,15 @@ class SqliteDriver(Driver):
     def _in_place(self) -> bool:
         # SQLite goes on writing into a deleted file, and the commits would be lost with the last connection.
         try:
-            return _identity(self._path) == self._identity
+            return _identity(self._file) == self._identity
         except FileNotFoundError:
             return False
         except OSError as error:
             raise unavailable(f"its file cannot be looked at ({error.strerror})") from error
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    status = path.stat()
+def _identity(path: str) -> tuple[int, int]:
+    status = os.stat(path)
     return status.st_dev, status.st_ino
 
 

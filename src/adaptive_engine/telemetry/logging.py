@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
+import json
 import logging
 import sys
 import threading
+import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Literal
 
+import orjson
 import structlog
 
 from adaptive_engine.telemetry.redaction import redact
+
+# Seconds that a line may wait.
+_PAUSE = 0.05
 
 
 def configure(
@@ -30,9 +39,9 @@ def configure(
         # Not its usual traceback: that shows the values of variables, API keys and messages among them.
         [structlog.dev.ConsoleRenderer(sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
         if console
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_as_json)]
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -46,9 +55,11 @@ def configure(
     # They announce each of their steps.
     for chatty in ("uvicorn.error", "alembic", "httpx2"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    _processors[:] = [*shared, *renderer, _redacted]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        # Straight to the stream: by way of the standard library a line costs several times as much.
+        processors=_processors,
+        logger_factory=_Lines,
         wrapper_class=structlog.make_filtering_bound_logger(least),
         cache_logger_on_first_use=True,
     )
@@ -77,3 +88,75 @@ def _log_uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
         name = args.thread.name if args.thread else "unknown"
         trace = args.exc_type, args.exc_value, args.exc_traceback
         logging.getLogger(__name__).error("uncaught error in thread %s", name, exc_info=trace)
+
+
+class _Lines:
+    """What is left for a logger to do when a line is rendered."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.debug = self.info = _stderr.write_soon
+        self.msg = self.warning = self.error = self.critical = _stderr.write_line
+
+
+class _Stderr:
+    """Lines on their way to standard error. What only informs, and comes from an event loop, waits a moment for its
+    like: each write costs a system call, which gives the interpreter to other threads.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._waiting: list[str] = []
+        self._due = 0.0
+        atexit.register(self._flush_waiting)
+
+    def write(self, text: str) -> int:
+        """As of a file: for the standard library's handlers."""
+        with self._lock:
+            sys.stderr.write("".join([*self._waiting, text]))
+            self._waiting.clear()
+        return len(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def write_line(self, line: str) -> None:
+        with self._lock:
+            # In one piece: other processes may share the file.
+            self.write(line + "\n")
+            self.flush()
+
+    def write_soon(self, line: str) -> None:
+        now = time.monotonic()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.write_line(line)
+            return
+        with self._lock:
+            if not self._waiting:
+                self._due = now + _PAUSE
+                loop.call_later(_PAUSE, self._flush_waiting)
+            self._waiting.append(line + "\n")
+            # Its event loop may have ended, or have no time.
+            if now > self._due:
+                self._flush_waiting()
+
+    def _flush_waiting(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self.write("")
+                self.flush()
+
+
+_stderr = _Stderr()
+# Loggers that were used keep this list.
+_processors: list[structlog.typing.Processor] = []
+
+
+def _as_json(line: dict[str, Any], default: Callable[[Any], Any]) -> str:
+    try:
+        return orjson.dumps(line, default).decode()
+    except TypeError:
+        # Integers past 64 bits, lone surrogates.
+        return json.dumps(line, default=default)

@@ -20,6 +20,7 @@ from adaptive_engine.types.graders import Judge as Judge
 from adaptive_engine.types.graders import JudgeExample as JudgeExample
 from adaptive_engine.types.graders import JudgementState as JudgementState
 from adaptive_engine.types.histogram import Histogram as Histogram
+from adaptive_engine.types.ids import hex7 as hex7
 from adaptive_engine.types.ids import made_at as made_at
 from adaptive_engine.types.ids import now_ms as now_ms
 from adaptive_engine.types.ids import uuid7 as uuid7

@@ -28,6 +28,13 @@ class Timings:
     """Until its first token was sampled, or came from the provider."""
     total_ms: float
 
+    def as_dict(self) -> dict[str, float]:
+        return {
+            "queue_ms": round(self.queue_ms, 3),
+            "ttft_ms": round(self.ttft_ms, 3),
+            "total_ms": round(self.total_ms, 3),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Delta:

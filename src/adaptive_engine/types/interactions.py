@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Literal
 from uuid import UUID
 
@@ -19,9 +20,12 @@ InteractionState = Literal["pending", "complete", "length", "cancelled", "error"
 InteractionSource = Literal["LIVE", "OFFLINE", "AUTOMATION", "DATASET", "EVALUATION"]
 
 
+_SORTED = json.JSONEncoder(sort_keys=True)
+
+
 def prompt_hash(messages: Sequence[Mapping[str, Any]]) -> str:
     """The same for the same messages, as they are stored."""
-    return hashlib.sha256(json.dumps(messages, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(_SORTED.encode(messages).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +125,11 @@ class Interaction:
     currency: str | None = None
     reasoning: str | None = None
     """What the model thought before it answered, where its provider tells it."""
+
+    def but(self, **changes: Any) -> Interaction:
+        """As `dataclasses.replace`, which takes more than twice as long for so many fields."""
+        return Interaction(**dict(zip(_FIELDS, _values(self), strict=True)) | changes)
+
+
+_FIELDS = tuple(each.name for each in fields(Interaction))
+_values = attrgetter(*_FIELDS)

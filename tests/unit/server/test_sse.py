@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from adaptive_engine.errors import Overloaded
 from adaptive_engine.server.connections import ABORT
 from adaptive_engine.server.sse import PING, EventStream
 
@@ -20,6 +21,9 @@ class Connection:
         self.gone = asyncio.Event()
         self.aborted = False
         self.left = False
+        self.recorded = asyncio.Event()
+        self.recorded.set()
+        self.status: int | None = None
         self.frames: list[bytes] = []
         self.scope: dict[str, Any] = {"type": "http", "extensions": {ABORT: {"abort": self.abort}}}
 
@@ -28,13 +32,16 @@ class Connection:
 
     async def leave(self) -> None:
         self.left = True
+        await self.recorded.wait()
 
     async def receive(self) -> dict[str, Any]:
         await self.gone.wait()
         return {"type": "http.disconnect"}
 
     async def send(self, message: Any) -> None:
-        if message["type"] == "http.response.body":
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        else:
             if self.stuck:
                 await asyncio.Event().wait()
             self.frames.append(message["body"])
@@ -43,9 +50,10 @@ class Connection:
         stream = EventStream(
             frames,
             self.leave,
-            headers={},
+            headers=dict,
             ping_seconds=timeouts.get("ping", 10),
             send_timeout=timeouts.get("send", 10),
+            patience=timeouts.get("patience", 0),
         )
         async with asyncio.timeout(5):
             await stream(self.scope, self.receive, self.send)
@@ -93,6 +101,54 @@ async def test_silence_is_filled_with_comments() -> None:
             await asyncio.wait({running}, timeout=0.01)
     connection.gone.set()
     await running
+
+
+async def test_headers_wait_for_the_first_frame_and_not_too_long() -> None:
+    connection, come = Connection(), asyncio.Event()
+
+    async def late() -> AsyncIterator[bytes]:
+        await come.wait()
+        yield b"one"
+
+    running = asyncio.create_task(connection.run(late(), patience=0.01))
+    await asyncio.sleep(0)
+    assert connection.status is None
+    async with asyncio.timeout(5):
+        while not connection.frames:
+            await asyncio.wait({running}, timeout=0.01)
+    assert (connection.status, connection.frames) == (200, [PING])
+    come.set()
+    await running
+    assert connection.frames == [PING, b"one", b""]
+
+
+@pytest.mark.parametrize("patience", [0, float("inf")])
+async def test_an_error_is_the_status_or_the_last_event(patience: float) -> None:
+    async def fails() -> AsyncIterator[bytes]:
+        raise Overloaded("Too much to do.")
+        yield b""
+
+    connection = Connection()
+    await connection.run(fails(), patience=patience)
+    assert connection.status == (503 if patience else 200)
+    assert b"Too much to do." in connection.frames[0]
+    assert connection.frames[0].startswith(b'{"error"' if patience else b'data: {"error"')
+    assert not connection.left
+
+
+async def test_a_server_that_stops_says_so() -> None:
+    for patience in (0, float("inf")):
+        connection = Connection()
+        running = asyncio.create_task(connection.run(never(), patience=patience))
+        connection.recorded.clear()
+        await asyncio.wait({running}, timeout=0.01)
+        # Once by uvicorn, and once by the end of the event loop.
+        for _ in range(2):
+            running.cancel()
+            await asyncio.wait({running}, timeout=0.01)
+        await running
+        assert connection.left
+        assert b"shutting_down" in connection.frames[-1]
 
 
 async def test_a_failure_in_the_frames_leaves_nothing_running() -> None:

@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 
 from adaptive_engine.errors import StorageUnavailable
-from adaptive_engine.store import Connection, Database, Recorder, interactions, recorder
+from adaptive_engine.store import Connection, Database, Recorder, interactions, record_queue, recorder
 from adaptive_engine.types import Interaction, InteractionState, Project, uuid7
 from unit.store.conftest import ForeignLock, writing_stopped
 
@@ -61,6 +61,36 @@ async def test_finish_returns_once_it_is_stored(database: Database, recording: R
 
 async def test_a_finish_without_begin_is_stored(database: Database, recording: Recorder, make: Make) -> None:
     row = make()
+    await recording.finish([done(row)])
+    assert states(database, row.id) == ["complete"]
+
+
+async def test_an_answer_that_is_quick_is_written_once(
+    database: Database, recording: Recorder, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(interactions, "insert", lambda _, rows, *__: written.extend(row.state for row in rows))
+    monkeypatch.setattr(record_queue, "BEGIN_WAIT", 60)
+    row = make()
+    recording.begin([row])
+    await recording.finish([done(row)])
+    assert written == ["complete"]
+    assert recording.stats.pending == 0
+
+
+@pytest.mark.parametrize("others_wait", [False, True])
+async def test_what_goes_on_is_stored_as_pending_by_itself(
+    database: Database, recording: Recorder, make: Make, monkeypatch: pytest.MonkeyPatch, others_wait: bool
+) -> None:
+    if others_wait:
+        recording.begin([make()])
+    monkeypatch.setattr(record_queue, "BEGIN_WAIT", 0.001)
+    row = make()
+    recording.begin([row])
+    async with asyncio.timeout(5):
+        while states(database, row.id) == [None]:  # noqa: ASYNC110 - nobody is told when a row that begins is stored
+            await asyncio.sleep(0.005)
+    assert states(database, row.id) == ["pending"]
     await recording.finish([done(row)])
     assert states(database, row.id) == ["complete"]
 

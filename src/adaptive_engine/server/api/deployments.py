@@ -112,7 +112,7 @@ async def _attach(
     )
     if body.wait:
         try:
-            await until_disconnect(request.receive, lifecycle.until_online(body.model))
+            await until_disconnect(request.scope, request.receive, lifecycle.until_online(body.model))
         except ClientLeft:
             return Response(status_code=499)
         except asyncio.CancelledError:

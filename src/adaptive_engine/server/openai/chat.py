@@ -6,22 +6,23 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Iterable
+from functools import partial
+from math import inf
 from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from adaptive_engine.errors import AdaptiveError
 from adaptive_engine.server.bodies import body_of, read_body
 from adaptive_engine.server.body_limit import require_small_text
-from adaptive_engine.server.connections import STOPPING_ERROR, ClientLeft, until_disconnect
+from adaptive_engine.server.connections import STOPPING_ERROR, ClientLeft, although_cancelled, until_disconnect
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
 from adaptive_engine.server.errors import error_response
-from adaptive_engine.server.sse import DONE, EventStream, event
+from adaptive_engine.server.sse import DONE, EventStream
 from adaptive_engine.server.usage import usage_body
 from adaptive_engine.services.completion import Choice, Completion
-from adaptive_engine.types import Delta, Notice, TokenLogprob, uuid7
+from adaptive_engine.types import Delta, Notice, TokenLogprob, hex7
 from adaptive_engine.wire.chat import ChatChunk, ChatRequest, ChatResponse
 from adaptive_engine.wire.errors import ErrorBody
 
@@ -43,7 +44,7 @@ async def create_chat_completion(request: Request, services: ServicesDep, princi
     require_small_text(request, body.messages, services.settings)
     stream, include_usage = body.stream, bool(body.stream_options and body.stream_options.include_usage)
     try:
-        completion = await services.completions.start(principal, body, f"chatcmpl-{uuid7().hex}")
+        completion = await services.completions.start(principal, body, f"chatcmpl-{hex7()}")
     except asyncio.CancelledError:
         # The server stops while a schema is compiled.
         return error_response(STOPPING_ERROR)
@@ -52,65 +53,36 @@ async def create_chat_completion(request: Request, services: ServicesDep, princi
     # For the log: it is what interactions keep as their request id.
     request.state.completion = completion.id
     request.state.answered = completion.answered
-    deltas = completion.deltas()
-    ping_seconds = services.settings.server.ping_seconds
+    deltas, prepared = completion.deltas(), completion.prepared
+    if stream:
+        ping_seconds = services.settings.server.ping_seconds
+        # What goes wrong before the first token is a status, so no header may be sent before it; but a connection on
+        # which nothing comes is cut by those in between, where no limit of the client's ends the wait.
+        patience = inf if prepared.first_token_limited else ping_seconds
+        waits = prepared.first_token_limited or completion.unsettled
+        return EventStream(
+            _frames(completion, deltas, include_usage, waits=waits),
+            completion.cancel,
+            headers=partial(_headers, completion, request),
+            ping_seconds=ping_seconds,
+            send_timeout=services.settings.server.send_timeout_seconds,
+            patience=patience if waits else 0,
+        )
     try:
-        if not stream:
-            await until_disconnect(request.receive, _drain(deltas))
-        elif completion.prepared.first_token_limited or completion.unsettled:
-            # What goes wrong before the first token is a status, so no header may be sent before it; but a connection
-            # on which nothing comes is cut by those in between, where no limit of the client's ends the wait.
-            patience = None if completion.prepared.first_token_limited else ping_seconds
-            deltas = await until_disconnect(request.receive, _begun(deltas, patience))
+        await until_disconnect(request.scope, request.receive, _drain(deltas))
     except ClientLeft:
         await completion.cancel()
         return Response(status_code=499)
     except asyncio.CancelledError:
         # The server stops without waiting any longer.
-        await completion.cancel()
+        await although_cancelled(completion.cancel())
         return error_response(STOPPING_ERROR)
-    headers = _headers(completion, request)
-    if stream:
-        return EventStream(
-            _frames(completion, deltas, include_usage),
-            completion.cancel,
-            headers=headers,
-            ping_seconds=ping_seconds,
-            send_timeout=services.settings.server.send_timeout_seconds,
-        )
-    return Response(orjson.dumps(_body(completion)), 200, headers, "application/json")
+    return Response(orjson.dumps(_body(completion)), 200, _headers(completion, request), "application/json")
 
 
 async def _drain(deltas: Deltas) -> None:
     async for _ in deltas:
         pass
-
-
-async def _begun(deltas: Deltas, patience: float | None) -> Deltas:
-    """The same deltas, once the first of them is there, or `patience` seconds are over. Raises what comes instead."""
-    first = asyncio.ensure_future(_next(deltas))
-    try:
-        done, _ = await asyncio.wait({first}, timeout=patience)
-    except asyncio.CancelledError:
-        first.cancel()
-        await asyncio.wait({first})
-        raise
-    if done and (error := first.exception()) is not None:
-        raise error
-
-    async def all_of_them() -> Deltas:
-        try:
-            yield await first
-        finally:
-            first.cancel()
-        async for item in deltas:
-            yield item
-
-    return all_of_them()
-
-
-async def _next(deltas: Deltas) -> tuple[Choice, Delta]:
-    return await anext(deltas)
 
 
 def _headers(completion: Completion, request: Request) -> dict[str, str]:
@@ -194,6 +166,7 @@ class _Framer:
 
     def __init__(self, completion: Completion) -> None:
         self._completion = completion
+        self.prepared = completion.prepared
         model = completion.prepared.deployment.model.key
         head = orjson.dumps(
             {
@@ -234,10 +207,10 @@ class _Framer:
             _warnings(choice.notices if delta.finish_reason else ()),
         )
 
-    def first(self, choice: Choice) -> bytes:
-        """The chunk that names the role, before any text; it carries the warnings."""
-        tail = _warnings(self._completion.prepared.warnings)
-        return b'%b""},"finish_reason":null}],"usage":null%b}\n\n' % (self._choices[choice.index], tail)
+    def roles(self) -> bytes:
+        """The chunks that name the role of each choice, before any text; they carry the warnings."""
+        tail = _warnings(self.prepared.warnings)
+        return b"".join([b'%b""},"finish_reason":null}],"usage":null%b}\n\n' % (head, tail) for head in self._choices])
 
     def usage(self) -> bytes:
         return b'%b,"choices":[],"usage":%b}\n\n' % (self._head, orjson.dumps(usage_body(self._completion.usage)))
@@ -249,20 +222,22 @@ def _warnings(notices: Iterable[Notice]) -> bytes:
     return b',"warnings":' + orjson.dumps(warnings) if warnings else b""
 
 
-async def _frames(completion: Completion, deltas: Deltas, include_usage: bool) -> AsyncIterator[bytes]:
-    """Every frame of the stream. `[DONE]` promises that the answer is complete and stored."""
-    framer, answering = _Framer(completion), completion.prepared
-    for choice in completion.choices:
-        yield framer.first(choice)
-    try:
-        async for choice, delta in deltas:
-            if completion.prepared is not answering:
-                # A fallback came so late that the stream had begun: its chunks name it, the header cannot.
-                framer, answering = _Framer(completion), completion.prepared
-            yield framer.text(choice, delta)
-    except AdaptiveError as exc:
-        yield event(orjson.dumps(exc.body()))
-        return
-    if include_usage:
-        yield framer.usage()
-    yield DONE
+async def _frames(completion: Completion, deltas: Deltas, include_usage: bool, *, waits: bool) -> AsyncIterator[bytes]:
+    """Every frame of the stream, none before the first delta if it `waits` for that. `[DONE]` promises that the answer
+    is complete and stored.
+    """
+    framer, last = _Framer(completion), b""
+    if not waits:
+        yield framer.roles()
+    async for choice, delta in deltas:
+        if completion.prepared is not framer.prepared:
+            # A fallback answers. When the stream had begun, its chunks name it, the header cannot.
+            framer = _Framer(completion)
+        frame = framer.text(choice, delta)
+        if waits:
+            frame, waits = framer.roles() + frame, False
+        if delta.finish_reason is not None and completion.ended:
+            last = frame
+        else:
+            yield frame
+    yield b"".join((last, framer.usage() if include_usage else b"", DONE))
