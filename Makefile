@@ -23,7 +23,7 @@ UI := src/adaptive_engine/server/ui/index.html
 UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -name schema.d.ts)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help install serve test test-vllm check format docs dist check-dist audit screenshots bench bench-serving bench-structured bench-request-path bench-gateway bench-interactions bench-vision bench-corpus soak clean
+.PHONY: help install serve test test-vllm check format docs dist check-dist audit screenshots bench bench-serving bench-structured bench-request-path bench-gateway bench-interactions bench-vision bench-web bench-corpus soak clean
 # One benchmark at a time.
 .NOTPARALLEL:
 help:
@@ -37,13 +37,14 @@ help:
 	@echo "make check-dist  the same, then install the wheel into an empty environment and ask it"
 	@echo "make audit    ask for known vulnerabilities of all packages; needs the network"
 	@echo "make screenshots  every page of the web application, into docs/screenshots/all"
-	@echo "make bench    measure everything on this machine: the next seven, the last one with CORPUS=DIR only"
+	@echo "make bench    measure everything on this machine: the next eight, the last one with CORPUS=DIR only"
 	@echo "  make bench-serving              speed beside llama-server and OpenVINO GenAI; ARGS='--quick' for one small round"
 	@echo "  make bench-structured           JSON within a schema, beside llama-server"
 	@echo "  make bench-request-path         keys, routing and settings of one request"
 	@echo "  make bench-gateway              requests to a provider, beside other gateways, which it installs; needs a C compiler"
 	@echo "  make bench-interactions         a project of a million interactions, on SQLite and on PostgreSQL; half an hour"
 	@echo "  make bench-vision               requests with images, and what others notice of them"
+	@echo "  make bench-web                  the web application in Chromium: first load, long chats, many interactions"
 	@echo "  make bench-corpus CORPUS=DIR    whether a corpus of schemas is enforced"
 	@echo "make soak     look for leaks for MINUTES=20"
 	@echo "make install  create $(VENV) with everything"
@@ -128,7 +129,7 @@ audit: install $(RELEASE)/.installed
 screenshots: install
 	$(BIN)/python scripts/screenshots.py
 
-bench: bench-serving bench-structured bench-request-path bench-gateway bench-interactions bench-vision $(if $(CORPUS),bench-corpus)
+bench: bench-serving bench-structured bench-request-path bench-gateway bench-interactions bench-vision bench-web $(if $(CORPUS),bench-corpus)
 
 bench-serving: install $(PEERS)/.installed
 	$(BIN)/python benchmarks/serving.py $(ARGS)
@@ -149,6 +150,9 @@ bench-interactions: install
 
 bench-vision: install
 	$(BIN)/python benchmarks/vision.py
+
+bench-web: install
+	$(BIN)/python benchmarks/web.py
 
 bench-corpus: install
 	$(if $(CORPUS),,$(error make bench-corpus CORPUS=DIR: a directory as benchmarks/schema_corpus.py describes it))
