@@ -15,7 +15,7 @@ import structlog
 
 from adaptive_engine.server.app import create_app
 from adaptive_engine.server.lifespan import Services
-from adaptive_engine.telemetry.logging import configure
+from adaptive_engine.telemetry.logging import _stderr, configure
 
 ASKED = {"model": "default", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4, "ignore_eos": True}
 
@@ -29,11 +29,12 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     written = io.StringIO()
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
-    with monkeypatch.context() as patch:
-        patch.setattr("sys.stderr", written)
-        configure("json")
+    monkeypatch.setattr("sys.stderr", written)
+    configure("json")
 
     def take() -> list[dict[str, Any]]:
+        # What only informs may wait a moment.
+        _stderr._flush_waiting()
         text = written.getvalue()
         written.seek(0)
         written.truncate()

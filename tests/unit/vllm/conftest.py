@@ -54,6 +54,8 @@ def model(*behaviours: str) -> VllmModel:
 def make_server(tmp_path: Path) -> Iterator[MakeServer]:
     """Starts the stand-in as a model's vLLM; what it was told to do are its arguments."""
     made: list[VllmServer] = []
+    # Servers that other tests share.
+    before = set(children(os.getpid()))
 
     def make(*behaviours: str, command: str = STANDIN, **options: float) -> VllmServer:
         limits = VllmOptions(command, **{"start_seconds": 20, "health_seconds": 20, "stop_seconds": 5, **options})
@@ -66,4 +68,4 @@ def make_server(tmp_path: Path) -> Iterator[MakeServer]:
         server.stop()
     for server in made:
         server.join()
-    assert not children(os.getpid()) or all(not is_alive(pid) for pid in children(os.getpid()))
+    assert not any(is_alive(pid) for pid in children(os.getpid()) if pid not in before)

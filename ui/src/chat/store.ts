@@ -73,6 +73,8 @@ export const useChat = create<ChatStore>()((set, get) => {
       answer: { state: 'waiting', settings: pane.settings },
     };
     changePane(paneId, (found) => conversation.add(found, turn));
+    // A question is kept from its first moment: while a page is closed, a browser may have no time for it any more.
+    save();
     void run(chat, paneId, turn, conversation.pathTo(pane, parent), pane.sessionId);
   };
 
