@@ -34,7 +34,7 @@ def _violations(page: Page, scheme: Any) -> list[str]:
     )
     found: Any = page.evaluate("axe.run()")
     return [
-        f"{violation['id']}: {node['html'][:200]}"
+        f"{violation['id']}: {node['html'][:200]} {[check['message'] for check in node['any']]}"
         for violation in found["violations"]
         if violation["impact"] in {"serious", "critical"}
         for node in violation["nodes"]

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -29,7 +30,8 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     written = io.StringIO()
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
-    monkeypatch.setattr("sys.stderr", written)
+    # Not `sys.stderr` itself, which pytest sets anew between a fixture and its test.
+    monkeypatch.setattr("adaptive_engine.telemetry.logging.sys", SimpleNamespace(stderr=written))
     configure("json")
 
     def take() -> list[dict[str, Any]]:
