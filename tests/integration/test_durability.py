@@ -93,17 +93,17 @@ def states(database: Database) -> dict[InteractionState, int]:
 
 
 @pytest.mark.timeout(60 + 30 * ROUNDS)
-def test_killed_in_the_middle_of_16_streams_again_and_again(small_data_dir: Path) -> None:
+def test_killed_in_the_middle_of_16_streams_again_and_again(fresh_data_dir: Path) -> None:
     """Every completion whose client saw the end is stored once, complete; nothing else claims to be complete."""
     rng = random.Random(20)
     acknowledged: dict[UUID, str] = {}
     for round_ in range(ROUNDS):
-        server = start(small_data_dir)
+        server = start(fresh_data_dir)
         journal = Journal(enough=rng.randrange(10, 300))
         asyncio.run(load_until_killed(server, journal, round_))
         acknowledged.update({completion: journal.texts[completion] for completion in journal.done})
-    start(small_data_dir).stop()
-    database = Database.open(small_data_dir / "adaptive.db")
+    start(fresh_data_dir).stop()
+    database = Database.open(fresh_data_dir / "adaptive.db")
     try:
         assert len(acknowledged) >= ROUNDS, "the load was too light to show anything"
         for completion, text in acknowledged.items():

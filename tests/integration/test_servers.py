@@ -7,7 +7,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -52,18 +52,31 @@ class Site:
         return dict(self.rows("SELECT state, count(*) FROM interactions GROUP BY 1"))
 
 
-@pytest.fixture
-def site(small_model_dir: ModelDirectory, tmp_path: Path) -> Iterator[Site]:
+@contextmanager
+def sharing_a_database(model: ModelDirectory, tmp_path: Path) -> Iterator[Site]:
     postgres = PostgresServer()
     try:
         postgres.create()
         directories = [tmp_path / "a", tmp_path / "b"]
         for directory in directories:
-            place_model(small_model_dir.path, directory)
+            place_model(model.path, directory)
         with postgres.database() as url:
             yield Site(postgres, url, directories)
     finally:
         postgres.destroy()
+
+
+@pytest.fixture
+def site(small_model_dir: ModelDirectory, tmp_path: Path) -> Iterator[Site]:
+    with sharing_a_database(small_model_dir, tmp_path) as site:
+        yield site
+
+
+@pytest.fixture
+def slow_site(default_model_dir: ModelDirectory, tmp_path: Path) -> Iterator[Site]:
+    """Answers take long enough for a crash to find them begun and stored."""
+    with sharing_a_database(default_model_dir, tmp_path) as site:
+        yield site
 
 
 @dataclass
@@ -159,10 +172,10 @@ def require_stored_once(site: Site, acknowledged: dict[UUID, str]) -> None:
         assert stored[completion][0] in ("complete", "length")
 
 
-def test_one_of_two_servers_is_killed(site: Site) -> None:
+def test_one_of_two_servers_is_killed(slow_site: Site) -> None:
     """The other serves on, closes what the dead one left, and nothing that was acknowledged is lost."""
     with ExitStack() as stack:
-        first, second = servers = [site.start(number) for number in range(2)]
+        first, second = servers = [slow_site.start(number) for number in range(2)]
         for server in servers:
             stack.callback(server.stop)
 
@@ -180,16 +193,16 @@ def test_one_of_two_servers_is_killed(site: Site) -> None:
 
         load = asyncio.run(scenario())
         deadline = time.monotonic() + 15
-        while site.states().get("pending"):
+        while slow_site.states().get("pending"):
             assert time.monotonic() < deadline, "nobody aborts what the dead server left"
             time.sleep(0.05)
-        require_stored_once(site, load.done)
-        assert site.states().get("aborted", 0) > 0
+        require_stored_once(slow_site, load.done)
+        assert slow_site.states().get("aborted", 0) > 0
         assert second.logs("were running on a server that has stopped")
         # What the living one ran at that time was not touched.
-        assert site.states().get("error") is None
+        assert slow_site.states().get("error") is None
         # The dead one comes back beside the other, with the same keys and the same project.
-        again = site.start(0)
+        again = slow_site.start(0)
         stack.callback(again.stop)
         for server in (second, again):
             answer = requests.get(f"{server.api}/interactions", params={"project": "default"}, headers=server.headers)
