@@ -23,7 +23,7 @@ UI := src/adaptive_engine/server/ui/index.html
 UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -name schema.d.ts)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help install serve test test-vllm check format docs dist check-dist audit screenshots bench bench-serving bench-structured bench-request-path bench-gateway bench-interactions bench-vision bench-web bench-corpus soak clean
+.PHONY: help install serve test test-vllm check format docs dist check-dist audit screenshots bench bench-serving bench-structured bench-request-path bench-engine-process bench-overload bench-ray bench-gateway bench-interactions bench-vision bench-web bench-corpus soak clean
 # One benchmark at a time.
 .NOTPARALLEL:
 help:
@@ -37,10 +37,13 @@ help:
 	@echo "make check-dist  the same, then install the wheel into an empty environment and ask it"
 	@echo "make audit    ask for known vulnerabilities of all packages; needs the network"
 	@echo "make screenshots  every page of the web application, into docs/screenshots/all"
-	@echo "make bench    measure everything on this machine: the next eight, the last one with CORPUS=DIR only"
+	@echo "make bench    measure everything on this machine: the next ten, the last one with CORPUS=DIR only"
 	@echo "  make bench-serving              speed beside llama-server and OpenVINO GenAI; ARGS='--quick' for one small round"
 	@echo "  make bench-structured           JSON within a schema, beside llama-server"
 	@echo "  make bench-request-path         keys, routing and settings of one request"
+	@echo "  make bench-engine-process       what it costs that models run in a process of their own"
+	@echo "  make bench-overload             ten times too many requests of one project, beside another project"
+	@echo "  make bench-ray                  what Ray adds to a request, and what a second replica brings"
 	@echo "  make bench-gateway              requests to a provider, beside other gateways, which it installs; needs a C compiler"
 	@echo "  make bench-interactions         a project of a million interactions, on SQLite and on PostgreSQL; half an hour"
 	@echo "  make bench-vision               requests with images, and what others notice of them"
@@ -58,7 +61,7 @@ $(UI): $(UI_SOURCES) | $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Adaptive Engine needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[server,postgresql,parquet,otel,dev]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[server,postgresql,parquet,otel,ray,dev]'
 	touch $@
 
 $(USE_CASE_CLIENT)/.installed: Makefile
@@ -96,8 +99,8 @@ serve: install
 
 test: install $(USE_CASE_CLIENT)/.installed $(INSTRUCTOR)/.installed $(PEERS)/.installed $(DEPLOY)/.installed $(DOCS)/.installed
 	$(BIN)/python scripts/ui.py test
-	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/e2e
-	$(if $(CHROMIUM),$(BIN)/python -m pytest tests/e2e,@echo "The browser's tests did not run: they need Chromium (apt install chromium)")
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(if $(CHROMIUM),,--ignore tests/e2e)
+	$(if $(CHROMIUM),,@echo "The browser's tests did not run: they need Chromium (apt install chromium)")
 
 test-vllm: install $(VLLM)/.installed
 	ADAPTIVE_TEST_VLLM=1 $(BIN)/python -m pytest --timeout 1800 tests/vllm
@@ -129,7 +132,7 @@ audit: install $(RELEASE)/.installed
 screenshots: install
 	$(BIN)/python scripts/screenshots.py
 
-bench: bench-serving bench-structured bench-request-path bench-gateway bench-interactions bench-vision bench-web $(if $(CORPUS),bench-corpus)
+bench: bench-serving bench-structured bench-request-path bench-engine-process bench-overload bench-ray bench-gateway bench-interactions bench-vision bench-web $(if $(CORPUS),bench-corpus)
 
 bench-serving: install $(PEERS)/.installed
 	$(BIN)/python benchmarks/serving.py $(ARGS)
@@ -139,6 +142,15 @@ bench-structured: install $(PEERS)/.installed
 
 bench-request-path: install
 	$(BIN)/python benchmarks/request_path.py
+
+bench-engine-process: install
+	$(BIN)/python benchmarks/engine_process.py
+
+bench-overload: install
+	$(BIN)/python benchmarks/overload.py
+
+bench-ray: install
+	$(BIN)/python benchmarks/ray_serve.py
 
 bench-gateway: install
 	$(BIN)/python benchmarks/gateways.py

@@ -202,11 +202,20 @@ async def attempt(kind: Callable[[], Awaitable[None]], tally: Tally) -> None:
 
 
 def sample(pid: int, start: float) -> Sample:
-    """Of the server itself; children that check schemas come and go."""
-    process = Path(f"/proc/{pid}")
+    """Of the server and the process that runs its models; children that check schemas come and go."""
+    pids = [pid, *(each for each in machine.tree(pid) if _runs_models(each))]
     minute = (time.perf_counter() - start) / 60
-    files, threads = (sum(1 for _ in (process / name).iterdir()) for name in ("fd", "task"))
-    return Sample(minute, machine.memory_mib([pid]), files, threads)
+    files, threads = (
+        sum(1 for each in pids for _ in Path(f"/proc/{each}/{name}").iterdir()) for name in ("fd", "task")
+    )
+    return Sample(minute, machine.memory_mib(pids), files, threads)
+
+
+def _runs_models(pid: int) -> bool:
+    try:
+        return b"adaptive_engine.services.engine_process" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 async def idle_sample(pid: int, start: float) -> Sample:

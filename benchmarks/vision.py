@@ -55,7 +55,9 @@ class Bench:
 
     async def _answer(self, message: ChatMessage, tokens: int, arrivals: list[float]) -> None:
         prompt = await asyncio.to_thread(self._engine.render, [message])
-        params = SamplingParams(temperature=0, max_tokens=tokens, ignore_eos=True)
+        # Tokens without a text, which the tiny model is full of, would not be told without log probabilities; and what
+        # it repeats for ever comes several tokens a step at temperature 0.
+        params = SamplingParams(temperature=1, max_tokens=tokens, ignore_eos=True, logprobs=0)
         async for _ in self._engine.submit(GenerationRequest(prompt, params)):
             arrivals.append(time.perf_counter())
 

@@ -30,7 +30,7 @@ TOOLS = ROOT / ".venvs/release/bin"
 UI = "src/adaptive_engine/server/ui/"
 WHEEL = f"adaptive_engine-{__version__}-py3-none-any.whl"
 SOURCE = f"adaptive_engine-{__version__}.tar.gz"
-EXTRAS = {"server", "otel", "postgresql", "parquet", "convert", "dev"}
+EXTRAS = {"server", "otel", "ray", "postgresql", "parquet", "convert", "dev"}
 
 
 def main() -> int:

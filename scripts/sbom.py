@@ -17,7 +17,7 @@ from ui import find_npm
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "adaptive-engine"
-EXTRAS = ("", "server", "otel", "postgresql", "parquet")
+EXTRAS = ("", "server", "otel", "postgresql", "parquet", "ray")
 """Those that a server has. The others are for development and for converting models."""
 
 Json = dict[str, Any]

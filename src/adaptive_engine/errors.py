@@ -11,8 +11,11 @@ AdaptiveError
 ├── RequestTimeout          408  the request body took too long
 │   └── FirstTokenTimeout        not within the request's max_ttft_ms
 ├── Conflict                409
+│   └── StillRunning
 ├── PayloadTooLarge         413
 ├── UnsupportedMediaType    415
+├── RateLimited             429  a limit of the key or of the project is reached
+├── HeadTooLarge            431  address and headers
 ├── InternalError           500  a defect of ours
 │   └── EngineFailed
 ├── UpstreamFailed          502  an external provider cannot be reached, refuses us, or answers nonsense
@@ -149,6 +152,19 @@ class Conflict(AdaptiveError):
         super().__init__(message, code=code, param=param, headers=dict(_DO_NOT_RETRY))
 
 
+class StillRunning(Conflict):
+    """An equal request runs, whose answer counts for this one too."""
+
+    default_code = "idempotency_key_in_use"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A request with this Idempotency-Key is still running. Send it again to have its answer.",
+            param="Idempotency-Key",
+        )
+        self.headers.update({"x-should-retry": "true", "Retry-After": "5"})
+
+
 class PayloadTooLarge(AdaptiveError):
     status = 413
     type = "invalid_request_error"
@@ -159,6 +175,24 @@ class UnsupportedMediaType(AdaptiveError):
     status = 415
     type = "invalid_request_error"
     default_code = "unsupported_media_type"
+
+
+class HeadTooLarge(AdaptiveError):
+    status = 431
+    type = "invalid_request_error"
+    default_code = "headers_too_large"
+
+
+class RateLimited(AdaptiveError):
+    """`retry_after` is in seconds, None where the same request would be refused again. `headers` say what is left."""
+
+    status = 429
+    type = "rate_limit_error"
+    default_code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, retry_after: int | None, headers: dict[str, str]) -> None:
+        again = dict(_DO_NOT_RETRY) if retry_after is None else {"Retry-After": str(retry_after)}
+        super().__init__(message, headers=headers | again)
 
 
 class InternalError(AdaptiveError):

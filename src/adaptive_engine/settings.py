@@ -14,6 +14,9 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+LogFormat = Literal["auto", "console", "json"]
+LogLevel = Literal["debug", "info", "warning"]
+
 
 def default_data_dir() -> Path:
     """`$XDG_DATA_HOME/adaptive-engine`, by default under `~/.local/share`."""
@@ -34,11 +37,12 @@ class ServerSettings(BaseModel):
 
     host: str = "127.0.0.1"
     port: int = Field(9000, ge=0, le=65535)
+    workers: int = Field(1, ge=1, le=256, description="Processes that serve; the models run beside them, once.")
     allowed_hosts: str | None = Field(
         None, description="Names, with commas between, under which browsers may open the web application; `*`: any."
     )
     max_body_bytes: int = Field(10 * 2**20, ge=1024, description="A larger request body is refused with 413.")
-    body_timeout_seconds: float = Field(30, gt=0, description="A body that takes longer to arrive is refused with 408.")
+    body_timeout_seconds: float = Field(30, gt=0, description="Headers and a body that take longer to arrive get 408.")
     send_timeout_seconds: float = Field(60, gt=0, description="A reader that takes nothing for so long is dropped.")
     ping_seconds: float = Field(10, gt=0, description="Silence after which a stream sends a comment to stay open.")
     unready_seconds: float = Field(
@@ -54,7 +58,9 @@ class EngineSettings(BaseModel):
     speculation: bool = Field(True, description="Guess tokens from the text so far where that is faster.")
     kv_cache_len: int = Field(32_768, ge=256, description="Tokens that fit into a model's KV cache.")
     max_seq_len: int | None = Field(None, ge=16, description="Prompt and answer; unset: the model's own limit.")
-    max_running: int = Field(64, ge=1, le=1024, description="Requests that generate at the same time.")
+    max_running: int = Field(
+        64, ge=1, le=1024, description="Requests that generate at the same time, beside extra places."
+    )
     max_waiting: int = Field(256, ge=0, description="Requests that may wait, half of them of one project; else 503.")
     max_waiting_tokens: int = Field(131_072, ge=1, description="The same for the tokens of their prompts.")
     session_keep_seconds: float = Field(
@@ -63,6 +69,11 @@ class EngineSettings(BaseModel):
     threads: int = Field(0, ge=0, description="Inference threads; 0: one for each core.")
     memory_limit_bytes: int | None = Field(
         None, ge=2**20, description="Weights and KV caches together; unset: 90 % of the memory there is."
+    )
+    own_process: bool = Field(True, description="Models run in a process of their own, whose end the server survives.")
+    hang_seconds: float = Field(60, gt=0, description="A step that takes longer is taken for one that never ends.")
+    heartbeat_seconds: float = Field(
+        15, gt=0, description="The engine process is restarted when it shows no sign of life for so long."
     )
 
 
@@ -80,7 +91,7 @@ class AppSettings(BaseModel):
 
 
 class DatabaseSettings(BaseModel):
-    """Where the store is. All but `url` count for PostgreSQL only."""
+    """Where the store is. All but `url` and `lock_timeout_seconds` count for PostgreSQL only."""
 
     url: SecretStr | None = Field(None, description="postgresql://...; unset: a SQLite file in the data directory.")
     pool_size: int = Field(16, ge=1, le=1000, description="Most connections of one server; two more have other uses.")
@@ -115,6 +126,20 @@ class ProviderSettings(BaseModel):
     allow_private_endpoints: bool = Field(True, description="Endpoints may be on this machine or in its networks.")
 
 
+class LimitSettings(BaseModel):
+    """What keys and projects may ask that have no limits of their own; unset: as much as they like."""
+
+    key_requests_per_minute: int | None = Field(None, ge=1, description="Requests of one API key in a minute.")
+    key_tokens_per_minute: int | None = Field(None, ge=1, description="Tokens of its prompts and answers.")
+    key_concurrent_requests: int | None = Field(None, ge=1, description="Its requests at the same time.")
+    project_requests_per_minute: int | None = Field(None, ge=1, description="Requests in one project in a minute.")
+    project_tokens_per_minute: int | None = Field(None, ge=1, description="Tokens of its prompts and answers.")
+    project_concurrent_requests: int | None = Field(None, ge=1, description="Its requests at the same time.")
+    servers: int = Field(
+        1, ge=1, le=10_000, description="Servers on one store: each lets through its part of every limit."
+    )
+
+
 class VllmSettings(BaseModel):
     """How models are run with vLLM."""
 
@@ -124,11 +149,22 @@ class VllmSettings(BaseModel):
     stop_seconds: float = Field(10, ge=0, description="How long a model may take to end by itself.")
 
 
+class RaySettings(BaseModel):
+    """Where internal models run when they do not run here."""
+
+    address: str | None = Field(
+        None, description="The Ray cluster whose replicas run the internal models: `auto`, or HOST:PORT; unset: none."
+    )
+
+
 class StoreSettings(BaseModel):
     """What the store promises."""
 
     durability: Literal["normal", "full"] = Field(
         "normal", description="What an acknowledged answer survives: `normal` kill -9, `full` also a power failure."
+    )
+    min_free_bytes: int = Field(
+        64 * 2**20, ge=0, description="With less on the data volume, requests that would be stored are refused."
     )
 
 
@@ -149,15 +185,17 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=default_data_dir, description="Database, models and keys live here.")
     admin_api_key: SecretStr | None = Field(None, description="The admin key, instead of one made at the first start.")
     import_dir: Path | None = Field(None, description="Model files in it can be imported over the API.")
-    log_format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal.")
-    log_level: Literal["debug", "info", "warning"] = Field("info", description="What is logged, from this level on.")
+    log_format: LogFormat = Field("auto", description="auto: console on a terminal.")
+    log_level: LogLevel = Field("info", description="What is logged, from this level on.")
     app: AppSettings = AppSettings()
     db: DatabaseSettings = DatabaseSettings()
     server: ServerSettings = ServerSettings()
     engine: EngineSettings = EngineSettings()
     images: ImageSettings = ImageSettings()
+    limits: LimitSettings = LimitSettings()
     providers: ProviderSettings = ProviderSettings()
     vllm: VllmSettings = VllmSettings()
+    ray: RaySettings = RaySettings()
     store: StoreSettings = StoreSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 

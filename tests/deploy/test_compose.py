@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from sbom import EXTRAS
+
 from adaptive_engine import __version__
 from deploy.tools import ROOT, run
 
@@ -33,6 +35,12 @@ def test_every_variable_is_explained_and_no_secret_has_a_default() -> None:
 def test_what_the_services_mount_is_there() -> None:
     for path in re.findall(r"- (\./[\w./-]+):", COMPOSE.read_text()):
         assert (COMPOSE.parent / path).exists(), path
+
+
+def test_the_image_has_all_that_a_server_can_use() -> None:
+    installed = re.search(r"\.whl\)\[([\w,]+)\]", (ROOT / "deploy/Dockerfile").read_text())
+    assert installed is not None
+    assert {*installed[1].split(",")} == {*EXTRAS} - {""}
 
 
 def test_the_image_has_no_more_rights_than_it_needs() -> None:

@@ -34,6 +34,12 @@ CASES: dict[str, dict[str, Any]] = {
     "ingress without host": {**SECRETS, "ingress": {"enabled": True}},
     "short secret": {**SECRETS, "appSecret": "short"},
     "misspelled": {**SECRETS, "repicas": 1},
+    "two drains": {**SECRETS, "settings": {"ADAPTIVE_SERVER__DRAIN_SECONDS": "90"}},
+    "own hosts": {
+        **SECRETS,
+        "ingress": {"enabled": True, "host": "llm.example"},
+        "settings": {"ADAPTIVE_SERVER__ALLOWED_HOSTS": "llm.example,chat.example"},
+    },
     "number as a setting": {**SECRETS, "settings": {"ADAPTIVE_ENGINE__MAX_RUNNING": 32}},
 }
 
@@ -63,6 +69,7 @@ def test_helm_finds_nothing_wrong(examined: dict[str, Any]) -> None:
         ("ingress without host", "ingress.host"),
         ("short secret", "/appSecret"),
         ("misspelled", "'repicas' not allowed"),
+        ("two drains", "settings.ADAPTIVE_SERVER__DRAIN_SECONDS: set drainSeconds instead"),
         ("number as a setting", "/settings/ADAPTIVE_ENGINE__MAX_RUNNING"),
     ],
 )
@@ -95,7 +102,16 @@ def test_a_server_gets_the_time_to_end_its_requests(examined: dict[str, Any]) ->
     spec = pod(examined["cases"]["everything"])
     variables = {variable["name"]: variable["value"] for variable in spec["containers"][0]["env"]}
     assert variables["ADAPTIVE_SERVER__DRAIN_SECONDS"] == "60"
-    assert spec["terminationGracePeriodSeconds"] > 60
+    unready = int(variables["ADAPTIVE_SERVER__UNREADY_SECONDS"])
+    assert unready > 0, "Kubernetes goes on sending requests until all of it has heard"
+    assert spec["terminationGracePeriodSeconds"] > 60 + unready
+
+
+def test_no_variable_is_given_twice(examined: dict[str, Any]) -> None:
+    variables = pod(examined["cases"]["own hosts"])["containers"][0]["env"]
+    names = [variable["name"] for variable in variables]
+    assert len(names) == len({*names})
+    assert {"name": "ADAPTIVE_SERVER__ALLOWED_HOSTS", "value": "llm.example,chat.example"} in variables
 
 
 def test_several_servers_are_scaled_and_kept(examined: dict[str, Any]) -> None:

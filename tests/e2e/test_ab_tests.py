@@ -47,7 +47,7 @@ def test_a_test_is_begun_watched_and_cancelled(page: Page, client: Adaptive, axe
     dialog.get_by_label("Traffic").fill("0")
     dialog.get_by_role("button", name="Begin").click()
     expect(dialog.get_by_label("Traffic")).to_have_attribute("aria-invalid", "true")
-    expect(dialog.get_by_text("traffic_split")).to_be_visible()
+    expect(dialog.get_by_text("The share of requests must be above 0 and at most 1.")).to_be_visible()
     dialog.get_by_label("Traffic").fill("50")
     dialog.get_by_role("button", name="Begin").click()
 

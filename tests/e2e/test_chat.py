@@ -9,6 +9,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Page, expect
 
+from adaptive_engine.sdk import Adaptive
 from e2e.visitor import answers, ask, composer, finished
 from integration.server import MODEL, Server
 
@@ -121,6 +122,30 @@ def test_two_columns_get_the_same_message(page: Page, server: Server) -> None:
     assert {"column": "second"} in [row["labels"] for row in rows]
     page.get_by_role("button", name="Remove this column").first.click()
     finished(page, 1)
+
+
+def test_the_better_of_two_answers_is_a_preference(page: Page, server: Server) -> None:
+    with Adaptive(server.url, server.api_key, "default") as client:
+        if not any(metric.key == "better" for metric in client.feedback.list_keys()):
+            client.feedback.register_key("better", kind="bool")
+        client.projects.update("default", settings={"default_metric": "better"})
+    page.reload()
+    page.get_by_role("button", name="Compare: add a column").click()
+    ask(page, "Name one animal of the sea.")
+    finished(page, 2)
+    better = answers(page).first.get_by_role("button", name="Better than the other")
+    better.click()
+    expect(better).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_text("Stored as a preference on better")).to_be_visible()
+    found = httpx2.post(
+        f"{server.api}/interactions/search",
+        headers=server.headers,
+        json={"project": "default", "filter": {"comparisons": {"metric": "better"}}},
+    ).json()["data"]
+    assert [row["messages"][-1]["content"] for row in found] == ["Name one animal of the sea."] * 2
+    with Adaptive(server.url, server.api_key, "default") as client:
+        client.projects.update("default", settings={"default_metric": None})
+        client.feedback.delete_key("better")
 
 
 def test_a_thumb_is_a_score_of_the_interaction(page: Page, server: Server) -> None:

@@ -126,7 +126,7 @@ def test_an_interaction_is_labelled_and_scored(listed: Page, client: Adaptive) -
     drawer.get_by_placeholder("app=playground").press("Enter")
     drawer.get_by_role("button", name="Save labels").click()
     expect(listed.get_by_text("The labels are saved")).to_be_visible()
-    drawer.get_by_role("combobox", name="Metric").click()
+    drawer.get_by_role("combobox", name="Metric").first.click()
     listed.get_by_role("option", name="helpful").click()
     drawer.get_by_role("combobox", name="Value").click()
     listed.get_by_role("option", name="Yes").click()
@@ -137,6 +137,77 @@ def test_an_interaction_is_labelled_and_scored(listed: Page, client: Adaptive) -
     assert found.completion == "Answer 77"
     assert found.labels["env"] == "production"
     assert [(score.metric, score.value, score.details) for score in found.scores] == [("helpful", 1, "It helped.")]
+
+
+def test_a_session_has_outcomes(listed: Page, client: Adaptive, axe: str) -> None:
+    listed.get_by_label("Answer contains").fill("Answer 88")
+    listed.get_by_label("Answer contains").press("Enter")
+    expect(status(listed)).to_have_text("1 of 1")
+    rows(listed).first.click()
+    drawer = listed.get_by_role("dialog", name="Interaction")
+    drawer.get_by_role("tab", name="Scores and labels").click()
+    outcomes = drawer.get_by_role("region", name="Outcomes of the session")
+    outcomes.get_by_role("combobox", name="Metric").click()
+    listed.get_by_role("option", name="helpful").click()
+    outcomes.get_by_role("button", name="Add outcome").click()
+    expect(outcomes.get_by_role("combobox", name="Value")).to_have_attribute("aria-invalid", "true")
+    outcomes.get_by_role("combobox", name="Value").click()
+    listed.get_by_role("option", name="No").click()
+    outcomes.get_by_role("button", name="Add outcome").click()
+    expect(outcomes.get_by_text("helpful: 0")).to_be_visible()
+    assert violations(listed, axe) == []
+    [found] = client.interactions.list({"filter": {"completion": {"eq": "Answer 88"}}}).data
+    assert [(one.metric, one.value) for one in client.feedback.list_outcomes(found.session_id)] == [("helpful", 0)]
+    assert found.scores == []
+
+
+def test_a_grader_is_tried_on_an_answer(listed: Page, client: Adaptive) -> None:
+    client.models.add_external("Judge", "judge", provider="fake", key="logbook-judge")
+    client.models.attach("logbook-judge", wait=True)
+    client.graders.create("polite", "The answer is polite.", "logbook-judge", enabled=False)
+    rows(listed).nth(3).click()
+    drawer = listed.get_by_role("dialog", name="Interaction")
+    drawer.get_by_role("tab", name="Scores and labels").click()
+    drawer.get_by_role("combobox", name="Try a grader").click()
+    listed.get_by_role("option", name="polite").click()
+    drawer.get_by_role("button", name="Judge").click()
+    judgement = client.graders.judge("polite", listed.url.rpartition("open=")[2])
+    words = {"PASS": "Pass", "FAIL": "Fail", "NA": "Not applicable"}[judgement.verdict]
+    expect(drawer.get_by_role("status").filter(has_text=words)).to_be_visible()
+    expect(drawer.get_by_text("Nobody has scored this answer yet.")).to_be_visible()
+
+
+def test_an_interaction_is_logged_by_hand(page: Page, server: Server, axe: str) -> None:
+    httpx2.post(f"{server.api}/projects", headers=server.headers, json={"key": "diary"})
+    page.goto("/projects/diary/interactions")
+    page.get_by_role("button", name="Actions").click()
+    page.get_by_role("menuitem", name="Log an interaction").click()
+    dialog = page.get_by_role("dialog", name="Log an interaction")
+    dialog.get_by_role("button", name="Log").click()
+    expect(dialog.get_by_role("textbox", name="Prompt", exact=True)).to_be_focused()
+    dialog.get_by_label("System prompt").fill("Be short.")
+    dialog.get_by_role("textbox", name="Prompt", exact=True).fill("Where is my parcel?")
+    dialog.get_by_role("textbox", name="Answer", exact=True).fill("On its way.")
+    dialog.get_by_label("User").fill("ada")
+    dialog.get_by_placeholder("app=playground").fill("app=shop")
+    dialog.get_by_placeholder("app=playground").press("Enter")
+    dialog.get_by_label("Session id").fill("not-an-id")
+    dialog.get_by_role("button", name="Log").click()
+    expect(dialog.get_by_label("Session id")).to_have_attribute("aria-invalid", "true")
+    expect(dialog.get_by_label("Session id")).to_be_focused()
+    assert violations(page, axe) == []
+    dialog.get_by_label("Session id").fill("")
+    dialog.get_by_role("button", name="Log").click()
+    expect(page.get_by_role("dialog", name="Interaction", exact=True)).to_contain_text("On its way.")
+    with Adaptive(server.url, server.api_key, "diary") as client:
+        [found] = client.interactions.list().data
+    assert [message["role"] for message in found.messages] == ["system", "user"]
+    assert (found.completion, found.user, found.labels, found.source) == (
+        "On its way.",
+        "ada",
+        {"app": "shop"},
+        "OFFLINE",
+    )
 
 
 def test_a_replay_goes_on_with_the_conversation(listed: Page) -> None:

@@ -27,6 +27,16 @@ HOSTILE = """<img src=x onerror="alert(1)"> <script>alert(2)</script> <svg onloa
 """
 
 
+def test_thoughts_stand_folded_above_the_answer(page: Page) -> None:
+    script_model(page, "It is 4.", reasoning="Two and two.")
+    ask(page, "How much is 2 + 2?")
+    answer = finished(page)
+    expect(answer.get_by_text("It is 4.")).to_be_visible()
+    expect(answer.get_by_text("Two and two.")).to_be_hidden()
+    answer.get_by_text("Thoughts").click()
+    expect(answer.get_by_text("Two and two.")).to_be_visible()
+
+
 def test_hostile_markdown_runs_nothing_and_asks_nobody(page: Page) -> None:
     script_model(page, HOSTILE)
     ask(page, HOSTILE)

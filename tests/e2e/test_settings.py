@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import httpx2
 import pytest
 from playwright.sync_api import Page, expect
 
+from adaptive_engine.sdk import Adaptive
 from e2e.test_pages import violations
 from e2e.visitor import Visitor
 from integration.server import MODEL, Server
@@ -38,6 +41,9 @@ def test_a_key_is_created_shown_once_and_revoked(page: Page, project: str, serve
     open_tab(page, project, "keys")
     page.get_by_role("button", name="Create API key").click()
     page.get_by_role("dialog").get_by_label("Name").fill("till")
+    page.get_by_role("combobox", name="Ends").click()
+    page.get_by_role("option", name="In 30 days").click()
+    assert violations(page, axe) == []
     page.get_by_role("button", name="Generate").click()
     key = page.get_by_role("dialog").locator("pre").first.inner_text()
     page.get_by_role("button", name="Done").click()
@@ -48,6 +54,9 @@ def test_a_key_is_created_shown_once_and_revoked(page: Page, project: str, serve
     page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
     expect(page.get_by_role("button", name="Revoke till")).to_have_count(0)
     assert httpx2.get(f"{server.api}/me", headers={"Authorization": f"Bearer {key}"}).status_code == 401
+    made = next(found for found in page.request.get("/api/v1/keys").json()["data"] if found["name"] == "till")
+    assert made["project"] == project
+    assert timedelta(29) < datetime.fromisoformat(made["expires_at"]) - datetime.now(UTC) < timedelta(31)
 
 
 def test_people_get_teams_roles_and_shares(page: Page, project: str, axe: str) -> None:
@@ -74,10 +83,14 @@ def test_people_get_teams_roles_and_shares(page: Page, project: str, axe: str) -
     page.get_by_role("combobox", name="Role in it").click()
     page.get_by_role("option", name="clerk").click()
     page.get_by_role("dialog").get_by_role("button", name="Create").click()
-    expect(page.get_by_role("dialog").locator("pre")).to_be_visible()
+    expect(page.get_by_role("dialog").locator("pre").first).to_be_visible()
     page.get_by_role("button", name="Done").click()
     expect(page.get_by_role("region", name="Users")).to_contain_text("desk: clerk")
     assert violations(page, axe) == []
+    page.get_by_role("button", name="New API key of Ada").click()
+    page.get_by_role("button", name="Generate").click()
+    expect(page.get_by_role("dialog").locator("pre").first).to_be_visible()
+    page.get_by_role("button", name="Done").click()
 
     page.get_by_role("tab", name="Shares").click()
     page.get_by_role("combobox", name="Share with another team").click()
@@ -112,6 +125,34 @@ def test_a_grader_is_created_and_rests(page: Page, project: str, server: Server,
     expect(enabled).not_to_be_checked()
     page.reload()
     expect(enabled).not_to_be_checked()
+
+    page.get_by_role("button", name="Actions for polite").click()
+    page.get_by_role("menuitem", name="Edit").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Criteria").fill("The answer is friendly.")
+    dialog.get_by_role("button", name="Add example").click()
+    dialog.get_by_label("Question").fill("Hi")
+    dialog.get_by_label("Answer").fill("Go away.")
+    dialog.get_by_role("combobox", name="Verdict").click()
+    page.get_by_role("option", name="Fail").click()
+    dialog.get_by_label("Template").fill("no placeholder")
+    assert violations(page, axe) == []
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_label("Template")).to_have_attribute("aria-invalid", "true")
+    dialog.get_by_label("Template").fill("")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
+    with Adaptive(server.url, server.api_key, project) as client:
+        grader = client.graders.get("polite")
+    assert (grader.criteria, grader.template) == ("The answer is friendly.", None)
+    assert [(example.input, example.output, example.score) for example in grader.examples] == [
+        ("Hi", "Go away.", "FAIL")
+    ]
+
+    page.get_by_role("button", name="Actions for polite").click()
+    page.get_by_role("menuitem", name="Judge stored interactions").click()
+    dialog.get_by_role("button", name="Run").click()
+    expect(page.get_by_text("0 interactions wait to be judged")).to_be_visible()
 
 
 def test_a_reader_sees_and_changes_nothing(visitor: Visitor, server: Server, project: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx2
 from playwright.sync_api import Page, expect
 
@@ -25,6 +27,33 @@ def test_a_new_key_works_and_is_shown_once(page: Page, server: Server) -> None:
     assert key not in page.content()
 
 
+def test_a_project_is_made_and_one_that_is_archived_is_found_again(page: Page, axe: str) -> None:
+    page.get_by_role("button", name="switch project").click()
+    page.get_by_role("menuitem", name="Create project").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("Kundenservice Köln")
+    dialog.get_by_label("Key").fill("not a key")
+    dialog.get_by_role("button", name="Create").click()
+    expect(dialog.get_by_label("Key")).to_have_attribute("aria-invalid", "true")
+    assert violations(page, axe) == []
+    dialog.get_by_label("Key").fill("")
+    dialog.get_by_role("button", name="Create").click()
+    expect(page).to_have_url(re.compile("/projects/kundenservice-koln/models$"))
+    expect(page.get_by_role("button", name="switch project")).to_contain_text("Kundenservice Köln")
+
+    page.get_by_role("link", name="Chat", exact=True).click()
+    expect(page.get_by_role("heading", name="No model to ask yet")).to_be_visible()
+    page.get_by_role("link", name="Settings").click()
+    page.get_by_role("button", name="Archive this project").click()
+    page.get_by_role("dialog").get_by_role("button", name="Archive").click()
+    expect(page.get_by_role("button", name="Bring it back")).to_be_visible()
+    page.goto("/projects/default/chat")
+    page.get_by_role("button", name="switch project").click()
+    page.get_by_role("menuitem", name="Kundenservice Köln").click()
+    expect(page.get_by_role("button", name="Bring it back")).to_be_visible()
+    expect(page.get_by_role("button", name="switch project")).to_contain_text("Kundenservice Köln")
+
+
 def test_what_a_key_may_not_do_is_not_shown(visitor: Visitor, server: Server) -> None:
     page = visitor.page
     made = page.request.post(
@@ -37,6 +66,7 @@ def test_what_a_key_may_not_do_is_not_shown(visitor: Visitor, server: Server) ->
     page.get_by_role("button", name="switch project").click()
     expect(page.get_by_role("menuitem", name="Default")).to_be_visible()
     expect(page.get_by_role("menuitem", name="Generate new API key")).to_have_count(0)
+    expect(page.get_by_role("menuitem", name="Create project")).to_have_count(0)
 
 
 def test_commands_are_found_by_their_names(page: Page, axe: str) -> None:

@@ -69,8 +69,8 @@ def finished(page: Page, count: int = 1) -> Locator:
     return answers(page).last
 
 
-def script_model(page: Page, text: str, finish_reason: str = "stop") -> list[dict[str, object]]:
-    """Let every question be answered with `text`; the requests, as they come."""
+def script_model(page: Page, text: str, finish_reason: str = "stop", reasoning: str = "") -> list[dict[str, object]]:
+    """Let every question be answered with `text`, after such thoughts; the requests, as they come."""
     requests: list[dict[str, object]] = []
 
     def answer(route: Route) -> None:
@@ -78,6 +78,8 @@ def script_model(page: Page, text: str, finish_reason: str = "stop") -> list[dic
         head = {"id": "chatcmpl-1", "created": 0, "session_id": requests[-1]["session_id"]}
         choice = {"index": 0, "completion_id": "01a2034c-7d1b-7e30-8000-3a3211272d00", "model": "scripted"}
         delta = {"id": "msg-1", "role": "assistant", "content": text}
+        if reasoning:
+            delta["reasoning_content"] = reasoning
         usage = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}
         events = [
             {**head, "choices": [{**choice, "delta": delta, "finish_reason": finish_reason}], "usage": None},

@@ -8,46 +8,37 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from adaptive_engine.registry import ModelDirectory, import_model
+from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.settings import ProviderSettings
 from faultserver import FaultServer
+from integration.commands import CommandLine, quick_adaptive
 from integration.gateway import Gateway, running_gateway
-from integration.server import MODEL, Server, place_model, start
+from integration.server import Server, place_model, start
 from integration.upstream import Models, running_upstream
-from unit.registry.gguf_builder import tiny_model
 
 
 @pytest.fixture(scope="session")
 def server(default_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """`adaptive serve` with its default settings."""
-    data_dir = tmp_path_factory.mktemp("server")
-    place_model(default_model_dir.path, data_dir)
+    yield from serving(default_model_dir, tmp_path_factory.mktemp("server"))
+
+
+@pytest.fixture(scope="session")
+def shallow_server(shallow_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The same for modules that make it generate much and do not read it."""
+    yield from serving(shallow_model_dir, tmp_path_factory.mktemp("shallow-server"))
+
+
+def serving(model: ModelDirectory, data_dir: Path) -> Iterator[Server]:
+    place_model(model.path, data_dir)
     running = start(data_dir)
     yield running
     assert running.stop() == 0, running.log.read_text()
 
 
-@pytest.fixture
-def fresh_data_dir(default_model_dir: ModelDirectory, tmp_path: Path) -> Path:
-    """An empty data directory that already has the default model's files."""
-    place_model(default_model_dir.path, tmp_path / "data")
-    return tmp_path / "data"
-
-
 @pytest.fixture(scope="session")
-def small_model_dir(tmp_path_factory: pytest.TempPathFactory) -> ModelDirectory:
-    """A model of one layer under the name of the default one, for tests of everything but answers: it starts at once
-    and leaves the processors to the rest of the server.
-    """
-    directory = tmp_path_factory.mktemp("small")
-    return import_model(tiny_model(directory / "tiny.gguf"), directory / "models", MODEL)
-
-
-@pytest.fixture
-def small_data_dir(small_model_dir: ModelDirectory, tmp_path: Path) -> Path:
-    """An empty data directory that has the small model's files."""
-    place_model(small_model_dir.path, tmp_path / "data")
-    return tmp_path / "data"
+def adaptive(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    return CommandLine(quick_adaptive(tmp_path_factory.mktemp("adaptive")))
 
 
 @pytest.fixture(scope="module")

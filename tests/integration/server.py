@@ -10,12 +10,19 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from adaptive_engine.registry import ModelDirectory
+from integration import forks
 
 ADMIN_KEY = "test-admin-key-of-the-suite"
 MODEL = "smollm2-135m-instruct"
-START_SECONDS = 60
+# For a machine that has other things to do.
+START_SECONDS = 180
+Process = subprocess.Popen[str] | forks.Forked
+# Several servers run at a time: threads of one that wait for each other take the processors from the others.
+_QUICK = {"ADAPTIVE_ENGINE__THREADS": "1"}
 _READY = re.compile(r"ready at (http://\S+) \(pid (\d+)\)")
 
 
@@ -25,7 +32,7 @@ class Server:
 
     url: str
     data_dir: Path
-    process: subprocess.Popen[str]
+    process: Process
     api_key: str = ADMIN_KEY
     log: Path = field(default_factory=Path)
 
@@ -53,28 +60,49 @@ class Server:
         return self.process.wait(timeout)
 
 
-def place_model(model_dir: Path, data_dir: Path) -> None:
-    """Give a data directory an imported model without copying 100 MB."""
-    target = data_dir / "models" / model_dir.name
+def place_model(model_dir: Path, data_dir: Path, key: str | None = None) -> ModelDirectory:
+    """Give a data directory an imported model, under its own key or another, without copying 100 MB."""
+    target = data_dir / "models" / (key or model_dir.name)
     if not target.exists():
-        shutil.copytree(model_dir, target, copy_function=os.link)
+        shutil.copytree(model_dir, target, copy_function=_link_weights)
+        replace(ModelDirectory.load(model_dir).manifest, key=target.name).write(target)
+    return ModelDirectory.load(target)
 
 
-def start(data_dir: Path, *options: str, env: dict[str, str] | None = None) -> Server:
-    """Start on a free port and return when it says that it is ready."""
+def _link_weights(source: str, target: str) -> None:
+    """The rest is small, and tests change it."""
+    if source.endswith(".bin"):
+        os.link(source, target)
+    else:
+        shutil.copy(source, target)
+
+
+def start(data_dir: Path, *options: str, env: dict[str, str] | None = None, quick: bool = False) -> Server:
+    """Start on a free port and return when it says that it is ready.
+
+    A `quick` one is spared the imports, see `forks.py`, and computes in one thread; others are what everybody starts.
+    """
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / f"server-{time.monotonic_ns()}.log"
-    command = [str(Path(sys.executable).with_name("adaptive")), "serve", "--port", "0", "--data-dir", str(data_dir)]
+    arguments = ["serve", "--port", "0", "--data-dir", str(data_dir), *options]
     environment = {**os.environ, "ADAPTIVE_ADMIN_API_KEY": ADMIN_KEY, "NO_COLOR": "1", **(env or {})}
     with log.open("w") as sink:
-        process = subprocess.Popen(
-            [*command, *options], stdout=sink, stderr=subprocess.PIPE, text=True, env=environment, bufsize=1
-        )
+        if quick:
+            process: Process = forks.run(arguments, _QUICK | environment, sink)
+        else:
+            process = subprocess.Popen(
+                [str(Path(sys.executable).with_name("adaptive")), *arguments],
+                stdout=sink,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment,
+                bufsize=1,
+            )
     url = _wait_until_ready(process, log)
     return Server(url, data_dir, process, log=log)
 
 
-def _wait_until_ready(process: subprocess.Popen[str], log: Path) -> str:
+def _wait_until_ready(process: Process, log: Path) -> str:
     """Copy the server's standard error into its log; return the URL of its ready line."""
     assert process.stderr is not None
     lines: list[str] = []
@@ -93,7 +121,7 @@ def _wait_until_ready(process: subprocess.Popen[str], log: Path) -> str:
     raise AssertionError("the server did not get ready:\n" + "".join(lines))
 
 
-def _keep_copying(process: subprocess.Popen[str], log: Path) -> None:
+def _keep_copying(process: Process, log: Path) -> None:
     """A pipe that nobody reads would stop the server when it is full."""
     import threading
 

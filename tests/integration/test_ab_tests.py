@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -18,34 +14,35 @@ import adaptive_sdk
 import pytest
 import requests
 
-from adaptive_engine.registry import ModelDirectory, import_model
+from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.sdk import Adaptive, ConflictError, NotFoundError
 from adaptive_engine.services import models as service
 from adaptive_engine.store import Database, projects
 from adaptive_engine.types import Project, now_ms, uuid7
-from integration.server import ADMIN_KEY, MODEL, Server, place_model, start
+from integration.commands import CommandLine
+from integration.server import MODEL, Server, place_model, start
 from integration.wire import PROMPT, chat, interaction, post
-from unit.registry.gguf_builder import tiny_model
 
 # They answer in a project whose models these tests may change.
 ARMS = ("tiny", "small")
 
 
 @pytest.fixture(scope="module")
-def server(default_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(
+    shallow_model_dir: ModelDirectory, small_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     """The default model is the default of the project `arena` too; the arms are two keys of one tiny model."""
     data_dir = tmp_path_factory.mktemp("ab_tests")
-    place_model(default_model_dir.path, data_dir)
-    tiny = tiny_model(data_dir / "tiny.gguf")
-    imported = [import_model(tiny, data_dir / "models", key) for key in ARMS]
+    default = place_model(shallow_model_dir.path, data_dir)
+    imported = [place_model(small_model_dir.path, data_dir, key) for key in ARMS]
     with closing(Database.open(data_dir / "adaptive.db")) as database, database.write() as connection:
         projects.create(connection, Project(uuid7(), "arena", "Arena", "", now_ms()))
-        service.register(connection, default_model_dir)
-        service.attach(connection, "arena", default_model_dir.key)
+        service.register(connection, default)
+        service.attach(connection, "arena", default.key)
         for directory in imported:
             service.register(connection, directory)
             service.attach(connection, "arena", directory.key)
-    running = start(data_dir, env={"ADAPTIVE_ENGINE__KV_CACHE_LEN": "8192"})
+    running = start(data_dir, env={"ADAPTIVE_ENGINE__KV_CACHE_LEN": "8192"}, quick=True)
     yield running
     assert running.stop() == 0, running.log.read_text()
 
@@ -241,27 +238,28 @@ def test_refusals(server: Server, client: Adaptive) -> None:
     assert [found.key for found in client.ab_tests.list(status="CANCELLED")][-1] == test.key
 
 
-def test_who_may_only_ask_cannot_manage(server: Server, client: Adaptive) -> None:
+def test_who_may_only_ask_cannot_manage(server: Server, client: Adaptive, adaptive: CommandLine) -> None:
     test = client.ab_tests.create(key(), "helpful", ARMS)
-    made = run(server, "keys", "create", "app", "--project", "arena")
+    made = adaptive(server, "keys", "create", "app", "--project", "arena")
     app = {"Authorization": f"Bearer {made.split()[-1]}"}
     for path, expected in ((f"/ab_tests/{test.key}/cancel?project=arena", 403), ("/ab_tests/nobody/cancel", 404)):
         response = requests.post(f"{server.api}{path}", headers=app, timeout=30)
         assert response.status_code == expected, response.text
     assert requests.get(f"{server.api}/ab_tests/{test.key}", headers=app, timeout=30).status_code == 200
-    other = {"Authorization": f"Bearer {run(server, 'keys', 'create', 'other', '--project', 'default').split()[-1]}"}
+    made = adaptive(server, "keys", "create", "other", "--project", "default")
+    other = {"Authorization": f"Bearer {made.split()[-1]}"}
     assert requests.get(f"{server.api}/ab_tests/{test.key}", headers=other, timeout=30).status_code == 404
     assert requests.get(f"{server.api}/ab_tests", headers=other, timeout=30).json()["data"] == []
 
 
-def test_the_command(server: Server, client: Adaptive) -> None:
+def test_the_command(server: Server, client: Adaptive, adaptive: CommandLine) -> None:
     name = key()
-    created = run(server, "ab-tests", "create", name, *ARMS, "--metric", "helpful", "--project", "arena")
+    created = adaptive(server, "ab-tests", "create", name, *ARMS, "--metric", "helpful", "--project", "arena")
     assert f"{name}: WARMUP, 100% of the requests of 'arena', judged by values of 'helpful'" in created
-    assert name in run(server, "ab-tests", "list", "--project", "arena", "--active")
-    assert "Every model needs scores of 30 sessions" in run(server, "ab-tests", "show", name, "--project", "arena")
-    assert "is cancelled" in run(server, "ab-tests", "cancel", name, "--project", "arena")
-    assert name not in run(server, "ab-tests", "list", "--project", "arena", "--active")
+    assert name in adaptive(server, "ab-tests", "list", "--project", "arena", "--active")
+    assert "Every model needs scores of 30 sessions" in adaptive(server, "ab-tests", "show", name, "--project", "arena")
+    assert "is cancelled" in adaptive(server, "ab-tests", "cancel", name, "--project", "arena")
+    assert name not in adaptive(server, "ab-tests", "list", "--project", "arena", "--active")
 
 
 def test_comparisons_by_text_in_both_spellings(server: Server, client: Adaptive) -> None:
@@ -346,12 +344,3 @@ def until_done(client: Adaptive, name: Any) -> Any:
         assert time.monotonic() < deadline, test.model_dump_json(indent=2)
         time.sleep(0.05)
     return test
-
-
-def run(server: Server, *arguments: str) -> str:
-    """What a command prints."""
-    command = [str(Path(sys.executable).with_name("adaptive")), *arguments, "--data-dir", str(server.data_dir)]
-    env = {"ADAPTIVE_API_KEY": ADMIN_KEY, "NO_COLOR": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **env}, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout

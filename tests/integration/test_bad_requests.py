@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import requests
 
+from budgets import least
 from integration.server import MODEL, Server
 
 CHAT = "/chat/completions"
@@ -17,16 +18,19 @@ FAST = 0.1
 
 
 def post(server: Server, data: Any, key: str | None = None, content_type: str = "application/json") -> Any:
-    """The best of three: another program on the machine may have the processor for one of them."""
+    """The quickest of several: another program on the machine may have the processor for some of them."""
     headers = {"Authorization": f"Bearer {key or server.api_key}", "Content-Type": content_type}
     raw = data if isinstance(data, bytes) else json.dumps(data).encode()
-    times = []
-    for _ in range(3):
+    replies = []
+
+    def seconds() -> float:
         start = time.perf_counter()
-        reply = requests.post(f"{server.api}{CHAT}", data=raw, headers=headers, timeout=20)
-        times.append(time.perf_counter() - start)
-    assert min(times) < FAST, f"took {min(times):.3f} s"
-    return reply
+        replies.append(requests.post(f"{server.api}{CHAT}", data=raw, headers=headers, timeout=20))
+        return time.perf_counter() - start
+
+    quickest = least(seconds, FAST)
+    assert quickest < FAST, f"took {quickest:.3f} s"
+    return replies[-1]
 
 
 def chat(**changes: Any) -> dict[str, Any]:

@@ -21,12 +21,12 @@ SUBJECTS = "cats dogs kings queens stones trees birds fish moons stars rivers bo
 
 
 @pytest.fixture(scope="module")
-def narrow(default_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def narrow(shallow_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A deterministic server with 16 places for generations and 1 for waiting."""
     data_dir = tmp_path_factory.mktemp("narrow")
-    place_model(default_model_dir.path, data_dir)
+    place_model(shallow_model_dir.path, data_dir)
     env = {"ADAPTIVE_ENGINE__MAX_RUNNING": "16", "ADAPTIVE_ENGINE__MAX_WAITING": "1"}
-    running = start(data_dir, "--deterministic", env=env)
+    running = start(data_dir, "--deterministic", env=env, quick=True)
     yield running
     assert running.stop() == 0, running.log.read_text()
 

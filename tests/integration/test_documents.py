@@ -131,9 +131,8 @@ def server(default_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture(scope="module")
-def command_line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with quick_adaptive(tmp_path_factory.mktemp("adaptive")) as folder:
-        yield folder
+def command_line(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return quick_adaptive(tmp_path_factory.mktemp("adaptive"))
 
 
 @pytest.fixture

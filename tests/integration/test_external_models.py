@@ -111,6 +111,7 @@ def test_a_key_goes_to_no_other_host(http: httpx2.Client, models: Models, upstre
     ("given", "param"),
     [
         ({"provider": "acme"}, "provider"),
+        ({"key": "openai/gpt"}, "key"),
         ({"endpoint": "ftp://x/"}, "endpoint"),
         ({"endpoint": "http://user:pass@127.0.0.1/v1"}, "endpoint"),
         ({"endpoint": "http://169.254.169.254/latest"}, "endpoint"),

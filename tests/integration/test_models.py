@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,32 +12,35 @@ from typing import Any
 import pytest
 import requests
 
-from adaptive_engine.registry import ModelDirectory, import_model
+from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.sdk import Adaptive, ConflictError, PermissionDeniedError, ServiceUnavailableError
 from adaptive_engine.services import models as service
 from adaptive_engine.services.keys import KeyRing, load_pepper
 from adaptive_engine.store import Database, projects
 from adaptive_engine.types import Project, now_ms, uuid7
-from integration.server import ADMIN_KEY, MODEL, Server, place_model, start
+from integration.commands import CommandLine
+from integration.server import MODEL, Server, place_model, start
 from integration.wire import PROMPT, ask, chat, interaction, post, text
-from unit.registry.gguf_builder import tiny_model
 
 ENVIRONMENT = {"ADAPTIVE_ENGINE__KV_CACHE_LEN": "8192", "ADAPTIVE_ENGINE__MEMORY_LIMIT_BYTES": str(2**30)}
 
 
 @pytest.fixture(scope="module")
-def data_dir(default_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The default model under two keys, two of one layer, which load at once, and two projects."""
+def data_dir(
+    shallow_model_dir: ModelDirectory, small_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The shallow model under two keys, two of one tiny layer, which load at once, and two projects."""
     data_dir = tmp_path_factory.mktemp("models")
-    place_model(default_model_dir.path, data_dir)
-    # Files with a second link are not imported, and other tests have linked these.
-    plain = shutil.copytree(default_model_dir.path, data_dir / "plain")
+    place_model(shallow_model_dir.path, data_dir)
     imported = [
-        import_model(plain, data_dir / "models", "second"),
-        import_model(tiny_model(data_dir / "tiny.gguf"), data_dir / "models", "tiny"),
-        import_model(data_dir / "tiny.gguf", data_dir / "models", "broken"),
+        place_model(shallow_model_dir.path, data_dir, "second"),
+        place_model(small_model_dir.path, data_dir, "tiny"),
+        place_model(small_model_dir.path, data_dir, "broken"),
     ]
-    os.truncate(data_dir / "models" / "broken" / "openvino_model.bin", 1000)
+    weights = data_dir / "models" / "broken" / "openvino_model.bin"
+    # Others share the file.
+    weights.unlink()
+    weights.write_bytes(bytes(1000))
     with closing(Database.open(data_dir / "adaptive.db")) as database, database.write() as connection:
         service.ensure_default_project(connection)
         projects.create(connection, Project(uuid7(), "other", "Other", "", now_ms()))
@@ -52,7 +51,7 @@ def data_dir(default_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPat
 
 @pytest.fixture(scope="module")
 def server(data_dir: Path) -> Iterator[Server]:
-    running = start(data_dir, env=ENVIRONMENT)
+    running = start(data_dir, env=ENVIRONMENT, quick=True)
     yield running
     assert running.stop() == 0, running.log.read_text()
 
@@ -94,13 +93,13 @@ def streaming(server: Server, model: str) -> Iterator[dict[str, Any]]:
     return events
 
 
-def test_what_is_registered_and_how_it_fares(client: Adaptive) -> None:
+def test_what_is_registered_and_how_it_fares(client: Adaptive, data_dir: Path) -> None:
     found = {model.key: model for model in client.models.list_registered()}
     assert found.keys() == {MODEL, "second", "tiny", "broken"}
     default, second = found[MODEL], found["second"]
     assert default.memory is not None
-    assert default.memory.weights > 90_000_000
-    assert default.memory.kv_cache > 8192 * 12_000
+    assert default.memory.weights >= (data_dir / "models" / MODEL / "openvino_model.bin").stat().st_size
+    assert default.memory.kv_cache > 8192 * 800
     assert default.active_config is not None
     assert default.active_config.kv_cache_len == 8192
     assert [(d.project, d.is_default, d.desired_online) for d in default.deployments] == [("default", True, True)]
@@ -281,32 +280,25 @@ def test_only_an_unlimited_admin_key_may_do_all_this(server: Server, data_dir: P
             limited.models.terminate("tiny")
 
 
-def test_the_command_line_finds_the_server_by_its_data_directory(server: Server, client: Adaptive, tiny: str) -> None:
-    assert "is online." in adaptive(server, "deploy", tiny, "--project", "other")
-    refused = adaptive(server, "terminate", tiny, status=1)
+def test_the_command_line_finds_the_server_by_its_data_directory(
+    server: Server, client: Adaptive, adaptive: CommandLine, tiny: str
+) -> None:
+    assert "is online." in adaptive(server, "models", "deploy", tiny, "--project", "other")
+    refused = adaptive(server, "models", "terminate", tiny, status=1)
     assert "Terminate it with force" in refused
-    assert "The model is ONLINE" in adaptive(server, "undeploy", tiny, "--project", "other")
-    assert "runs as before" in adaptive(server, "configure", tiny, "--kv-cache-len", "1024")
-    shown = adaptive(server, "show", tiny)
+    assert "The model is ONLINE" in adaptive(server, "models", "undeploy", tiny, "--project", "other")
+    assert "runs as before" in adaptive(server, "models", "configure", tiny, "--kv-cache-len", "1024")
+    shown = adaptive(server, "models", "show", tiny)
     assert "tiny: ONLINE" in shown
     assert "kv_cache_len  8192 (stored: 1024)" in shown
     assert "settings were changed since it was loaded" in shown
     assert "1 MiB of KV cache, 0 MiB of it in use" in shown
     assert "other (default, offline)" in shown
-    assert "offline in all projects" in adaptive(server, "terminate", tiny)
+    assert "offline in all projects" in adaptive(server, "models", "terminate", tiny)
     assert state(client, tiny) == "OFFLINE"
-    told = adaptive(server, "deploy", tiny, key="")
+    told = adaptive(server, "models", "deploy", tiny, key="")
     assert "it was not told: No API key" in told
     assert "next start" in told
-
-
-def adaptive(server: Server, *arguments: str, status: int = 0, key: str = ADMIN_KEY) -> str:
-    """What `adaptive models` prints."""
-    command = [str(Path(sys.executable).with_name("adaptive")), "models", *arguments]
-    environment = {**os.environ, "ADAPTIVE_DATA_DIR": str(server.data_dir), "ADAPTIVE_API_KEY": key}
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert done.returncode == status, done.stdout
-    return done.stdout
 
 
 def test_what_was_offline_stays_offline_after_a_restart(small_data_dir: Path) -> None:
@@ -325,8 +317,8 @@ def test_what_was_offline_stays_offline_after_a_restart(small_data_dir: Path) ->
     assert again.stop() == 0
 
 
-def test_a_server_whose_only_model_cannot_be_loaded_starts_and_says_so(fresh_data_dir: Path) -> None:
-    server = start(fresh_data_dir, env={**ENVIRONMENT, "ADAPTIVE_ENGINE__MEMORY_LIMIT_BYTES": str(2**20)})
+def test_a_server_whose_only_model_cannot_be_loaded_starts_and_says_so(shallow_data_dir: Path) -> None:
+    server = start(shallow_data_dir, env={**ENVIRONMENT, "ADAPTIVE_ENGINE__MEMORY_LIMIT_BYTES": str(2**20)}, quick=True)
     ready = requests.get(f"{server.url}/readyz", timeout=10)
     assert (ready.status_code, ready.json()["status"]) == (503, "unavailable")
     assert "ADAPTIVE_ENGINE__MEMORY_LIMIT_BYTES" in ready.json()["problems"][0]

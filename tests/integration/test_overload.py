@@ -21,22 +21,22 @@ from integration.server import Server, place_model, start
 from integration.wire import PROMPT, ask, chat, chunks, listed, unique
 
 RUNNING, WAITING = 2, 40
-FOREVER = {"max_tokens": 3000, "ignore_eos": True}
+FOREVER = {"max_tokens": 8000, "ignore_eos": True}
 
 
 @pytest.fixture(scope="module")
-def narrow(default_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def narrow(shallow_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Two places, a short queue, and the projects `default` and `other`."""
     data_dir = tmp_path_factory.mktemp("overload")
-    place_model(default_model_dir.path, data_dir)
+    place_model(shallow_model_dir.path, data_dir)
     database = Database.open(data_dir / "adaptive.db")
     with database.write() as connection:
-        model = models.register(connection, default_model_dir)
+        model = models.register(connection, shallow_model_dir)
         projects.create(connection, Project(uuid7(), "other", "Other", "", now_ms()))
         models.deploy(connection, "other", model.key)
     database.close()
     env = {"ADAPTIVE_ENGINE__MAX_RUNNING": str(RUNNING), "ADAPTIVE_ENGINE__MAX_WAITING": str(WAITING)}
-    running = start(data_dir, env=env)
+    running = start(data_dir, env=env, quick=True)
     yield running
     assert running.stop() == 0, running.log.read_text()
 
@@ -120,8 +120,8 @@ async def test_one_project_leaves_room_in_the_queue_for_others(narrow: Server) -
             pass
         refused = await asyncio.to_thread(ask, narrow, n=16)
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "project_overloaded")
-        other = await asyncio.to_thread(ask, narrow, model="other", n=16, max_ttft_ms=300)
-        assert other.json()["error"]["code"] == "ttft_timeout", "it was let into the queue"
+        other = await asyncio.to_thread(ask, narrow, model="other", n=16)
+        assert other.status_code == 200, "it is let into the queue, and has a place beside those that run"
         sixteen.cancel()
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,15 +12,15 @@ import pytest
 import requests
 from openai import OpenAI
 
-from adaptive_engine.registry import ModelDirectory, import_model
+from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.sdk import Adaptive, BadRequestError, ConflictError, NotFoundError, PermissionDeniedError
 from adaptive_engine.services import models as service
 from adaptive_engine.services.keys import KeyRing, load_pepper
 from adaptive_engine.store import Database, projects
+from integration.commands import CommandLine
 from integration.server import MODEL, Server, place_model, start
 from integration.wire import PROMPT, ask, chat, interaction, listed, post, stream, streamed_text, text, unique
 from integration.wire import chunks as chunks_of
-from unit.registry.gguf_builder import tiny_model
 
 ENVIRONMENT = {"ADAPTIVE_ENGINE__KV_CACHE_LEN": "8192"}
 CITY = {
@@ -36,10 +33,12 @@ FORMAT = {"type": "json_schema", "json_schema": {"name": "city", "schema": CITY,
 
 
 @pytest.fixture(scope="module")
-def data_dir(default_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data_dir(
+    shallow_model_dir: ModelDirectory, small_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     data_dir = tmp_path_factory.mktemp("projects")
-    place_model(default_model_dir.path, data_dir)
-    tiny = import_model(tiny_model(data_dir / "tiny.gguf"), data_dir / "models", "tiny")
+    place_model(shallow_model_dir.path, data_dir)
+    tiny = place_model(small_model_dir.path, data_dir, "tiny")
     with closing(Database.open(data_dir / "adaptive.db")) as database, database.write() as connection:
         service.register(connection, tiny)
     return data_dir
@@ -47,7 +46,7 @@ def data_dir(default_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPat
 
 @pytest.fixture(scope="module")
 def server(data_dir: Path) -> Iterator[Server]:
-    running = start(data_dir, env=ENVIRONMENT)
+    running = start(data_dir, env=ENVIRONMENT, quick=True)
     yield running
     assert running.stop() == 0, running.log.read_text()
 
@@ -124,6 +123,11 @@ def test_a_project_is_changed(server: Server, client: Adaptive, project: str) ->
     changed = client.projects.update(project, name="New name", settings={"default_metric": "helpful"})
     assert (changed.key, changed.name, changed.settings.default_metric) == (project, "New name", "helpful")
     assert client.projects.update(project, settings={"default_metric": None}).settings.default_metric is None
+    client.projects.update(project, settings={"default_metric": "helpful"})
+    client.feedback.delete_key("helpful", project=project)
+    without = client.projects.get(project)
+    assert without is not None
+    assert (without.name, without.settings.default_metric) == ("New name", None)
     refused = call(server, "PATCH", f"/projects/{project}", {"key": "other"})
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "key")
 
@@ -399,7 +403,7 @@ def test_what_only_a_detached_model_answered_ends(server: Server, client: Adapti
     assert found.state == "OFFLINE"
 
 
-def test_the_command_line(server: Server, tmp_path: Path) -> None:
+def test_the_command_line(server: Server, adaptive: CommandLine, tmp_path: Path) -> None:
     key = unique().replace(" ", "-")
     assert f"Project '{key}' is there" in adaptive(server, "projects", "create", key, "--name", "By hand")
     assert "By hand" in adaptive(server, "projects", "list")
@@ -422,24 +426,16 @@ def test_the_command_line(server: Server, tmp_path: Path) -> None:
     assert "is back" in adaptive(server, "projects", "unarchive", key)
 
 
-def adaptive(server: Server, *arguments: str, status: int = 0) -> str:
-    command = [str(Path(sys.executable).with_name("adaptive")), *arguments]
-    environment = {**os.environ, "ADAPTIVE_DATA_DIR": str(server.data_dir), "ADAPTIVE_API_KEY": server.api_key}
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert done.returncode == status, done.stdout
-    return done.stdout
-
-
 def test_what_was_detached_or_archived_stays_so_after_a_restart(small_data_dir: Path) -> None:
-    import_model(tiny_model(small_data_dir / "tiny.gguf"), small_data_dir / "models", "tiny")
-    first = start(small_data_dir, env=ENVIRONMENT)
+    place_model(small_data_dir / "models" / MODEL, small_data_dir, "tiny")
+    first = start(small_data_dir, env=ENVIRONMENT, quick=True)
     with Adaptive(first.url, first.api_key) as client:
         client.projects.create("second")
         client.models.attach(MODEL, project="second")
         client.models.detach(MODEL, "default")
         client.projects.archive("default")
     assert first.stop() == 0
-    again = start(small_data_dir, env=ENVIRONMENT)
+    again = start(small_data_dir, env=ENVIRONMENT, quick=True)
     assert chat(again, model="second", max_tokens=1)
     assert ask(again).json()["error"]["code"] == "project_archived"
     with Adaptive(again.url, again.api_key) as client:

@@ -6,22 +6,19 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from uuid import UUID
 
 import httpx2
-import orjson
 import psycopg
 import pytest
 import requests
-import sqlalchemy as sa
 
 from adaptive_engine.registry import ModelDirectory
-from adaptive_engine.store import Database
-from adaptive_engine.store.tables import interactions
+from faults.checker import broken_promises
+from faults.journal import Journal
 from integration.server import Server, place_model, start
 from postgres import PostgresServer
 
@@ -42,7 +39,7 @@ class Site:
 
     def start(self, number: int) -> Server:
         env = {"ADAPTIVE_DB__URL": self.url, "ADAPTIVE_APP__SECRET": SECRET}
-        return start(self.directories[number], env=env)
+        return start(self.directories[number], env=env, quick=True)
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
         with closing(psycopg.connect(self.url.replace("+psycopg", ""))) as connection:
@@ -79,18 +76,6 @@ def slow_site(default_model_dir: ModelDirectory, tmp_path: Path) -> Iterator[Sit
         yield site
 
 
-@dataclass
-class Journal:
-    """What the clients of one server saw."""
-
-    texts: dict[UUID, str] = field(default_factory=dict)
-    done: dict[UUID, str] = field(default_factory=dict)
-    """Those of which the end was seen."""
-    refused: int = 0
-    accepted_at: float = 0
-    """When an answer was last begun."""
-
-
 async def one_client(server: Server, journal: Journal, seed: int, stop: asyncio.Event) -> None:
     rng = random.Random(seed)
     async with httpx2.AsyncClient(timeout=30, headers=server.headers) as client:
@@ -101,40 +86,24 @@ async def one_client(server: Server, journal: Journal, seed: int, stop: asyncio.
             try:
                 async with client.stream("POST", f"{server.api}/chat/completions", json=asked) as reply:
                     if reply.status_code == 503:
-                        journal.refused += 1
+                        journal.refuse()
                         await asyncio.sleep(0.05)  # A client that is told to come back does not do so at once.
                         continue
                     assert reply.status_code == 200, await reply.aread()
-                    journal.accepted_at = time.monotonic()
-                    await read_answer(reply, journal)
+                    journal.accept()
+                    error = await journal.follow(reply.aiter_lines())
+                    assert error is None or error["code"] == "storage_unavailable", error
             except httpx2.TransportError:
                 if server.process.poll() is None:
                     raise
                 return
 
 
-async def read_answer(reply: httpx2.Response, journal: Journal) -> None:
-    completion = None
-    async for line in reply.aiter_lines():
-        if line == "data: [DONE]":
-            assert completion is not None
-            journal.done[completion] = journal.texts[completion]
-        elif line.startswith("data: "):
-            event = orjson.loads(line[6:])
-            if "error" in event:
-                assert event["error"]["code"] == "storage_unavailable", event
-                journal.refused += 1
-                return
-            for choice in event["choices"]:
-                completion = UUID(choice["completion_id"])
-                journal.texts[completion] = journal.texts.get(completion, "") + choice["delta"]["content"]
-
-
 class Load:
     """Clients that ask all servers again and again."""
 
-    def __init__(self, servers: list[Server]) -> None:
-        self.journals = [Journal() for _ in servers]
+    def __init__(self, site: Site, servers: list[Server]) -> None:
+        self.journals = [Journal(site.directories[number] / "journal") for number in range(len(servers))]
         self._servers = servers
         self._stop = asyncio.Event()
 
@@ -149,27 +118,21 @@ class Load:
     async def __aexit__(self, *_: object) -> None:
         self._stop.set()
         await asyncio.gather(*self._clients)
+        for journal in self.journals:
+            journal.close()
+
+    async def until_each(self, reached: Callable[[Journal], bool]) -> None:
+        await asyncio.gather(*(journal.until(reached, PATIENCE) for journal in self.journals))
 
     async def until_each_has(self, more: int) -> None:
         """Until each server has answered so many requests more."""
-        goals = [len(journal.done) + more for journal in self.journals]
-        async with asyncio.timeout(PATIENCE):
-            while any(len(j.done) < goal for j, goal in zip(self.journals, goals, strict=True)):  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-
-    @property
-    def done(self) -> dict[UUID, str]:
-        return {completion: text for journal in self.journals for completion, text in journal.done.items()}
+        goals = {journal: len(journal.done) + more for journal in self.journals}
+        await self.until_each(lambda journal: len(journal.done) >= goals[journal])
 
 
-def require_stored_once(site: Site, acknowledged: dict[UUID, str]) -> None:
-    columns = (interactions.c.id, interactions.c.state, interactions.c.completion)
-    with closing(Database.open(site.url)) as database, database.read() as connection:
-        stored = {row[0]: tuple(row[1:]) for row in connection.execute(sa.select(*columns))}
-    for completion, text in acknowledged.items():
-        assert completion in stored, f"{completion} was acknowledged and is lost"
-        assert stored[completion] == (stored[completion][0], text)
-        assert stored[completion][0] in ("complete", "length")
+def require_stored(site: Site, load: Load) -> None:
+    seen = {id_: text for journal in load.journals for id_, text in journal.texts.items()}
+    assert not broken_promises(site.url, [journal.path for journal in load.journals], seen)
 
 
 def test_one_of_two_servers_is_killed(slow_site: Site) -> None:
@@ -180,15 +143,13 @@ def test_one_of_two_servers_is_killed(slow_site: Site) -> None:
             stack.callback(server.stop)
 
         async def scenario() -> Load:
-            load = Load(servers)
+            load = Load(slow_site, servers)
             async with load:
                 await load.until_each_has(3)
                 first.stop(signal.SIGKILL)
                 _, alive = load.journals
                 goal = len(alive.done) + 10
-                async with asyncio.timeout(PATIENCE):
-                    while len(alive.done) < goal:  # noqa: ASYNC110 - clients tell nobody what they saw
-                        await asyncio.sleep(0.02)
+                await alive.until(lambda journal: len(journal.done) >= goal, PATIENCE)
             return load
 
         load = asyncio.run(scenario())
@@ -196,7 +157,7 @@ def test_one_of_two_servers_is_killed(slow_site: Site) -> None:
         while slow_site.states().get("pending"):
             assert time.monotonic() < deadline, "nobody aborts what the dead server left"
             time.sleep(0.05)
-        require_stored_once(slow_site, load.done)
+        require_stored(slow_site, load)
         assert slow_site.states().get("aborted", 0) > 0
         assert second.logs("were running on a server that has stopped")
         # What the living one ran at that time was not touched.
@@ -209,6 +170,16 @@ def test_one_of_two_servers_is_killed(slow_site: Site) -> None:
             assert len(answer.json()["data"]) > 0
 
 
+def require_known_served(server: Server) -> None:
+    """Who was known before the outage and has nothing stored gets an answer; who was not is told to come again."""
+    asked = {"model": "default", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
+    url = f"{server.api}/chat/completions"
+    assert requests.post(url, json=asked | {"store": False}, headers=server.headers).status_code == 200
+    unknown = requests.post(url, json=asked, headers={"Authorization": "Bearer a-key-that-nobody-has-seen"})
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (503, "auth_unavailable")
+    assert "retry-after" in unknown.headers
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "immediate"])
 def test_postgresql_is_restarted_under_load(site: Site, how: signal.Signals) -> None:
     with ExitStack() as stack:
@@ -217,31 +188,28 @@ def test_postgresql_is_restarted_under_load(site: Site, how: signal.Signals) -> 
             stack.callback(server.stop)
 
         async def scenario() -> tuple[Load, float]:
-            load = Load(servers)
+            load = Load(site, servers)
             async with load:
                 await load.until_each_has(3)
                 site.postgres.stop(how)
-                async with asyncio.timeout(PATIENCE):
-                    while not all(journal.refused for journal in load.journals):  # noqa: ASYNC110
-                        await asyncio.sleep(0.02)
+                await load.until_each(lambda journal: journal.refused > 0)
                 for server in servers:
                     ready = await asyncio.to_thread(requests.get, f"{server.url}/readyz")
                     assert ready.status_code == 503
                     assert "PostgreSQL" in ready.text
                     alive = await asyncio.to_thread(requests.get, f"{server.url}/livez", timeout=1)
                     assert alive.ok
+                    await asyncio.to_thread(require_known_served, server)
                 site.postgres.start()
                 up = time.monotonic()
-                async with asyncio.timeout(PATIENCE):
-                    while any(journal.accepted_at < up for journal in load.journals):  # noqa: ASYNC110
-                        await asyncio.sleep(0.02)
+                await load.until_each(lambda journal: journal.accepted_at >= up)
                 healed = time.monotonic() - up
                 await load.until_each_has(3)
             return load, healed
 
         load, healed = asyncio.run(scenario())
         assert healed < HEAL_SECONDS
-        require_stored_once(site, load.done)
+        require_stored(site, load)
         for server in servers:
             assert requests.get(f"{server.url}/readyz").ok
             assert server.stop() == 0
@@ -253,7 +221,7 @@ def test_a_server_with_another_secret_is_refused(site: Site) -> None:
     try:
         env = {"ADAPTIVE_DB__URL": site.url, "ADAPTIVE_APP__SECRET": "another-secret-of-thirty-two-chars!"}
         with pytest.raises(AssertionError, match="were made with another secret"):
-            start(site.directories[1], env=env)
+            start(site.directories[1], env=env, quick=True)
     finally:
         server.stop()
 

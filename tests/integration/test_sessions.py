@@ -23,15 +23,15 @@ Messages = list[dict[str, str]]
 
 
 @pytest.fixture(scope="module")
-def crowded(default_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def crowded(shallow_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A deterministic server with room for 1024 tokens, and a second project."""
     data_dir = tmp_path_factory.mktemp("crowded")
-    place_model(default_model_dir.path, data_dir)
+    place_model(shallow_model_dir.path, data_dir)
     with closing(Database.open(data_dir / "adaptive.db")) as database, database.write() as connection:
-        models.register(connection, default_model_dir)
+        models.register(connection, shallow_model_dir)
         projects.create(connection, Project(uuid7(), "other", "Other", "", now_ms()))
         models.deploy(connection, "other", MODEL)
-    running = start(data_dir, "--deterministic", env={"ADAPTIVE_ENGINE__KV_CACHE_LEN": "1024"})
+    running = start(data_dir, "--deterministic", env={"ADAPTIVE_ENGINE__KV_CACHE_LEN": "1024"}, quick=True)
     yield running
     assert running.stop() == 0, running.log.read_text()
 

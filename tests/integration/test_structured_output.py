@@ -1,4 +1,4 @@
-"""`response_format` as its users meet it: through HTTP, with the real model, at a temperature that makes it babble."""
+"""`response_format` as its users meet it: through HTTP, with a model that babbles."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ from integration.wire import ask, chat, chunks, interaction, post, stream, strea
 
 WILD: dict[str, Any] = {"temperature": 1.5, "seed": 11, "max_tokens": 32}
 PROMPT = [{"role": "user", "content": "Write whatever you like, but never write JSON."}]
+
+
+@pytest.fixture(scope="module")
+def server(shallow_server: Server) -> Server:
+    return shallow_server
 
 
 def envelope(schema: Any, **fields: Any) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,7 +17,7 @@ from adaptive_sdk import Adaptive, AsyncAdaptive
 from adaptive_sdk.error_handling import AdaptiveEntityNotFoundError
 from adaptive_sdk.graphql_client.exceptions import GraphQLClientError
 
-from adaptive_engine.registry import ModelDirectory, import_model
+from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.services import models as service
 from adaptive_engine.store import Database
 from integration.server import MODEL, Server, place_model, start
@@ -33,16 +32,14 @@ def name() -> str:
 
 
 @pytest.fixture(scope="module")
-def server(default_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """With the default model under two keys."""
+def server(shallow_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """With a model under two keys."""
     data_dir = tmp_path_factory.mktemp("vendor")
-    place_model(default_model_dir.path, data_dir)
-    # Files with a second link are not imported, and other tests have linked these.
-    plain = shutil.copytree(default_model_dir.path, data_dir / "plain")
-    second = import_model(plain, data_dir / "models", "second")
+    place_model(shallow_model_dir.path, data_dir)
+    second = place_model(shallow_model_dir.path, data_dir, "second")
     with closing(Database.open(data_dir / "adaptive.db")) as database, database.write() as connection:
         service.register(connection, second)
-    running = start(data_dir, env={"ADAPTIVE_ENGINE__KV_CACHE_LEN": "8192"})
+    running = start(data_dir, env={"ADAPTIVE_ENGINE__KV_CACHE_LEN": "8192"}, quick=True)
     yield running
     assert running.stop() == 0, running.log.read_text()
 

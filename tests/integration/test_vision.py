@@ -37,16 +37,16 @@ WHAT = "What is in the picture?"
 
 @pytest.fixture(scope="module")
 def server(
-    default_model_dir: ModelDirectory, vision_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory
+    shallow_model_dir: ModelDirectory, vision_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     """Its default model reads; another one sees."""
     data_dir = tmp_path_factory.mktemp("vision")
-    place_model(default_model_dir.path, data_dir)
+    place_model(shallow_model_dir.path, data_dir)
     place_model(vision_model_dir.path, data_dir)
     with closing(Database.open(data_dir / "adaptive.db")) as database, database.write() as connection:
         models.ensure_default_project(connection)
         models.register(connection, vision_model_dir)
-    running = start(data_dir)
+    running = start(data_dir, quick=True)
     attached = post(running, "/projects/default/models", {"model": SEES, "wait": True})
     assert attached.status_code in (200, 201), attached.text
     yield running

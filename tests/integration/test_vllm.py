@@ -9,11 +9,13 @@ from typing import Any
 
 import httpx2
 import pytest
+from opentelemetry.trace import SpanKind
 
 from adaptive_engine.cli.app import build
 from adaptive_engine.settings import ProviderSettings, VllmSettings
 from adaptive_engine.vllm import server as supervision
 from integration.gateway import MODEL, Gateway, running_gateway
+from unit.server.test_traces import traced
 from unit.vllm.conftest import STANDIN, children, is_alive, wait_for
 
 
@@ -113,6 +115,15 @@ def test_what_vllm_is_asked(http: httpx2.Client, model: str) -> None:
     assert (asked["priority"], asked["ignore_eos"]) == (0, True)
     assert asked["structured_outputs"] == {"json": schema}
     assert "response_format" not in asked
+
+
+async def test_a_trace_says_who_was_asked(server: Gateway, model: str) -> None:
+    async with traced(server.services) as traces:
+        body = {"model": f"one/{model}", "messages": [{"role": "user", "content": "Count!"}]}
+        assert (await traces.client.post("chat/completions", json=body)).status_code == 200
+        (asked,) = (span for span in traces.finished() if span.kind == SpanKind.CLIENT)
+    about = dict(asked.attributes or {})
+    assert (about["gen_ai.provider.name"], about["server.address"]) == ("vllm", "127.0.0.1")
 
 
 def test_each_project_has_a_salt_that_nobody_knows_or_sets(http: httpx2.Client, model: str, server: Gateway) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from uuid import uuid4
 
 import requests
 
+from integration.processes import PATIENCE
 from integration.server import Server
 
 PROMPT = [{"role": "user", "content": "Name three colours."}]
@@ -44,6 +47,25 @@ def stream(server: Server, **fields: Any) -> requests.Response:
     response = ask(server, stream=True, **fields)
     assert response.status_code == 200, response.text
     return response
+
+
+@contextmanager
+def streaming(server: Server, count: int, **fields: Any) -> Iterator[list[Iterator[str]]]:
+    """The lines of so many streams that run, of each of which the first was read."""
+    body = {"model": "default", "messages": PROMPT, "stream": True, **fields}
+    with ExitStack() as replies:
+        streams = []
+        for _ in range(count):
+            reply = replies.enter_context(
+                requests.post(
+                    f"{server.api}/chat/completions", json=body, headers=server.headers, stream=True, timeout=PATIENCE
+                )
+            )
+            assert reply.ok, reply.text
+            streams.append(reply.iter_lines(decode_unicode=True))
+        for lines in streams:
+            assert next(lines).startswith("data: ")
+        yield streams
 
 
 def chunks(response: requests.Response) -> list[dict[str, Any]]:

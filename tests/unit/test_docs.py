@@ -10,14 +10,28 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from adaptive_engine.cli.app import COMMANDS
+from adaptive_engine.engine import template
+from adaptive_engine.experiments import assign
+from adaptive_engine.grammar import schemas
 from adaptive_engine.grammar.schema.limits import SchemaLimits
+from adaptive_engine.images import decoder
 from adaptive_engine.permissions import PERMISSIONS, ROLES
+from adaptive_engine.providers import connection as provider_connection
+from adaptive_engine.providers import http as provider_http
+from adaptive_engine.providers import http_provider, sse
 from adaptive_engine.providers.base import Profile
 from adaptive_engine.providers.registry import VENDORS
+from adaptive_engine.server import bodies, body_limit, http
+from adaptive_engine.server.graphql import limits as graphql
+from adaptive_engine.services import claims, grading, idempotency, keys, limits, prompts, sign_in, traffic
+from adaptive_engine.services import imports as model_imports
 from adaptive_engine.settings import Settings
+from adaptive_engine.store import pages, recorder, statistics
+from adaptive_engine.telemetry import meter
 from adaptive_engine.telemetry.answered import Answered
 from adaptive_engine.telemetry.catalog import FAMILIES
 from adaptive_engine.types import Interaction, uuid7
+from adaptive_engine.wire import chat, external_models, filters, interactions, models
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "adaptive_engine"
@@ -44,6 +58,82 @@ def test_every_setting_is_documented_with_its_default() -> None:
         if isinstance(default, int | float | str):
             shown = f"{default:g}" if isinstance(default, float) else str(default)
             assert table[name].strip("`").lower() == shown.lower(), name
+
+
+def bounds() -> list[list[str]]:
+    """The rows of the tables of docs/limits.md: what, limit, changed by, past it."""
+    text = (ROOT / "docs/limits.md").read_text()
+    rows = [row.split(" | ") for row in re.findall(r"^\| (.*) \|$", text[text.index("## Requests") :], re.MULTILINE)]
+    return [row for row in rows if len(row) == 4 and row[0] != "What"]
+
+
+def test_bounds_that_settings_change_are_their_defaults() -> None:
+    settings = variables(Settings)
+    changed = {row[2].strip("`"): row[1] for row in bounds() if row[2].startswith("`ADAPTIVE")}
+    assert len(changed) >= 20
+    for name, shown in changed.items():
+        default = settings[name]
+        if default is not None:
+            assert isinstance(default, int | float)
+            assert shown.split()[0] == (f"{default:g}" if isinstance(default, float) else str(default)), name
+
+
+def test_bounds_that_are_fixed_are_those_of_the_code() -> None:
+    shown = {row[0]: set(re.findall(r"\d+(?:\.\d+)?", row[1])) for row in bounds() if row[2] == "fixed"}
+    constants: dict[str, tuple[float, ...]] = {
+        "Address and headers, where they come in pieces (one has 256 KiB at most)": (http.MAX_HEAD_BYTES,),
+        "Connections that wait to be taken": (http._BACKLOG,),
+        "Bodies with large images that arrive at once": (body_limit._MOST_LARGE,),
+        "`messages`": (chat.MAX_MESSAGES,),
+        "`n`": (chat.MAX_CHOICES,),
+        "`stop`": (chat.MAX_STOP,),
+        "`top_logprobs`": (chat.MAX_TOP_LOGPROBS,),
+        "`max_tokens`": (chat.MAX_TOKENS,),
+        "System prompt of a model's settings": (models.MAX_SYSTEM_PROMPT,),
+        "The same with its arguments": (prompts.MAX_RENDERED,),
+        "GraphQL: tokens of a document": (graphql.MAX_TOKENS,),
+        "GraphQL: characters of a document": (graphql.MAX_CHARACTERS,),
+        "GraphQL: fragments, repeated fields": (graphql.MAX_FRAGMENTS, graphql.MAX_REPEATED),
+        "Members of objects and items of lists in a body; of objects alone": (bodies.MAX_VALUES, bodies.MAX_MEMBERS),
+        "Summing up what the server measures": (statistics.STATISTICS_SECONDS,),
+        "GraphQL: depth": (graphql.MAX_DEPTH,),
+        "GraphQL: fields": (graphql.MAX_FIELDS,),
+        "GraphQL: fields at the root of an operation": (graphql.MAX_ROOT_FIELDS,),
+        "GraphQL: values of an answer": (graphql.MAX_VALUES,),
+        "Frames of an animation": (decoder.MAX_FRAMES,),
+        "Compiled schemas that are kept": (schemas._CACHE_BYTES,),
+        "Schemas that wait to be compiled": (schemas._MOST_PENDING,),
+        "Rendering a chat template": (template.RENDER_SECONDS,),
+        "Answer that is no stream": (provider_http.MAX_BODY_BYTES,),
+        "Stream": (http_provider._MAX_STREAM_BYTES,),
+        "One event of a stream": (sse.MAX_EVENT_BYTES,),
+        "Headers of an answer": (provider_connection.MAX_HEADER_BYTES,),
+        "Idle connections": (provider_http._IDLE_CONNECTIONS, provider_http._IDLE_SECONDS),
+        "`extra_params` of a model": (external_models.MAX_EXTRA_PARAMS,),
+        "A page": (interactions.MAX_PAGE, interactions.DEFAULT_PAGE),
+        "Conditions of a filter": (filters.MAX_NODES, filters.MAX_DEPTH, filters.MAX_VALUES),
+        "Finding a page": (pages.PAGE_SECONDS,),
+        "Sorting by something else than time": (pages.MOST_SORTED,),
+        "Counting": (pages.MOST_COUNTED,),
+        "Spans of a traffic report": (traffic.MAX_SPANS,),
+        "Interactions that wait to be stored": (recorder.QUEUE_ROWS,),
+        "Finished ones while the store is away": (recorder.UNSAVED_ROWS, recorder.UNSAVED_IMAGE_BYTES),
+        "Judgements at once": (grading.AT_ONCE,),
+        "Models of an A/B test": (assign.MAX_ARMS,),
+        "Keys and sign-ins that are known without asking the store": (keys.CACHE_KEYS, keys.CACHE_SECONDS),
+        "Keys and projects whose requests are counted": (limits.MOST_IDLE,),
+        "A sign-in of a browser": (sign_in.SIGNED_IN_DAYS,),
+        "Answers kept for an API key by [`Idempotency-Key`](idempotency.md)": (
+            claims.KEYS_OF_OWNER,
+            claims.KEEP_HOURS,
+        ),
+        "Those of unstored answers": (idempotency.MEMORY_ANSWERS, idempotency.MEMORY_BYTES),
+        "Requests that wait for one such answer": (idempotency.MOST_WAITING, idempotency.WAIT_SECONDS),
+        "Series of a metric": (meter.MAX_SERIES,),
+        "Imports that are remembered": (model_imports.REMEMBERED,),
+    }
+    for what, numbers in constants.items():
+        assert {f"{number:.12g}" for number in numbers} <= shown[what], what
 
 
 def test_the_limits_of_schemas_are_documented() -> None:
@@ -143,12 +233,12 @@ BELOW = {
     "wire": set(),
     "telemetry": {"errors", "types", "_version"},
     "sdk": {"wire", "_version"},
-    "sandbox": set(),
+    "sandbox": {"privacy"},
     "grammar": {"sandbox"},
     "images": {"sandbox", "types", "wire"},
     "experiments": set(),
     "engine": {"grammar", "errors", "types", "privacy"},
-    "vllm": {"registry", "errors", "types"},
+    "vllm": {"registry", "errors", "types", "privacy"},
     "providers": {"errors", "telemetry", "types", "_version"},
     "store": {"errors", "types"},
     "registry": {"errors", "types", "privacy"},
@@ -168,10 +258,12 @@ BELOW = {
         "types",
         "settings",
         "telemetry",
+        "privacy",
         "_version",
     },
+    "deploy": {"services", "engine", "grammar", "registry", "wire", "errors", "types", "settings", "__version__"},
     "server": {
-        *("services", "engine", "providers", "experiments", "grammar", "store", "registry", "wire"),
+        *("deploy", "services", "engine", "providers", "experiments", "grammar", "store", "registry", "wire"),
         *("errors", "types", "settings", "telemetry", "permissions", "__version__"),
     },
 }
@@ -216,6 +308,7 @@ def test_each_outside_library_stays_in_its_corner() -> None:
         "PIL": ("images/worker.py", "engine/vision/"),
         "prometheus_client": ("telemetry/exposition.py",),
         "opentelemetry": ("telemetry/otel.py",),
+        "ray": ("deploy/ray/",),
     }
     for library, places in corners.items():
         for file in PACKAGE.rglob("*.py"):

@@ -8,14 +8,12 @@ import { QueryClientProvider } from '@tanstack/react-query';
 import { RouterProvider } from '@tanstack/react-router';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
-import { onSignedOut, queryClient } from './api/queries';
+import { queryClient } from './api/queries';
 import { router } from './router';
+import { keepFocus } from './shell/keepFocus';
 import { theme } from './theme';
 
-onSignedOut(() => {
-  const { pathname, href } = router.state.location;
-  if (pathname !== '/sign-in') router.navigate({ to: '/sign-in', search: { next: href } });
-});
+keepFocus();
 
 createRoot(document.getElementById('root')!).render(
   <StrictMode>

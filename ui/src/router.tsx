@@ -14,6 +14,7 @@ import { parseSearch } from './interactions/filter';
 import { lastProject } from './shell/lastProject';
 import { NoProjectPage } from './shell/NoProjectPage';
 import { Shell } from './shell/Shell';
+import { SignInAgain } from './shell/SignInAgain';
 import { SignInPage } from './shell/SignInPage';
 
 /** Who is signed in; sends everybody else to the page where one does that. */
@@ -36,7 +37,14 @@ function told<Module>(load: () => Promise<Module>): () => Promise<Module> {
     });
 }
 
-const root = createRootRoute({ component: Outlet });
+const root = createRootRoute({
+  component: () => (
+    <>
+      <Outlet />
+      <SignInAgain />
+    </>
+  ),
+});
 
 const home = createRoute({
   getParentRoute: () => root,

@@ -15,6 +15,12 @@ export const theme = createTheme({
   focusRing: 'auto',
   components: {
     Badge: { defaultProps: { tt: 'none', fw: 600 } },
+    // Who goes by with Tab wants to see none of the lists, and to close a dialog with one Escape.
+    Select: { defaultProps: { openOnFocus: false } },
+    MultiSelect: { defaultProps: { openOnFocus: false } },
+    Autocomplete: { defaultProps: { openOnFocus: false } },
+    TagsInput: { defaultProps: { openOnFocus: false } },
+    Menu: { styles: { itemLabel: { minWidth: 0 } } },
     Tooltip: { defaultProps: { openDelay: 350, withArrow: true } },
     Drawer: { defaultProps: { closeButtonProps: { 'aria-label': 'Close' } } },
     Modal: {

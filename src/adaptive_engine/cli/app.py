@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -22,10 +24,11 @@ COMMANDS = {
     ),
     "schema": Command("adaptive_engine.cli.schema:app", "Check JSON schemas for structured output."),
     "graders": Command("adaptive_engine.cli.graders:app", "Let judge models score interactions."),
-    "keys": Command("adaptive_engine.cli.keys:app", "Create, list and revoke API keys."),
+    "keys": Command("adaptive_engine.cli.keys:app", "Create, list, limit and revoke API keys."),
     "users": Command("adaptive_engine.cli.users:app", "Create users and put them into teams."),
     "teams": Command("adaptive_engine.cli.teams:app", "Create, list and delete teams."),
     "roles": Command("adaptive_engine.cli.roles:app", "Create, list and delete roles."),
+    "deploy": Command("adaptive_engine.cli.deploy:app", "Run a model as replicas on a Ray cluster."),
     "doctor": Command("adaptive_engine.cli.doctor:doctor", "Check whether a server can work here."),
 }
 
@@ -34,8 +37,15 @@ EPILOG = "Start here: adaptive serve"
 
 def run() -> None:
     """Runs the command in `sys.argv`; a failure is one line on standard error and exit status 1."""
-    try:
+    with ending_with_a_line():
         build()(prog_name="adaptive")
+
+
+@contextmanager
+def ending_with_a_line() -> Iterator[None]:
+    """A failure is one line on standard error and exit status 1."""
+    try:
+        yield
     except AdaptiveError as exc:
         _fail(exc.message.removeprefix("EntityNotFound: "))
     except Exception as exc:

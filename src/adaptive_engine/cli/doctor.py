@@ -128,16 +128,24 @@ def _database(settings: Settings) -> Iterator[Finding]:
     from adaptive_engine.errors import AdaptiveError
     from adaptive_engine.services import access
     from adaptive_engine.services.storage import open_database
+    from adaptive_engine.store import StoreOutdated
 
     path = None if settings.db.url else settings.database_path
     if path is not None and not path.exists():
         yield Finding("ok", "Database", "none yet; `adaptive serve` makes it")
         return
     try:
-        with closing(open_database(settings)) as database:
+        with closing(open_database(settings, migrate=False)) as database:
             database.probe()
             with database.read() as connection:
                 has_admin = access.has_admin(connection)
+    except StoreOutdated as exc:
+        if exc.revision is None:
+            yield Finding("ok", "Database", "empty yet; `adaptive serve` makes its tables")
+        else:
+            remedy = "Stop servers of the older version; `adaptive serve` migrates it then, see docs/upgrades.md."
+            yield Finding("warning", "Database", exc.message, remedy)
+        return
     except AdaptiveError as exc:
         remedy = "Check the disk and the file's owner, then try again." if path else "See docs/postgresql.md."
         yield Finding("problem", "Database", exc.message, remedy)

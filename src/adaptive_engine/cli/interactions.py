@@ -233,23 +233,26 @@ def export(
     filters = _filters(model, label, state, user, since, until, contains, expression)
     of_kind: Any = kind
     as_images: Any = images
-    with show_progress() as progress:
-        require_server(
-            url,
-            api_key,
-            data_dir,
-            lambda client: client.interactions.export(
-                file,
-                filters,
-                format=chosen,
-                kind=of_kind,
-                metric=metric,
-                images=as_images,
-                resume=resume,
-                progress=lambda done: progress("export", done, None),
-                project=project,
-            ),
-        )
+    try:
+        with show_progress() as progress:
+            require_server(
+                url,
+                api_key,
+                data_dir,
+                lambda client: client.interactions.export(
+                    file,
+                    filters,
+                    format=chosen,
+                    kind=of_kind,
+                    metric=metric,
+                    images=as_images,
+                    resume=resume,
+                    progress=lambda done: progress("export", done, None),
+                    project=project,
+                ),
+            )
+    except OSError as exc:
+        raise InvalidRequest(f"{file} cannot be written: {exc.strerror}.") from exc
     typer.echo(f"{file} has {file.stat().st_size} bytes.")
 
 

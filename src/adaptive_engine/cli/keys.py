@@ -1,4 +1,4 @@
-"""`adaptive keys`: create, list and revoke API keys. Works beside a running server, which notices within 5 s."""
+"""`adaptive keys`: create, list, limit and revoke API keys. Works beside a running server, which notices within 5 s."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from adaptive_engine.cli import limits
 from adaptive_engine.cli.options import DataDir, load_settings, open_database, resolve_data_dir
 from adaptive_engine.cli.output import show_table
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from adaptive_engine.store import Connection, Database
     from adaptive_engine.types import ApiKey, Project
 
-app = typer.Typer(help="Create, list and revoke API keys.", rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(help="Create, list, limit and revoke API keys.", rich_markup_mode=None, no_args_is_help=True)
 
 
 @app.command()
@@ -36,6 +37,9 @@ def create(
         str | None, typer.Option("--user", metavar="EMAIL", help="Whose key it is; earlier ones end at once.")
     ] = None,
     days: Annotated[int | None, typer.Option("--days", min=1, help="Days until it expires. Default: never.")] = None,
+    requests_per_minute: limits.Requests = None,
+    tokens_per_minute: limits.Tokens = None,
+    concurrent_requests: limits.Concurrent = None,
     data_dir: DataDir = None,
 ) -> None:
     """Create a key and print it. It cannot be shown again.
@@ -46,11 +50,13 @@ def create(
       adaptive keys create reports --role read-only --project default
       adaptive keys create my-laptop --admin --days 90
       adaptive keys create laptop --user ada@example.com
+      adaptive keys create trial --requests-per-minute 20 --tokens-per-minute 10000
     """
     from adaptive_engine.errors import InvalidRequest
     from adaptive_engine.services import access, api_keys
-    from adaptive_engine.types import now_ms
+    from adaptive_engine.types import Limits, now_ms
 
+    given = limits.checked(limits.given(requests_per_minute, tokens_per_minute, concurrent_requests))
     if (admin and role) or (user and (admin or role)):
         raise InvalidRequest("Give one of --admin, --role and --user.")
     wanted_role = None if user else role or ("admin" if admin else "inference")
@@ -61,6 +67,7 @@ def create(
             project=_project(connection, project) if project else None,
             user=user,
             expires_at=now_ms() + days * 86_400_000 if days else None,
+            limits=Limits(**given.model_dump()),
         )
         key, text = api_keys.create(connection, ring, access.OPERATOR, wanted)
     typer.echo(f"Key '{key.name}' ({key.id}). It is shown this once:", err=True)
@@ -84,8 +91,35 @@ def list_(data_dir: DataDir = None) -> None:
         if key.user_id is not None:
             project = "theirs"
         user = "" if key.user_id is None else emails.get(key.user_id, "deleted")
-        rows.append((key.id, key.name, key.role, user, project, _day(key.created_at), _state(key)))
-    show_table(("ID", "NAME", "ROLE", "USER", "PROJECTS", "CREATED", "STATE"), rows)
+        may = limits.shown(key.limits)
+        rows.append((key.id, key.name, key.role, user, project, _day(key.created_at), _state(key), may))
+    show_table(("ID", "NAME", "ROLE", "USER", "PROJECTS", "CREATED", "STATE", "LIMITS"), rows)
+
+
+@app.command()
+def limit(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="The id that `adaptive keys list` shows.")],
+    requests_per_minute: limits.Requests = None,
+    tokens_per_minute: limits.Tokens = None,
+    concurrent_requests: limits.Concurrent = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Change what may be asked with a key. A running server notices within 5 seconds.
+
+    \b
+    Examples:
+      adaptive keys limit k7r2mzq4xw3a --requests-per-minute 60 --concurrent-requests 4
+      adaptive keys limit k7r2mzq4xw3a --requests-per-minute none
+    """
+    from adaptive_engine.errors import InvalidRequest
+    from adaptive_engine.services import access, api_keys
+
+    given = limits.given(requests_per_minute, tokens_per_minute, concurrent_requests)
+    if not given:
+        raise InvalidRequest("Give --requests-per-minute, --tokens-per-minute or --concurrent-requests.")
+    with operating(data_dir) as (connection, _):
+        key = api_keys.limit(connection, access.OPERATOR, key_id, limits.checked(given))
+    typer.echo(f"Key {key_id} may ask: {limits.shown(key.limits) or 'what the server lets all keys ask'}.")
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,6 +63,7 @@ def models_dir(data_dir: Path) -> Path:
 def load_settings(data_dir: Path) -> Settings:
     """The variables of the environment. Raises InvalidRequest that names the one that is wrong."""
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
     from adaptive_engine.errors import InvalidRequest
     from adaptive_engine.settings import Settings
@@ -73,6 +75,10 @@ def load_settings(data_dir: Path) -> Settings:
         name = "ADAPTIVE_" + "__".join(str(part) for part in first["loc"]).upper()
         # Not the chain: it shows the value, which may be a secret.
         raise InvalidRequest(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
+    except SettingsError as exc:
+        group = re.search(r'field "(\w+)"', str(exc))
+        name = f"ADAPTIVE_{group[1].upper()}" if group else "ADAPTIVE_..."
+        raise InvalidRequest(f"{name} is no JSON object. Set its fields one by one: {name}__FIELD=VALUE.") from None
 
 
 def text_or_file(argument: str) -> str:

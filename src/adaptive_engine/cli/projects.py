@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from adaptive_engine.cli import limits
 from adaptive_engine.cli.options import DataDir, Json, open_database, resolve_data_dir
 from adaptive_engine.cli.output import print_json, show_table
 from adaptive_engine.cli.running import ApiKey, Url, ask_server, require_server
@@ -151,7 +152,9 @@ def show(key: Key, data_dir: DataDir = None, url: Url = None, api_key: ApiKey = 
         print_json({**_summary(found), "models": shown})
         return
     typer.echo(f"{found.key}: {found.name}{' (archived)' if found.archived_at else ''}")
-    rows = [("id", found.id), ("description", found.description), *_settings(found).items()]
+    settings = _settings(found)
+    may = limits.shown(limits.checked(settings.pop("limits", {})))
+    rows = [("id", found.id), ("description", found.description), *settings.items(), ("limits", may)]
     for label, value in rows:
         if value:
             typer.echo(f"  {label:14}  {value}")
@@ -168,37 +171,41 @@ def update(
     default_metric: Annotated[
         str | None, typer.Option("--default-metric", metavar="KEY", help="A metric of the project; `none` for none.")
     ] = None,
+    requests_per_minute: limits.Requests = None,
+    tokens_per_minute: limits.Tokens = None,
+    concurrent_requests: limits.Concurrent = None,
     data_dir: DataDir = None,
     url: Url = None,
     api_key: ApiKey = None,
 ) -> None:
-    """Change a project's name, description or default metric. Its key cannot change.
+    """Change a project's name, description, default metric or limits. Its key cannot change.
 
     \b
-    Example:
+    Examples:
       adaptive projects update support --default-metric helpful
+      adaptive projects update support --tokens-per-minute 50000 --concurrent-requests 8
     """
     from adaptive_engine.errors import InvalidRequest
     from adaptive_engine.services import projects
-    from adaptive_engine.wire.projects import ProjectSettings, ProjectUpdate
+    from adaptive_engine.wire.projects import ProjectUpdate
 
-    if name is None and description is None and default_metric is None:
-        raise InvalidRequest("There is nothing to change: give --name, --description or --default-metric.")
-    metric = None if default_metric == "none" else default_metric
-    settings = None if default_metric is None else {"default_metric": metric}
+    settings: dict[str, Any] = {}
+    if default_metric is not None:
+        settings["default_metric"] = None if default_metric == "none" else default_metric
+    if given := limits.given(requests_per_minute, tokens_per_minute, concurrent_requests):
+        settings["limits"] = given
+    if name is None and description is None and not settings:
+        raise InvalidRequest("There is nothing to change: give --name, --description, --default-metric or a limit.")
     directory = resolve_data_dir(data_dir)
     answer = ask_server(
         url,
         api_key,
         directory,
-        lambda client: client.projects.update(key, name=name, description=description, settings=settings),
+        lambda client: client.projects.update(key, name=name, description=description, settings=settings or None),  # type: ignore[arg-type]
     )
     if answer is None:
-        change = _valid(
-            lambda: ProjectUpdate(
-                name=name, description=description, settings=settings and ProjectSettings(default_metric=metric)
-            )
-        )
+        fields = {"name": name, "description": description, "settings": settings or None}
+        change = _valid(lambda: ProjectUpdate.model_validate(fields))
         with _writing(directory) as connection:
             projects.update(connection, _find(connection, key).id, change)
     typer.echo(f"Project '{key}' is changed.")
@@ -326,7 +333,8 @@ def _valid(make: Callable[[], Any]) -> Any:
 
 
 def _settings(project: Any) -> dict[str, Any]:
-    return dict(project.settings)
+    settings = project.settings
+    return dict(settings) if isinstance(settings, dict) else settings.model_dump(exclude_none=True)
 
 
 def _summary(project: Any) -> dict[str, Any]:

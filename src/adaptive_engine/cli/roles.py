@@ -71,5 +71,5 @@ def require_key(text: str) -> None:
 
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", text):
         raise InvalidRequest(
-            f"'{text}' is no key: use letters, digits, '.', '_' and '-', and begin with a letter or a digit."
+            f"'{text}' is no key: use 1 to 128 letters, digits, '.', '_' and '-', and begin with a letter or a digit."
         )

@@ -56,21 +56,27 @@ class QueueLimits:
 class Backlog:
     """The requests that wait for a place, as they are now."""
 
-    def __init__(self, sequences: Iterable[Sequence], places: int) -> None:
-        """`sequences` are all that have not ended, `places` how many of them can run."""
+    def __init__(self, sequences: Iterable[Sequence], places: int, extra_places: int = 0) -> None:
+        """`sequences` are all that have not ended, `places` how many of them can run. Beyond, `extra_places` can of
+        owners of whom nothing else runs.
+        """
         self._requests: Counter[bytes] = Counter()
         self._tokens: Counter[bytes] = Counter()
-        self._free = places
+        self._running: Counter[bytes] = Counter()
         for sequence in sequences:
             if sequence.stream.phase == "queue":
                 self._requests[sequence.request.owner] += 1
                 self._tokens[sequence.request.owner] += sequence.prompt_length
             else:
-                self._free -= 1
+                self._running[sequence.request.owner] += 1
+        self._free = places - self._running.total()
+        self._free_with_extra = self._free + extra_places
 
     def turns(self, owner: bytes) -> int:
         """How many places have to become free before a new request of `owner` has one; 0 if one is free now."""
         mine = self._requests[owner] + 1
+        if mine == 1 and not self._running[owner] and self._free_with_extra > 0:
+            return 0
         others = sum(min(count, mine) for other, count in self._requests.items() if other != owner)
         return max(mine + others - self._free, 0)
 
@@ -94,7 +100,7 @@ class Backlog:
             )
 
     def _beyond(self, limits: QueueLimits, waiting: int, waiting_tokens: int, requests: int, tokens: int) -> str | None:
-        if waiting - self._free + requests > limits.requests:
+        if waiting - max(self._free, 0) + requests > limits.requests:
             return f"{waiting} requests wait, {limits.requests} may"
         if waiting and waiting_tokens + tokens > limits.tokens:
             return f"{waiting_tokens} prompt tokens wait, with the {tokens} of this request {limits.tokens} may"

@@ -18,9 +18,10 @@ from pathlib import Path
 from adaptive_engine.engine.admission import Backlog, Pace, QueueLimits
 from adaptive_engine.engine.deadlines import too_late
 from adaptive_engine.engine.detokenizer import TextStream
+from adaptive_engine.engine.files import has_second_graph, language_file
 from adaptive_engine.engine.generation import Generation
 from adaptive_engine.engine.kv_cache import BlockPool
-from adaptive_engine.engine.loading import LoadedModel, has_least_graph, load_model
+from adaptive_engine.engine.loading import LoadedModel, load_model
 from adaptive_engine.engine.loop import EngineLoop
 from adaptive_engine.engine.options import EngineHealth, EngineOptions
 from adaptive_engine.engine.prefix import block_names
@@ -32,7 +33,7 @@ from adaptive_engine.engine.sequence import GenerationRequest, Sequence
 from adaptive_engine.engine.stats import EngineStats
 from adaptive_engine.engine.stream import TokenStream
 from adaptive_engine.engine.vision.encoder import Encoder
-from adaptive_engine.errors import AdaptiveError, ContextLengthExceeded, FirstTokenTimeout, InvalidRequest
+from adaptive_engine.errors import AdaptiveError, ContextLengthExceeded, InvalidRequest
 from adaptive_engine.types import ChatMessage, ModelMemory
 
 log = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ class Engine:
         graph = graph or read_graph(directory)
         engine = cls(directory.name, load_model(directory, options, graph, beside_others=beside_others), options)
         engine._loop.start()
-        if has_least_graph(directory):
+        if has_second_graph(directory, language_file(directory)):
             engine._compiler.submit(engine._add_least_graph, graph)
         engine._compiler.shutdown(wait=False)
         return engine
@@ -150,8 +151,13 @@ class Engine:
         """
         return self.submit_all([request])[0]
 
-    def submit_all(self, choices: Seq[GenerationRequest]) -> list[TokenStream]:
-        """Queue the choices of one completion, all of them or none. They differ in their sampling only.
+    def submit_all(
+        self,
+        choices: Seq[GenerationRequest],
+        make_stream: Callable[[Callable[[TokenStream], None]], TokenStream] = TokenStream,
+    ) -> list[TokenStream]:
+        """Queue the choices of one completion, all of them or none. They differ in their sampling only. `make_stream`
+        makes each one's stream, given what cancels it.
 
         A first token that clearly cannot come in time is an error of the streams, not of this call.
 
@@ -164,18 +170,31 @@ class Engine:
         self.require_fits(request.prompt)
         if not self._loop.takes_requests:
             raise self._loop.stopped()
-        most = self._scheduler.max_running + self._queue_limits.of_one_owner().requests
-        if len(choices) > most:
-            raise InvalidRequest(f"n: this server has room for {most} choices at most.", param="n")
-        backlog = Backlog(list(self._loop.sequences.values()), self._scheduler.max_running)
-        tokens = len(choices) * len(request.prompt)
-        backlog.require_room(request.owner, len(choices), tokens, self._queue_limits, self._pace)
+        backlog = self.require_room(request.owner, len(choices), len(request.prompt))
         late = too_late(request, backlog.turns(request.owner), self._pace)
-        return [self._enqueue(choice) if late is None else self._refused(late) for choice in choices]
+        streams = [make_stream(self._loop.cancel) for _ in choices]
+        for choice, stream in zip(choices, streams, strict=True):
+            if late is None:
+                self._enqueue(choice, stream)
+            else:
+                stream.phase = "done"
+                stream.fail(late)
+        return streams
 
-    def _enqueue(self, request: GenerationRequest) -> TokenStream:
+    def require_room(self, owner: bytes, choices: int, prompt_tokens: int = 0) -> Backlog:
+        """What waits already. Raises InvalidRequest for more choices than can ever wait, Overloaded for more than may
+        now: without `prompt_tokens`, whatever the prompt is, which then need not be rendered.
+        """
+        places = self._scheduler.max_running
+        most = places + self._queue_limits.of_one_owner().requests
+        if choices > most:
+            raise InvalidRequest(f"n: this server has room for {most} choices at most.", param="n")
+        backlog = Backlog(list(self._loop.sequences.values()), places, self._scheduler.extra_places)
+        backlog.require_room(owner, choices, choices * prompt_tokens, self._queue_limits, self._pace)
+        return backlog
+
+    def _enqueue(self, request: GenerationRequest, stream: TokenStream) -> None:
         prompt = request.prompt
-        stream = TokenStream(self._loop.cancel)
         room = self.room(prompt)
         sequence = Sequence(
             request=request,
@@ -191,13 +210,6 @@ class Engine:
             views=self._encoder.known(prompt, request.cache_salt) if prompt.images and self._encoder else None,
         )
         self._loop.add(sequence)
-        return stream
-
-    def _refused(self, error: FirstTokenTimeout) -> TokenStream:
-        stream = TokenStream(self._loop.cancel)
-        stream.phase = "done"
-        stream.fail(error)
-        return stream
 
     def health(self) -> EngineHealth:
         started = self._loop.step_started

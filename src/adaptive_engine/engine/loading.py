@@ -6,22 +6,19 @@ import json
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from adaptive_engine.engine.files import VISION_FILE, has_second_graph, language_config, sees, weights_bytes
 from adaptive_engine.engine.options import EngineOptions
-from adaptive_engine.engine.runner import Graph, Runner, language_file
+from adaptive_engine.engine.runner import Graph, Runner
 from adaptive_engine.engine.sequence import SamplingParams
 from adaptive_engine.engine.template import ChatTemplate
 from adaptive_engine.engine.tokenizer import Tokenizer
 from adaptive_engine.engine.vision.family import load_family
-from adaptive_engine.engine.vision.graph import TEXT_FILE, VISION_FILE, VisionGraph
+from adaptive_engine.engine.vision.graph import VisionGraph
 from adaptive_engine.engine.vision.sight import Sight
 from adaptive_engine.errors import EngineFailed
 from adaptive_engine.grammar.masks import Vocabulary
 from adaptive_engine.types import ChatMessage
-
-# Graphs of smaller weights are compiled a second time where that makes something faster.
-_SECOND_GRAPH_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +76,6 @@ def recommended_sampling(directory: Path) -> SamplingParams:
     return SamplingParams(temperature=min(temperature, 2.0), top_p=float(config.get("top_p") or 1.0))
 
 
-def sees(directory: Path) -> bool:
-    """Whether the model takes images beside text."""
-    return (directory / VISION_FILE).exists()
-
-
-def language_config(config: dict[str, Any]) -> dict[str, Any]:
-    """The part of a `config.json` that is about the language model; all of it where there is nothing else."""
-    text: dict[str, Any] = config.get("text_config", config)
-    return text
-
-
 def load_sight(directory: Path, tokenizer: Tokenizer) -> Sight | None:
     """None for a model that cannot see. Raises EngineFailed."""
     if not sees(directory):
@@ -109,28 +95,11 @@ def load_vision(directory: Path, options: EngineOptions) -> VisionGraph | None:
     if not sees(directory):
         return None
     # How many threads compute may change the last bits.
-    twice = options.precision != "deterministic" and _bytes_of(directory, VISION_FILE) <= _SECOND_GRAPH_BYTES
+    twice = options.precision != "deterministic" and has_second_graph(directory, VISION_FILE)
     try:
         return VisionGraph.load(directory, options.threads, twice=twice)
     except RuntimeError as exc:
         raise EngineFailed(f"OpenVINO cannot load {VISION_FILE}: {str(exc)[-500:]}", code="model_load") from exc
-
-
-def has_least_graph(directory: Path) -> bool:
-    """Whether a second graph for the smallest steps is worth its memory: with large weights it gains little."""
-    return _bytes_of(directory, language_file(directory)) <= _SECOND_GRAPH_BYTES
-
-
-def weights_bytes(directory: Path) -> int:
-    """What the weights take in memory, in all graphs."""
-    twice = [_bytes_of(directory, language_file(directory)), _bytes_of(directory, VISION_FILE)]
-    return sum(size * (2 if size <= _SECOND_GRAPH_BYTES else 1) for size in twice) + _bytes_of(directory, TEXT_FILE)
-
-
-def _bytes_of(directory: Path, graph: str) -> int:
-    """Of the weights of a graph; 0 where there is no such graph."""
-    path = (directory / graph).with_suffix(".bin")
-    return path.stat().st_size if path.exists() else 0
 
 
 def load_template(directory: Path, tokenizer: Tokenizer) -> ChatTemplate:

@@ -200,8 +200,8 @@ class EngineLoop:
         for part in slices:
             if part.sequence.admitted_at is None:
                 part.sequence.admitted_at = start
-                part.sequence.stream.phase = "prefill"
                 part.sequence.stream.cached_tokens = part.sequence.cached_tokens
+                part.sequence.stream.phase = "prefill"
                 self._stats.cached_tokens += part.sequence.cached_tokens
         sampling = [part for part in slices if part.samples]
         forward = time.perf_counter()

@@ -64,6 +64,11 @@ class FairQueue:
         if sequence in owner.waiting:
             owner.waiting.remove(sequence)
 
+    def running(self, owner: bytes) -> int:
+        """How many of its sequences do not wait."""
+        found = self._owners.get(owner)
+        return found.alive - len(found.waiting) if found is not None else 0
+
     def charge(self, sequence: Sequence, stop: int) -> None:
         """The owner was served the tokens of `sequence` before `stop`, as far as it was not charged for them."""
         paid = max(sequence.charged, sequence.computed)

@@ -19,10 +19,11 @@ from openvino import opset13
 from openvino._offline_transformations import paged_attention_transformation
 
 from adaptive_engine.engine.batch import INPUTS, LOGITS_INPUT, TOKENS, VECTORS, Batch
+from adaptive_engine.engine.files import TEXT_FILE, language_file
 from adaptive_engine.engine.options import Precision
 from adaptive_engine.engine.sequence import Slice
 from adaptive_engine.engine.speculation import RESHAPE_ROWS
-from adaptive_engine.engine.vision.graph import TEXT_FILE, TextEmbeddings
+from adaptive_engine.engine.vision.graph import TextEmbeddings
 from adaptive_engine.errors import EngineFailed
 
 # u8 keys quantised per channel crash OpenVINO 2026.4's kernels on CPUs without AVX-512; per token they do not.
@@ -67,11 +68,6 @@ class Graph:
     def vocab_size(self) -> int:
         """The number of logits; tokens that the tokenizer does not know may be among them."""
         return int(self.model.output("logits").partial_shape[-1].get_length())
-
-
-def language_file(directory: Path) -> str:
-    """As optimum-intel names the language model, alone or beside the graphs that see."""
-    return "openvino_language_model.xml" if (directory / TEXT_FILE).exists() else "openvino_model.xml"
 
 
 def read_graph(directory: Path) -> Graph:

@@ -31,6 +31,9 @@ _MAX_PASSED = 8
 _MAX_LACKING = 4
 # Fewer tokens of a prompt are not worth their place in a step.
 _LEAST_SHARE = 16
+# Beyond the places, for owners of whom nothing runs: one for so many places. They would wait for others to end, and the
+# step has hardly more rows.
+_PLACES_FOR_ONE_EXTRA = 4
 # So many tokens of prompts in the background a step computes beside the foreground, which notices little of it.
 _BACKGROUND_TOKENS = 16
 
@@ -59,6 +62,9 @@ class Scheduler:
         self.preemptions = 0
         self._max_rows = max_rows or sys.maxsize
         self.max_running = min(max_running, self._max_rows - _LEAST)
+        extra = -(-self.max_running // _PLACES_FOR_ONE_EXTRA)
+        self.extra_places = min(extra, self._max_rows - _LEAST - self.max_running)
+        """For owners of whom nothing runs."""
         self._prefill_tokens = prefill_tokens
         self._prefill_tokens_busy = prefill_tokens_busy
         self._row_cost = row_cost
@@ -183,8 +189,11 @@ class Scheduler:
         for sequence in self.waiting.in_turn():
             if sequence.request.background and lacking:
                 return
-            if len(self.running) >= self.max_running and not self._displace_for(sequence):
-                return
+            if not self._has_place(sequence) and not self._displace_for(sequence):
+                # One of another owner may still have one of the extra places.
+                if len(self.running) >= self.max_running + self.extra_places:
+                    return
+                continue
             if self._must_wait_for_prefix(sequence):
                 continue
             if self._admit(sequence) or (self._displace_for(sequence) and self._admit(sequence)):
@@ -192,10 +201,15 @@ class Scheduler:
                     passed.passed += 1
             else:
                 lacking.append(sequence)
-            if len(self.running) >= self.max_running or len(lacking) >= _MAX_LACKING:
+            if len(lacking) >= _MAX_LACKING:
                 return
             if any(one.passed >= _MAX_PASSED for one in lacking):
                 return
+
+    def _has_place(self, sequence: Sequence) -> bool:
+        request = sequence.request
+        may_have_extra = not request.background and not self.waiting.running(request.owner)
+        return len(self.running) < self.max_running + (self.extra_places if may_have_extra else 0)
 
     def _displace_for(self, sequence: Sequence) -> bool:
         """Take its place from the youngest in the background, for one in the foreground; whether there was any."""

@@ -66,12 +66,12 @@ class Schemas:
         # Whoever waits may leave; others may wait for the same.
         return await asyncio.shield(cached.compiling)
 
-    async def violation(self, compiled: CompiledSchema, answer: str) -> str | None:
-        """Where and why a finished answer breaks its schema, None when it does not.
+    async def violation(self, schema: str, answer: str) -> str | None:
+        """Where and why a finished answer breaks its schema, which is JSON that was compiled; None when it does not.
 
         Raises CannotValidate, CheckerBusy, or SchemaRefused when it takes too much to find out.
         """
-        return await self._submit(self._checkers.violation, compiled.text, answer)
+        return await self._submit(self._checkers.violation, schema, answer)
 
     async def inspect(self, schema: Any, vocabulary: Vocabulary) -> Inspection:
         """Says what `compile` would do. Raises CheckerBusy."""

@@ -14,7 +14,6 @@ import orjson
 
 from adaptive_engine.errors import AdaptiveError, UpstreamBusy, UpstreamFailed
 from adaptive_engine.providers.base import Call, JsonSchema, Profile, ProviderRequest, Refusal
-from adaptive_engine.providers.schemas import reduce
 from adaptive_engine.providers.translation import (
     details,
     image_of,
@@ -232,7 +231,7 @@ def _format(request: ProviderRequest, profile: Profile) -> tuple[dict[str, Any],
         return _tool("answer", None, {"type": "object"}), []
     notices: list[Notice] = []
     if profile.schemas != "any":
-        reduction = reduce(wanted.schema, profile.schemas)
+        reduction = wanted.reduced(profile.schemas)
         notices += reduction.notices
         if reduction.enforced:
             return {"output_config": {"format": {"type": "json_schema", "schema": reduction.schema}}}, notices

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from adaptive_engine.providers.schemas import Reduction, reduce
 from adaptive_engine.types import Delta, Notice
 
 
@@ -29,6 +30,8 @@ class Profile:
     stop: int = 16
     """The most stop sequences."""
     images: bool = False
+    ignore_eos: bool = False
+    """It can be told to write on where its model would end, by an extra parameter."""
     max_tokens_field: str = "max_tokens"
     """The name of the limit in the request; newer models of OpenAI want `max_completion_tokens`."""
     stream_usage: bool = True
@@ -49,6 +52,17 @@ class JsonSchema:
     schema: dict[str, Any] | bool
     description: str | None = None
     strict: bool = False
+    reductions: dict[str, Reduction] = field(default_factory=dict, repr=False, compare=False)
+    """Those that were made, by vendor: a large schema takes tens of milliseconds. May be shared by all that have the
+    same schema.
+    """
+
+    def reduced(self, vendor: str) -> Reduction:
+        """What of it a vendor takes; see schemas.py."""
+        found = self.reductions.get(vendor)
+        if found is None:
+            found = self.reductions[vendor] = reduce(self.schema, vendor)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +147,10 @@ class Provider(Protocol):
     """Answers for one external model."""
 
     profile: Profile
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port at which it is asked; None without a network."""
 
     def call(self, request: ProviderRequest) -> Call:
         """What will be sent, and what of the request it leaves out. Costs no network."""

@@ -31,6 +31,7 @@ from adaptive_engine.types import Delta, FinishReason, TokenLogprob, Usage
 class FakeProvider:
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
+        self.address = None
 
     def call(self, request: ProviderRequest) -> Call:
         asked = " ".join(_text(message["content"]) for message in request.messages)

@@ -14,7 +14,6 @@ import orjson
 
 from adaptive_engine.errors import UpstreamFailed
 from adaptive_engine.providers.base import Call, JsonSchema, Profile, ProviderRequest, Refusal
-from adaptive_engine.providers.schemas import reduce
 from adaptive_engine.providers.translation import (
     details,
     image_of,
@@ -176,7 +175,7 @@ def _image(part: dict[str, Any]) -> dict[str, Any]:
 def _schema(wanted: JsonSchema, profile: Profile) -> tuple[Any, tuple[Notice, ...]]:
     if profile.schemas == "any":
         return wanted.schema, ()
-    reduction = reduce(wanted.schema, profile.schemas)
+    reduction = wanted.reduced(profile.schemas)
     return reduction.schema, reduction.notices
 
 

@@ -146,6 +146,11 @@ class HttpClient:
         # Connections belong to the event loop that made them, and a server has more than one.
         self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = weakref.WeakKeyDictionary()
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port, as they were registered."""
+        return self._origin.host, self._origin.port
+
     async def post(
         self, path: str, headers: Mapping[str, str], body: bytes, deadline: float, *, stream: bool
     ) -> Response:

@@ -36,6 +36,7 @@ class HttpProvider:
 
     def __init__(self, dialect: Dialect, profile: Profile, client: HttpClient, api_key: str | None) -> None:
         self.profile = profile
+        self.address = client.address
         self._dialect = dialect
         self._client = client
         self._api_key = api_key

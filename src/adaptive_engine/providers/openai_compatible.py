@@ -12,7 +12,6 @@ import orjson
 
 from adaptive_engine.errors import UpstreamFailed
 from adaptive_engine.providers.base import Call, JsonSchema, Profile, ProviderRequest, Refusal
-from adaptive_engine.providers.schemas import reduce
 from adaptive_engine.providers.translation import left_out, stop_sequences, string, tokens
 from adaptive_engine.types import Delta, FinishReason, Notice, TokenLogprob, Usage
 
@@ -136,7 +135,7 @@ def _envelope(wanted: JsonSchema, profile: Profile) -> tuple[dict[str, Any], tup
         envelope["description"] = wanted.description
     if profile.schemas == "any":
         return {**envelope, **({"strict": True} if wanted.strict else {})}, ()
-    reduction = reduce(wanted.schema, profile.schemas)
+    reduction = wanted.reduced(profile.schemas)
     return {**envelope, "schema": reduction.schema, "strict": reduction.enforced}, reduction.notices
 
 

@@ -13,20 +13,29 @@ class EventReader:
     """Cuts a stream into events. Names, ids and comments are left out: no vendor puts into them what data lacks."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
+        self._held = b""
+        """A carriage return at the end of what came may be half of a line end."""
 
     def feed(self, data: bytes) -> list[bytes]:
         """The data of the events that `data` completes. Raises UpstreamFailed for one that is too long."""
-        if self._rest:
-            data = self._rest + data
+        if self._held:
+            data, self._held = self._held + data, b""
         if b"\r" in data:
-            # A carriage return at the end may be half of a line end.
-            held = b"\r" if data.endswith(b"\r") else b""
-            data = data[: len(data) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            if data.endswith(b"\r"):
+                data, self._held = data[:-1], b"\r"
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if not self._rest:
             *blocks, rest = data.split(b"\n\n")
-            self._rest = rest + held
+            self._rest += rest
         else:
-            *blocks, self._rest = data.split(b"\n\n")
+            # Only what is new is searched: an event may come in a million pieces.
+            searched = len(self._rest) - 1
+            self._rest += data
+            blocks = []
+            if self._rest.find(b"\n\n", searched) >= 0:
+                *blocks, rest = bytes(self._rest).split(b"\n\n")
+                self._rest = bytearray(rest)
         if len(self._rest) > MAX_EVENT_BYTES or any(len(block) > MAX_EVENT_BYTES for block in blocks):
             raise UpstreamFailed(
                 f"The provider sent an event of more than {MAX_EVENT_BYTES} bytes.", code="upstream_bad_response"
@@ -41,8 +50,8 @@ class EventReader:
 
     def rest(self) -> list[bytes]:
         """At the end of the stream: an event that no empty line closed."""
-        rest, self._rest = self._rest, b""
-        event = _data(rest.replace(b"\r", b"\n"))
+        rest, self._rest, self._held = bytes(self._rest), bytearray(), b""
+        event = _data(rest)
         return [] if event is None else [event]
 
 

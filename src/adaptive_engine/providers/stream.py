@@ -43,7 +43,7 @@ class Upstream:
     total_seconds: float
     model: str
     """Its key, for attempts."""
-    vendor: str = ""
+    vendor: str
     outcomes: Counter[str] = field(default_factory=Counter)
     """How its requests ended: `ok`, or the code of what went wrong."""
 
@@ -204,7 +204,8 @@ class ProviderStream:
         trace = tracing.current.get()
         if trace is None:
             return self.call
-        self._try_span = trace.ask(self.upstream.model, self.upstream.vendor)
+        upstream = self.upstream
+        self._try_span = trace.ask(upstream.model, upstream.vendor, upstream.provider.address)
         return replace(self.call, headers={**self.call.headers, **self._try_span.headers})
 
     def _end_span(self, error: str | None, usage: Usage | None = None) -> None:

@@ -17,7 +17,7 @@ from adaptive_engine.providers.openai_compatible import OpenAICompatible
 
 def profile_of(*, images: bool) -> Profile:
     """What every model that vLLM runs can do."""
-    return Profile(images=images)
+    return Profile(images=images, ignore_eos=True)
 
 
 class Vllm(OpenAICompatible):

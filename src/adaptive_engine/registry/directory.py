@@ -6,18 +6,17 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import orjson
 
 from adaptive_engine.errors import InvalidRequest, NotFound
 from adaptive_engine.registry.errors import CorruptModel
+from adaptive_engine.registry.manifests import read_manifest
 
 MANIFEST = "adaptive_model.json"
 MANIFEST_VERSION = 1
-MAX_MANIFEST_BYTES = 1 << 20
 
 _COMMON_FILES = ("tokenizer.json", "config.json", "generation_config.json")
 _LANGUAGE_FILES = ("openvino_model.xml", "openvino_model.bin")
@@ -203,26 +202,9 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@cache
-def _manifest_adapter() -> Any:
-    # Kept out of the import: pydantic needs a while to build it.
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Manifest)
-
-
 def _read_manifest(path: Path) -> Manifest:
-    from pydantic import ValidationError
-
     file = path / MANIFEST
-    if file.is_symlink() or not file.is_file() or file.stat().st_size > MAX_MANIFEST_BYTES:
-        raise CorruptModel(f"'{path}' has no {MANIFEST}: it is not a model directory, or its import did not end.")
-    try:
-        manifest: Manifest = _manifest_adapter().validate_json(file.read_bytes())
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise CorruptModel(f"'{file}' cannot be read: {where}: {first['msg']}.") from exc
+    manifest = read_manifest(file, Manifest)
     if manifest.version != MANIFEST_VERSION:
         raise CorruptModel(
             f"'{file}' has version {manifest.version}, this release reads {MANIFEST_VERSION}. Import the model again."

@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,9 @@ import orjson
 
 from adaptive_engine.errors import Conflict, InvalidRequest
 from adaptive_engine.registry.directory import MANIFEST as OPENVINO_MANIFEST
-from adaptive_engine.registry.directory import MAX_MANIFEST_BYTES, derive_key, locate
+from adaptive_engine.registry.directory import derive_key, locate
 from adaptive_engine.registry.errors import CorruptModel, InvalidModel
+from adaptive_engine.registry.manifests import read_manifest
 from adaptive_engine.types import now_ms
 
 MANIFEST = "adaptive_vllm.json"
@@ -58,17 +58,8 @@ class VllmModel:
     @classmethod
     def load(cls, path: Path) -> VllmModel:
         """Raises CorruptModel."""
-        from pydantic import ValidationError
-
         file = path / MANIFEST
-        if file.is_symlink() or not file.is_file() or file.stat().st_size > MAX_MANIFEST_BYTES:
-            raise CorruptModel(f"'{path}' has no {MANIFEST}: import the model again with --engine vllm.")
-        try:
-            model: VllmModel = _adapter().validate_json(file.read_bytes())
-        except ValidationError as exc:
-            first = exc.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the whole"
-            raise CorruptModel(f"'{file}' cannot be read: {where}: {first['msg']}. Import the model again.") from exc
+        model = read_manifest(file, VllmModel)
         if (model.version, model.key) != (_VERSION, path.name):
             raise CorruptModel(f"'{file}' is of another model or release. Import the model again.")
         return model
@@ -167,13 +158,6 @@ def _context_length(config: dict[str, Any]) -> int:
         if type(length) is int and 0 < length < 2**31:
             return length
     return 0
-
-
-@cache
-def _adapter() -> Any:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(VllmModel)
 
 
 def _write(file: Path, model: VllmModel) -> None:

@@ -14,6 +14,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from adaptive_engine.privacy import child_environment
+
 log = logging.getLogger(__name__)
 
 Limit = Literal["time", "memory", "stack"]
@@ -109,6 +111,7 @@ class _Child:
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            env=child_environment(),
             # Ctrl-C in a terminal is the server's business; closing its input ends the child.
             start_new_session=True,
         )

@@ -32,6 +32,21 @@ class LabelFilter(TypedDict, total=False):
     value: str | Sequence[str]
 
 
+class LimitsInput(TypedDict, total=False):
+    """What a key or a project may ask. None removes a limit; what is not given stays as it is."""
+
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    concurrent_requests: int | None
+
+
+class ProjectSettingsInput(TypedDict, total=False):
+    """What can be set of a project."""
+
+    default_metric: str | None
+    limits: LimitsInput | None
+
+
 # The functional form, because `from` is a Python keyword.
 TimeRange = TypedDict("TimeRange", {"from": TimeInput, "to": TimeInput}, total=False)
 

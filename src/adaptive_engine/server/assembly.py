@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 from adaptive_engine.errors import InvalidRequest
 from adaptive_engine.grammar.schemas import Schemas
@@ -15,10 +17,14 @@ from adaptive_engine.services.completions import Completions
 from adaptive_engine.services.engines import Engines
 from adaptive_engine.services.external_models import ExternalModels
 from adaptive_engine.services.grading import GraderQueue, Grading
+from adaptive_engine.services.idempotency import Idempotency
 from adaptive_engine.services.images import Images
 from adaptive_engine.services.imports import Imports
+from adaptive_engine.services.internal import EngineBackend
 from adaptive_engine.services.keys import KeyRing
 from adaptive_engine.services.lifecycle import ModelLifecycle
+from adaptive_engine.services.limits import Limiter
+from adaptive_engine.services.model_engines import ModelEngine, ModelEngines
 from adaptive_engine.services.projects import Projects
 from adaptive_engine.services.providers import Providers
 from adaptive_engine.services.readiness import Readiness
@@ -41,7 +47,9 @@ ENVIRONMENT_KEY = "ADAPTIVE_ADMIN_API_KEY"
 
 
 @contextmanager
-def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> Iterator[tuple[Services, str | None]]:
+def assembled(
+    settings: Settings, default: ModelDirectory, engines: ModelEngines[Any]
+) -> Iterator[tuple[Services, str | None]]:
     """The services, and the text of a new admin key when one was made. Loads what else is deployed in background."""
     database = open_database(settings)
     presence = Presence(database)
@@ -64,9 +72,13 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
         try:
             structured = StructuredOutput(schemas)
             sealer = Sealer(secret)
-            backends = Backends(engines, vllm, Providers(sealer, settings.providers))
+            providers = Providers(sealer, settings.providers)
+            backends = Backends(engines, vllm, providers, _model_engine(engines, structured))
             meter = Meter()
-            completions = Completions(routing, backends, images, structured, recorder, CacheSalts(secret), meter)
+            limiter = Limiter(settings.limits, meter.rate_limited, settings.limits.servers * settings.server.workers)
+            completions = Completions(
+                routing, backends, images, structured, recorder, CacheSalts(secret), meter, limiter
+            )
             lifecycle = ModelLifecycle(database, routing, backends, schemas, structured, settings.engine)
             externals = ExternalModels(lifecycle, backends.providers, sealer)
             imports = Imports(database, settings.models_dir, settings.import_dir)
@@ -92,6 +104,7 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
                 referee,
                 grading,
                 readiness,
+                Idempotency(database, presence.server_id),
                 meter,
                 Readings(readiness, backends, routing, recorder, grading, database),
                 traces,
@@ -107,7 +120,6 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
         finally:
             # The loop that read their streams has ended, and with it every request: nothing is left to record.
             engines.close()
-            vllm.close()
             schemas.close()
             images.close()
             recorder.close()
@@ -120,7 +132,12 @@ def assembled(settings: Settings, default: ModelDirectory, engines: Engines) -> 
         database.close()
 
 
-def _fill(database: Database, default: ModelDirectory, engines: Engines, vllm: VllmServers) -> None:
+def _model_engine(engines: ModelEngines[Any], structured: StructuredOutput) -> Callable[[Any], ModelEngine]:
+    """What makes of one of `engines` what requests are put to. Those of another process are that already."""
+    return partial(EngineBackend, structured=structured) if isinstance(engines, Engines) else lambda engine: engine
+
+
+def _fill(database: Database, default: ModelDirectory, engines: ModelEngines[Any], vllm: VllmServers) -> None:
     """See to what every installation has, and to the default model."""
     with database.write() as connection:
         teams.ensure_first_ones(connection)

@@ -61,7 +61,7 @@ class BodyLimit:
         """The body, or None when the client left before its end."""
         most = self._most if scope["path"] in IMAGE_PATHS else self._most_text
         declared = header(scope, b"content-length", "0")
-        if declared.isdigit() and int(declared) > most:
+        if _number(declared) > most:
             raise self._too_large(most)
         # Not a list of pieces: thousands of them would leave holes that the process keeps.
         arrived = bytearray()
@@ -108,6 +108,11 @@ class BodyLimit:
         if most > self._most_text:
             setting = f"ADAPTIVE_IMAGES__MAX_REQUEST_BYTES for images, {setting} for the rest"
         return PayloadTooLarge(f"The request body is larger than {most} bytes. The server's setting is {setting}.")
+
+
+def _number(declared: str) -> int:
+    """0 for what is none: what arrives is counted anyway."""
+    return int(declared[:20]) if declared.isascii() and declared.isdigit() else 0
 
 
 def require_small_text(request: Request, messages: Iterable[ChatMessage], settings: Settings) -> None:

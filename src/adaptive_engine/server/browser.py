@@ -7,7 +7,7 @@ rules are about requests that carry a cookie or nothing.
 from __future__ import annotations
 
 import ipaddress
-from urllib.parse import urlsplit
+import re
 
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
@@ -18,6 +18,7 @@ from adaptive_engine.errors import InvalidRequest, PermissionDenied
 from adaptive_engine.services.sign_in import SIGNED_IN_DAYS, SignIns
 from adaptive_engine.settings import ServerSettings
 
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:@/\\?#\[\]]+))(?::[0-9]*)?")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -53,7 +54,8 @@ def require_same_origin(scope: Scope, headers: Headers) -> None:
     if site is not None:
         ours = site == "same-origin"
     else:
-        ours = origin is not None and origin.partition("://")[2] == headers.get("host")
+        scheme, _, host = (origin or "").partition("://")
+        ours = bool(scheme and host) and host == headers.get("host")
     if not ours:
         raise PermissionDenied(
             "The request has a browser's cookie and does not come from a page of this server. "
@@ -87,11 +89,9 @@ class AllowedHosts:
 
 
 def _hostname(host: str) -> str:
-    """`Host` without its port."""
-    try:
-        return (urlsplit(f"//{host}").hostname or "").lower()
-    except ValueError:
-        return ""
+    """`Host` without its port; nothing for what is no name and no address."""
+    found = _HOST.fullmatch(host)
+    return (found[1] or found[2]).lower() if found else ""
 
 
 def _is_address(name: str) -> bool:

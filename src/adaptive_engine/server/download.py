@@ -10,6 +10,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from adaptive_engine.server.connections import ClientLeft, send_within, while_read
 
+_PIECE_BYTES = 64 * 1024
+
 
 class Download(Response):
     """Sends chunks as a thread makes them, each when the reader has room for it.
@@ -47,8 +49,10 @@ class Download(Response):
                 raise
             if chunk is None:
                 break
-            if chunk:
-                await self._send(send, {"type": "http.response.body", "body": chunk, "more_body": True})
+            # In pieces: a slow reader has the time for each of them.
+            for start in range(0, len(chunk), _PIECE_BYTES):
+                piece = chunk[start : start + _PIECE_BYTES]
+                await self._send(send, {"type": "http.response.body", "body": piece, "more_body": True})
         await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send(self, send: Send, message: Message) -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Sequence as Seq
 from contextlib import contextmanager
+from functools import cache
+from re import Pattern
 from typing import Any
 
 import orjson
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import compile_path
 from starlette.types import Send
 
 from adaptive_engine.errors import AdaptiveError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
@@ -24,9 +28,13 @@ from adaptive_engine.wire.users import EMAIL_PATTERN
 log = structlog.get_logger(__name__)
 
 _MAX_MESSAGE = 2_000
+_MAX_SHOWN_PATH = 200
+_MOST_BRANCHES = 100
+_MOST_NAMED = 10_000
+"""Problems that pydantic is asked to list, at microseconds each."""
 _PATTERNS = {
     KEY_PATTERN: "a key is one line of visible text, without slashes at its ends or two in a row",
-    ACCESS_KEY_PATTERN: "use letters, digits, '.', '_' and '-', and begin with a letter or a digit",
+    ACCESS_KEY_PATTERN: "use 1 to 128 letters, digits, '.', '_' and '-', and begin with a letter or a digit",
     EMAIL_PATTERN: "this is no e-mail address",
 }
 """What people are told instead of a regular expression."""
@@ -57,7 +65,11 @@ def as_invalid_request() -> Iterator[None]:
     try:
         yield
     except ValidationError as exc:
-        raise invalid_request(exc.errors(include_url=False, include_context=False)) from exc
+        if exc.error_count() > _MOST_NAMED:
+            raise InvalidRequest(
+                f"The body has {exc.error_count()} problems, too many to name one. Send a part of it to see which."
+            ) from None
+        raise invalid_request(exc.errors(include_url=False, include_context=False, include_input=False)) from exc
 
 
 def invalid_request(problems: Seq[Any]) -> InvalidRequest:
@@ -77,8 +89,8 @@ def invalid_request(problems: Seq[Any]) -> InvalidRequest:
 
 
 def _most_telling(problems: Seq[Any]) -> Any:
-    """Of a union's branches, the one the client meant: the deepest path."""
-    same_field = [p for p in problems if _path(p["loc"])[:8] == _path(problems[0]["loc"])[:8]]
+    """Of a union's branches, which come one after the other, the one the client meant: the deepest path."""
+    same_field = [p for p in problems[:_MOST_BRANCHES] if _path(p["loc"])[:8] == _path(problems[0]["loc"])[:8]]
     return max(same_field, key=lambda p: len(p["loc"]))
 
 
@@ -104,6 +116,16 @@ def _names_a_type(part: str, previous: str | int | None) -> bool:
 def install(app: FastAPI) -> None:
     """Map every exception that can reach the outside."""
 
+    @cache
+    def routes() -> list[tuple[Pattern[str], set[str]]]:
+        """When they are needed, all of them are there."""
+        contexts = iter_route_contexts(app.routes)
+        return [(compile_path(each.path)[0], set(each.methods or ())) for each in contexts if each.path is not None]
+
+    def methods_at(path: str) -> list[str]:
+        """Of all routes of that path, of which the framework only names the first's."""
+        return sorted({method for pattern, methods in routes() if pattern.fullmatch(path) for method in methods})
+
     @app.exception_handler(AdaptiveError)
     async def adaptive(_: Request, exc: AdaptiveError) -> Response:
         return error_response(exc)
@@ -115,12 +137,13 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def framework(request: Request, exc: HTTPException) -> Response:
-        where = f"{request.method} {request.url.path}"
+        path = request.scope["path"]
+        where = f"{request.method} {path[:_MAX_SHOWN_PATH]}{'…' * (len(path) > _MAX_SHOWN_PATH)}"
         error: AdaptiveError
         if exc.status_code == 404:
             error = NotFound(f"There is no {where}. The API is described at /openapi.json.", code="route_not_found")
         elif exc.status_code == 405:
-            error = MethodNotAllowed(f"{where} is not supported.", headers=dict(exc.headers or {}))
+            error = MethodNotAllowed(f"{where} is not supported.", headers={"Allow": ", ".join(methods_at(path))})
         elif exc.status_code < 500:
             error = InvalidRequest(str(exc.detail))
         else:

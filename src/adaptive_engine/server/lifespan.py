@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import filelock
 
 from adaptive_engine.errors import Conflict
 from adaptive_engine.registry import Progress, ensure_default_model
-from adaptive_engine.services.engines import Engines
 from adaptive_engine.settings import Settings
 
 P = ParamSpec("P")
@@ -29,10 +28,12 @@ if TYPE_CHECKING:
     from adaptive_engine.services.completions import Completions
     from adaptive_engine.services.external_models import ExternalModels
     from adaptive_engine.services.grading import Grading
+    from adaptive_engine.services.idempotency import Idempotency
     from adaptive_engine.services.images import Images
     from adaptive_engine.services.imports import Imports
     from adaptive_engine.services.keys import KeyRing
     from adaptive_engine.services.lifecycle import ModelLifecycle
+    from adaptive_engine.services.model_engines import ModelEngines
     from adaptive_engine.services.projects import Projects
     from adaptive_engine.services.readiness import Readiness
     from adaptive_engine.services.readings import Readings
@@ -43,8 +44,10 @@ if TYPE_CHECKING:
     from adaptive_engine.store import Connection, Database, Recorder
     from adaptive_engine.telemetry.meter import Meter
     from adaptive_engine.telemetry.tracing import Tracing
+    from adaptive_engine.types import Principal
 
     _Query = Callable[Concatenate[Connection, P], Result]
+    _Change = Callable[Concatenate[Connection, Principal, P], Result]
 
 
 _NOTE = "server.pid"
@@ -71,12 +74,13 @@ class Services:
     referee: Referee
     grading: Grading
     readiness: Readiness
+    idempotency: Idempotency
     meter: Meter
     readings: Readings
     tracing: Tracing | None
 
     @property
-    def engines(self) -> Engines:
+    def engines(self) -> ModelEngines[Any]:
         return self.backends.engines
 
     async def read(self, query: _Query[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Result:
@@ -86,9 +90,18 @@ class Services:
     async def write(self, change: _Query[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Result:
         return await asyncio.to_thread(_within, self.database.write, change, *args, **kwargs)
 
-    async def change_access(self, change: _Query[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Result:
-        """A write to what people and keys may do, which counts at once."""
-        return await asyncio.to_thread(_within, self.keys.changing, change, *args, **kwargs)
+    async def change_access(
+        self, principal: Principal, change: _Change[P, Result], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Result:
+        """A write to what people and keys may do, which counts at once. `change` is given a transaction, and the
+        caller as of then: two who take each other's rights do not both succeed.
+        """
+
+        def write() -> Result:
+            with self.keys.changing_as(principal) as (connection, now):
+                return change(connection, now, *args, **kwargs)
+
+        return await asyncio.to_thread(write)
 
     async def change_routing(self, change: _Query[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Result:
         """A write to what requests address, which counts at once."""
@@ -159,7 +172,7 @@ def running(settings: Settings, progress: Progress) -> Iterator[tuple[Services, 
     order. The data directory must be held with `only_server`.
     """
     default = ensure_default_model(settings.models_dir, progress)
-    engines = Engines(settings.models_dir, settings.engine)
+    engines = _engines(settings)
     try:
         engines.read_ahead(default.key)
         from adaptive_engine.server import assembly
@@ -168,3 +181,18 @@ def running(settings: Settings, progress: Progress) -> Iterator[tuple[Services, 
             yield assembled
     finally:
         engines.close()
+
+
+def _engines(settings: Settings) -> ModelEngines[Any]:
+    """What will run the internal models."""
+    if settings.ray.address is not None:
+        from adaptive_engine.deploy.ray.engines import RayEngines
+
+        return RayEngines(settings.models_dir, settings.engine, settings.ray.address)
+    if settings.engine.own_process:
+        from adaptive_engine.services.engine_process.start import start_engine_process
+
+        return start_engine_process(settings.models_dir, settings.engine, settings.log_format, settings.log_level)
+    from adaptive_engine.services.engines import Engines
+
+    return Engines(settings.models_dir, settings.engine)

@@ -32,6 +32,7 @@ PUBLIC_PATHS = frozenset({"/livez", "/readyz", "/health", "/version", "/openapi.
 _POLLED = PUBLIC_PATHS | {telemetry.PATH}
 _PROJECT_IN_QUERY = re.compile(rb"(?:^|&)project=")
 _USE_CASE_IN_QUERY = re.compile(rb"(^|&)use_case=")
+_UNLESS_SAID = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -66,9 +67,12 @@ class RequestContext:
                 status = message["status"]
                 message["headers"] = [
                     *message["headers"],
+                    *_missing(message["headers"]),
                     (b"x-request-id", request_id.encode()),
                     (b"openai-processing-ms", b"%d" % (1000 * (time.perf_counter() - start))),
                 ]
+                if scope["state"].get("replayed"):
+                    message["headers"].append((b"idempotent-replayed", b"true"))
             await send(message)
 
         self._meter.began()
@@ -99,6 +103,12 @@ class RequestContext:
             log.warning("slow request", **about, choices=[answer.breakdown() for answer in state.get("answered", ())])
         else:
             log.info("request", **about)
+
+
+def _missing(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """What an answer says to caches and browsers that says nothing else: it is for one reader, now, as what it is."""
+    said = {name for name, _ in headers}
+    return [header for header in _UNLESS_SAID if header[0] not in said]
 
 
 class PathSpelling:

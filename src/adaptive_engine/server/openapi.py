@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.encoders import jsonable_encoder
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+from adaptive_engine.wire.errors import ErrorBody
 
 _DEFINITIONS = "#/$defs/"
 _COMPONENTS = "#/components/schemas/"
+_ERROR_BODY = {"application/json": {"schema": {"$ref": _COMPONENTS + ErrorBody.__name__}}}
+_ERRORS = {
+    "4XX": {"description": "Client Error", "content": _ERROR_BODY},
+    "5XX": {"description": "Server Error", "content": _ERROR_BODY},
+}
+
+
+def schema_of(model: type[BaseModel]) -> dict[str, str]:
+    """What a route says where the schema of `model` belongs: making it takes time, and few servers are asked for it."""
+    return {"$comment": f"{model.__module__}:{model.__qualname__}"}
 
 
 def install(app: FastAPI) -> None:
@@ -30,15 +45,25 @@ def describe(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
     components = document["components"]["schemas"]
     for operation in (operation for path in document["paths"].values() for operation in path.values()):
+        if "security" in operation:
+            operation["responses"] |= _ERRORS
         # FastAPI's own answer to what is not valid; ours is a 400.
         operation["responses"].pop("422", None)
         for body in (operation.get("requestBody", {}), *operation["responses"].values()):
             for content in body.get("content", {}).values():
-                if "properties" in content.get("schema", {}):
-                    content["schema"] = _lift(content["schema"], components)
+                if "$comment" in content.get("schema", {}):
+                    content["schema"] = _lift(_made(content["schema"]["$comment"]), components)
     for name in ("HTTPValidationError", "ValidationError"):
         components.pop(name, None)
     return document
+
+
+def _made(place: str) -> dict[str, Any]:
+    """The schema that `schema_of` stands for; like all of FastAPI's, it is silent about what is null."""
+    module, name = place.split(":")
+    model: type[BaseModel] = getattr(import_module(module), name)
+    schema: dict[str, Any] = jsonable_encoder(model.model_json_schema(), exclude_none=True)
+    return schema
 
 
 def _lift(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, str]:

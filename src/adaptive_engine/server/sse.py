@@ -96,39 +96,48 @@ class EventStream(Response):
             raise
 
     async def _send_all(self, send: Send, connected: WhileConnected) -> None:
-        if not self._patience:
-            await self._start(send)
         self._since = self._loop.time()
         self._look(send, connected)
         try:
-            async for frame in self._frames:
+            if not self._patience:
+                await self._start(send)
+            try:
+                async for frame in self._frames:
+                    await self._send_next(send, frame)
+            except AdaptiveError as exc:
                 if self._ping is not None:
                     await self._ping
-                await self._send_frame(send, frame)
-        except AdaptiveError as exc:
-            if self._ping is not None:
-                await self._ping
-            if not self._started:
-                raise
-            await self._send_frame(send, event(orjson.dumps(exc.body())))
+                if not self._started:
+                    raise
+                await self._send_frame(send, event(orjson.dumps(exc.body())))
+            await self._send_next(send, b"", more=False)
         finally:
             self._timer.cancel()
             if self._ping is not None and not self._ping.done():
                 self._ping.cancel()
                 await asyncio.wait({self._ping})
-        await self._send_frame(send, b"", more=False)
+
+    async def _send_next(self, send: Send, frame: bytes, *, more: bool = True) -> None:
+        """Behind a comment that is on its way."""
+        if self._ping is not None:
+            await self._ping
+        await self._send_frame(send, frame, more=more)
+
+    async def _send_frame(self, send: Send, frame: bytes, *, more: bool = True) -> None:
+        if not self._started:
+            await self._start(send)
+        await self._send(send, {"type": "http.response.body", "body": frame, "more_body": more})
 
     async def _start(self, send: Send) -> None:
         self._started = True
         headers = {**HEADERS, **self._choose_headers()}
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": self.status_code, "headers": raw})
+        await self._send(send, {"type": "http.response.start", "status": self.status_code, "headers": raw})
 
-    async def _send_frame(self, send: Send, frame: bytes, *, more: bool = True) -> None:
+    async def _send(self, send: Send, message: Message) -> None:
+        """What `_look` limits the time of."""
         self._sending, self._since = True, self._loop.time()
-        if not self._started:
-            await self._start(send)
-        await send({"type": "http.response.body", "body": frame, "more_body": more})
+        await send(message)
         self._sending, self._since = False, self._loop.time()
 
     def _look(self, send: Send, connected: WhileConnected) -> None:
@@ -142,7 +151,7 @@ class EventStream(Response):
                 self._stuck = True
                 connected.end()
         else:
-            pause = self._ping_seconds if self._started else self._patience
+            pause = self._patience if self._patience and not self._started else self._ping_seconds
             due = self._since + pause
             if now >= due:
                 self._ping = self._loop.create_task(self._send_frame(send, PING))

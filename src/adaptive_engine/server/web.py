@@ -29,6 +29,7 @@ _TYPES = {
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
 }
+_REFUSED = re.compile(r"\s*q\s*=\s*0(\.0*)?\s*")
 _ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
 _HEADERS = {
     # Styles inline: Mantine sets the variables of its theme so. No page of ours asks another host for anything.
@@ -53,7 +54,7 @@ class _File:
     def respond(self, request: Headers) -> Response:
         if request.get("if-none-match") == self.headers["etag"]:
             return Response(status_code=304, headers=self.headers)
-        accepted = {part.partition(";")[0].strip() for part in request.get("accept-encoding", "").split(",")}
+        accepted = _codings(request.get("accept-encoding", ""))
         coding = next((name for name, _ in _ENCODINGS if name in accepted and name in self.bodies), None)
         headers = self.headers if coding is None else {**self.headers, "content-encoding": coding}
         return Response(self.bodies[coding or "identity"], headers=headers)
@@ -95,6 +96,12 @@ class WebApplication:
         if scope["method"] == "HEAD":
             response.body = b""
         await response(scope, receive, send)
+
+
+def _codings(accept: str) -> set[str]:
+    """Those that a client takes; a weight of 0 is a refusal."""
+    offers = (part.partition(";") for part in accept.lower().split(","))
+    return {name.strip() for name, _, weight in offers if not _REFUSED.fullmatch(weight)}
 
 
 def _read(path: Path, directory: Path) -> _File:

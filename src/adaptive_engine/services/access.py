@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -35,11 +36,13 @@ def principal_of_key(connection: Connection, key: ApiKey) -> Principal | None:
     """What a valid key permits; None when its user was deleted."""
     if key.user_id is not None:
         user = users.get(connection, key.user_id)
-        return None if user is None else principal_of_user(connection, user.id, key.id)
+        if user is None:
+            return None
+        return dataclasses.replace(principal_of_user(connection, user.id, key.id), limits=key.limits)
     permitted = _role_permissions(connection, key.role)
     if key.project_id is None:
-        return Principal(key.id, permitted)
-    return Principal(key.id, in_projects={key.project_id: counting_in_project(permitted)})
+        return Principal(key.id, permitted, limits=key.limits)
+    return Principal(key.id, in_projects={key.project_id: counting_in_project(permitted)}, limits=key.limits)
 
 
 def principal_of_user(connection: Connection, user_id: UUID, key_id: str = "") -> Principal:

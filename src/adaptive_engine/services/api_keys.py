@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 from adaptive_engine.errors import InvalidRequest, NotFound, PermissionDenied
-from adaptive_engine.services import access, roles, users
+from adaptive_engine.services import access, limits, roles, users
 from adaptive_engine.services.keys import KeyRing
 from adaptive_engine.store import Connection, api_keys, team_members
-from adaptive_engine.types import ApiKey, Principal, Project, User, now_ms
+from adaptive_engine.types import UNLIMITED, ApiKey, Limits, Principal, Project, User, now_ms
+from adaptive_engine.wire import limits as wire
 
 _LATEST = 253_402_300_799_999
 """The last millisecond that has a date."""
@@ -25,19 +26,22 @@ class NewKey:
     expires_at: int | None = None
     expiration_for_previous_keys: int | None = None
     """Until when the user's earlier keys work on; they end at once without it."""
+    limits: Limits = UNLIMITED
 
 
 def create(connection: Connection, ring: KeyRing, principal: Principal, wanted: NewKey) -> tuple[ApiKey, str]:
     """The key, and its text, which nobody can read again.
 
-    Raises InvalidRequest, NotFound for an unknown role or user, Conflict when the last admin's key would end, and
-    PermissionDenied for a key that permits more than the caller may do, or for longer than the caller's own key lasts.
+    It has the caller's limits where none are given. Raises InvalidRequest, NotFound for an unknown role or user,
+    Conflict when the last admin's key would end, and PermissionDenied for a key that permits more than the caller may
+    do, for longer than the caller's own key lasts, or with wider limits.
     """
     _require_sound(wanted)
+    allowed = _no_wider(principal, wanted.limits)
     if wanted.user is not None:
         user = _user(connection, principal, wanted.user)
         _require_no_longer_life(connection, principal, wanted)
-        key, text = ring.make(wanted.name, "", expires_at=wanted.expires_at, user_id=user.id)
+        key, text = ring.make(wanted.name, "", expires_at=wanted.expires_at, user_id=user.id, limits=allowed)
         with access.admin_kept(connection):
             api_keys.end_all_of_user(connection, user.id, now_ms(), wanted.expiration_for_previous_keys)
             api_keys.create(connection, key)
@@ -45,7 +49,7 @@ def create(connection: Connection, ring: KeyRing, principal: Principal, wanted: 
     role = _role(connection, principal, wanted)
     _require_no_longer_life(connection, principal, wanted)
     project_id = wanted.project.id if wanted.project else None
-    key, text = ring.make(wanted.name, role, project_id, wanted.expires_at)
+    key, text = ring.make(wanted.name, role, project_id, wanted.expires_at, limits=allowed)
     api_keys.create(connection, key)
     return key, text
 
@@ -61,18 +65,51 @@ def visible(connection: Connection, principal: Principal) -> list[ApiKey]:
     return [key for key in api_keys.list_all(connection) if _may_see(principal, key)]
 
 
+def limit(connection: Connection, principal: Principal, key_id: str, change: wire.Limits | None) -> ApiKey:
+    """Change a key's limits. Raises NotFound as `revoke` does, and PermissionDenied for the caller's own key, for keys
+    of their own that others limit, and for wider limits than the caller's.
+    """
+    key = _find(connection, principal, key_id)
+    in_project = key.project_id is not None and principal.may("project:share", key.project_id)
+    if not principal.may("admin:manage_users") and (key_id == principal.key_id or not in_project):
+        raise access.denied("admin:manage_users", param="key")
+    changed = replace(key, limits=_no_wider(principal, limits.changed(key.limits, change)))
+    api_keys.limit(connection, key_id, changed.limits)
+    return changed
+
+
 def revoke(connection: Connection, principal: Principal, key_id: str) -> ApiKey:
     """End a key. Raises NotFound, also for keys of others, and Conflict for the last admin's."""
-    key = api_keys.get(connection, key_id)
-    if key is None or not _may_see(principal, key):
-        raise NotFound(f"API key '{key_id}' does not exist.", code="key_not_found", param="key")
-    permitted = access.principal_of_key(connection, key)
-    access.require_not_above(principal, permitted.everywhere if permitted else (), "key")
+    _find(connection, principal, key_id)
     with access.admin_kept(connection):
         api_keys.revoke(connection, key_id, now_ms())
     revoked = api_keys.get(connection, key_id)
     assert revoked is not None
     return revoked
+
+
+def _find(connection: Connection, principal: Principal, key_id: str) -> ApiKey:
+    """A key that the caller may change."""
+    key = api_keys.get(connection, key_id)
+    if key is None or not _may_see(principal, key):
+        raise NotFound(f"API key '{key_id}' does not exist.", code="key_not_found", param="key")
+    permitted = access.principal_of_key(connection, key)
+    access.require_not_above(principal, permitted.everywhere if permitted else (), "key")
+    return key
+
+
+def _no_wider(principal: Principal, wanted: Limits) -> Limits:
+    """`wanted`, with the caller's own limits for those that are not given. Who manages users could lift them anyway."""
+    if principal.may("admin:manage_users"):
+        return wanted
+    own, given = asdict(principal.limits), asdict(wanted)
+    for name, limit in own.items():
+        if limit is not None and given[name] is not None and given[name] > limit:
+            raise PermissionDenied(
+                f"limits.{name}: a key cannot give a wider limit than its own, which is {limit}.",
+                param=f"limits.{name}",
+            )
+    return Limits(**{name: own[name] if limit is None else limit for name, limit in given.items()})
 
 
 def _may_see(principal: Principal, key: ApiKey) -> bool:
@@ -84,6 +121,8 @@ def _may_see(principal: Principal, key: ApiKey) -> bool:
 
 
 def _require_sound(wanted: NewKey) -> None:
+    if not wanted.name.strip():
+        raise InvalidRequest("name: say what the key is for, for example the application that uses it.", param="name")
     if (wanted.role is None) == (wanted.user is None):
         raise InvalidRequest(
             "role: send either a role, or the user whose permissions the key shall have.", param="role"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
-from adaptive_engine.services.engines import Engines, ModelStatus
+from adaptive_engine.services.local_models import LocalModels, ModelStatus
+from adaptive_engine.services.model_engines import ModelEngine, ModelEngines
 from adaptive_engine.services.vllm_servers import VllmServers
 from adaptive_engine.types import Delta, Deployment, Model, Notice
 from adaptive_engine.wire.chat import ChatRequest
@@ -88,6 +90,9 @@ class Job(Protocol):
     def start(self) -> Seq[AnswerStream]:
         """A stream for each choice: all or none. Raises what the queue has against it."""
 
+    def discard(self) -> None:
+        """Free what it holds, instead of starting it."""
+
 
 class Backend(Protocol):
     async def prepare(self, asked: Asked) -> Job:
@@ -97,12 +102,29 @@ class Backend(Protocol):
 class Backends:
     """The engines, the vLLM processes and the providers of one server."""
 
-    def __init__(self, engines: Engines, vllm: VllmServers, providers: Providers) -> None:
+    def __init__(
+        self,
+        engines: ModelEngines[Any],
+        vllm: VllmServers,
+        providers: Providers,
+        model_engine: Callable[[Any], ModelEngine],
+    ) -> None:
+        """`model_engine` makes of one of `engines` what requests are put to."""
         self.engines = engines
         self.vllm = vllm
         self.providers = providers
+        self._model_engine = model_engine
 
-    def local(self, model: Model) -> Engines | VllmServers:
+    def engine(self, deployment: Deployment) -> ModelEngine:
+        """That of an internal model. Raises ModelLoading or ModelOffline."""
+        return self._model_engine(self.engines.get(deployment))
+
+    def loaded(self, model_key: str) -> ModelEngine | None:
+        """The engine of a model that is in memory, whoever wants it."""
+        engine = self.engines.loaded(model_key)
+        return None if engine is None else self._model_engine(engine)
+
+    def local(self, model: Model) -> LocalModels[Any]:
         """What runs a model of this server."""
         return self.vllm if model.in_vllm else self.engines
 

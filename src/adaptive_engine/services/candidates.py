@@ -42,10 +42,13 @@ class Candidates:
         deployments: Seq[Deployment],
         ask: Callable[[Deployment], Asked],
         backend: Callable[[Deployment], Backend],
+        reserve: Callable[[Asked, Job], None] = lambda asked, job: None,
     ) -> None:
+        """`reserve` may refuse a job that is ready to run."""
         self._left = list(deployments)
         self._ask = ask
         self._backend = backend
+        self._reserve = reserve
         self._failure: AdaptiveError | None = None
         """Why the last one that did not refuse the request has not answered."""
         self.failed: list[dict[str, Any]] = []
@@ -63,6 +66,11 @@ class Candidates:
             try:
                 asked = self._ask(deployment)
                 job = await self._backend(deployment).prepare(asked)
+                try:
+                    self._reserve(asked, job)
+                except AdaptiveError:
+                    job.discard()
+                    raise
                 return Begun(asked, job, job.start())
             except AdaptiveError as exc:
                 ms = round(1000 * (time.perf_counter() - started), 1)

@@ -13,6 +13,8 @@ import structlog
 from adaptive_engine.errors import AdaptiveError, InternalError
 from adaptive_engine.services.backends import AnswerStream
 from adaptive_engine.services.candidates import Begun, Candidates
+from adaptive_engine.services.idempotency import Claim
+from adaptive_engine.services.limits import Hold
 from adaptive_engine.services.prepared import Prepared, answered
 from adaptive_engine.services.structured import StructuredOutput
 from adaptive_engine.store.recorder import Recorder
@@ -77,6 +79,25 @@ class Choice:
         return self.row.but(state=state, completion=self.text, completed_at=now_ms(), **changes)
 
 
+class Once:
+    """Keeps the answer of a completion that may be asked for again."""
+
+    def __init__(self, claim: Claim, answer: Callable[[Completion], tuple[str, str | None]]) -> None:
+        """`answer` is that of a completion that has ended: all of it, and what is stored of it."""
+        self.claim = claim
+        self._answer = answer
+        self._content = ""
+
+    def render(self, completion: Completion, last: Interaction) -> Interaction:
+        """The row that ended last, with the answer."""
+        self._content, kept = self._answer(completion)
+        return last.but(kept=self.claim.kept(kept, last.id))
+
+    def answered(self, *, stored: bool) -> None:
+        """The rows are recorded, or need not be."""
+        self.claim.answered(self._content, stored=stored)
+
+
 class Completion:
     """A running completion. Read `deltas` to the end, or `cancel`; both leave nothing running and everything stored."""
 
@@ -92,11 +113,14 @@ class Completion:
         tell: Callable[[Answered], None] | None = None,
         arrived: float = 0.0,
         routed: float = 0.0,
+        hold: Hold | None = None,
+        once: Once | None = None,
     ) -> None:
         """`candidates` answer when these choices fail before they have said anything, as `prepare` makes of them.
 
         `tell` hears of each choice when it has ended. The request `arrived`, and it was known who answers, at these
-        moments of `time.perf_counter`.
+        moments of `time.perf_counter`. `hold` is what it has of a limit, and is settled at the end; `once`
+        keeps the answer for those who repeat the request.
         """
         self.id = request_id
         self.created = now_ms() // 1000
@@ -109,6 +133,8 @@ class Completion:
         self._tell = tell
         self._arrived = arrived
         self._routed = routed
+        self._hold = hold
+        self._once = once
         self._begun = time.perf_counter()
         self.answered: list[Answered] = []
         """What became of the choices that have ended, where somebody is told."""
@@ -130,6 +156,10 @@ class Completion:
     def ended(self) -> bool:
         """No more deltas come."""
         return all(choice.recorded for choice in self.choices)
+
+    def limit_headers(self) -> dict[str, str]:
+        """What is left of the limits of its key and project, now."""
+        return {} if self._hold is None else self._hold.headers()
 
     @property
     def unsettled(self) -> bool:
@@ -170,6 +200,7 @@ class Completion:
             known = isinstance(exc, AdaptiveError)
             error = exc if isinstance(exc, AdaptiveError) else InternalError("The completion failed unexpectedly.")
             await self._abandon("error", {"code": error.code, "message": error.message})
+            error.headers = self.limit_headers() | error.headers
             if known:
                 raise
             log.error("a completion failed", completion=self.id, exc_info=exc)
@@ -212,9 +243,16 @@ class Completion:
             if (prices := self.prepared.prices) is not None:
                 changes |= {"cost": prices.cost(delta.usage), "currency": prices.currency}
         choice.row = choice.ended(_STATES[delta.finish_reason], **changes)
+        last = all(other.recorded for other in self.choices if other is not choice)
+        if self._once is not None and last:
+            choice.row = self._once.render(self, choice.row)
         if self.prepared.store:
             await self._recorder.finish([choice.row])
         choice.recorded = True
+        if last:
+            self._settle()
+            if self._once is not None:
+                self._once.answered(stored=self.prepared.store)
         self._report(choice, choice.row, generated)
         return delta
 
@@ -231,13 +269,23 @@ class Completion:
             phase = choice.stream.phase
             choice.stream.cancel()
             choice.recorded = True
-            rows.append(choice.ended(state, error=error or {"phase": phase}, finish_reason=None))
+            choice.row = choice.ended(state, error=error or {"phase": phase}, finish_reason=None, kept=None)
+            rows.append(choice.row)
+        self._settle()
         try:
             if rows and self.prepared.store:
                 await self._recorder.finish(rows)
         finally:
+            if self._once is not None:
+                # Behind what was recorded before: that may have been the answer.
+                self._once.claim.release()
             for choice, row in zip(open_choices, rows, strict=True):
                 self._report(choice, row, generated)
+
+    def _settle(self) -> None:
+        if self._hold is not None:
+            in_vain = not any(c.row.usage.completion_tokens or c.row.state != "error" for c in self.choices)
+            self._hold.settle(None if in_vain else self.usage)
 
     def _report(self, choice: Choice, row: Interaction, generated: float) -> None:
         if self._tell is None:

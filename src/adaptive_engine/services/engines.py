@@ -1,4 +1,4 @@
-"""The engines of the models this server has in memory: loaded, unloaded and found here."""
+"""The engines of the models that this process has in memory: loaded, unloaded and found here."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import threading
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -14,34 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adaptive_engine._version import __version__
-from adaptive_engine.errors import AdaptiveError, Conflict, ModelLoading, ModelOffline
+from adaptive_engine.errors import AdaptiveError, ModelOffline
 from adaptive_engine.registry import ModelDirectory
-from adaptive_engine.services import memory
+from adaptive_engine.services.local_models import ModelStatus
+from adaptive_engine.services.model_engines import ModelEngines
 from adaptive_engine.settings import EngineSettings
-from adaptive_engine.types import ComputeConfig, Deployment, Model, ModelMemory, ModelState
+from adaptive_engine.types import ComputeConfig, Model, ModelMemory, ModelState
 
 if TYPE_CHECKING:
-    from adaptive_engine.engine import Engine, EngineOptions
+    from adaptive_engine.engine import Engine, EngineOptions, EngineStats
     from adaptive_engine.engine.runner import Graph
+    from adaptive_engine.grammar.masks import Vocabulary
 
 log = logging.getLogger(__name__)
-
-_NOT_TOLD = "it was deployed without telling this server; deploy it again, or restart the server"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelStatus:
-    """What has become of a model on this server."""
-
-    state: ModelState
-    reason: str | None = None
-    """Why it does not answer."""
-    memory: ModelMemory | None = None
-    """Of a loaded model; of one that is being loaded, what it will take."""
-    active: ComputeConfig | None = None
-    """What a loaded model runs with; no number is None."""
-    loaded_from: ComputeConfig | None = None
-    """The model's own settings when it was loaded."""
 
 
 @dataclass(eq=False)
@@ -67,27 +53,26 @@ class _Loading:
             self.settled.set_result(None)
 
 
-class Engines:
+class Engines(ModelEngines["Engine"]):
     """Engines by model key. Thread-safe; one thread loads, a model after the other."""
 
-    def __init__(self, models_dir: Path, settings: EngineSettings) -> None:
-        self._models_dir = models_dir
-        self._settings = settings
-        self._limit = settings.memory_limit_bytes or memory.default_limit()
+    def __init__(
+        self, models_dir: Path, settings: EngineSettings, on_change: Callable[[], None] = lambda: None
+    ) -> None:
+        """`on_change` is told when a model begins or ends to be loaded, and when one is gone; from any thread."""
+        super().__init__(models_dir, settings)
+        self._on_change = on_change
         self._lock = threading.RLock()
         self._models: dict[str, _Loading] = {}
         self._graphs: dict[str, Future[Graph]] = {}
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="load-model")
+        self.loading: str | None = None
+        """The model that is being loaded at this moment."""
 
     def read_ahead(self, model_key: str) -> None:
-        """Begin to read a model that will most likely be loaded; what it needs of the store is not known yet."""
         self._graphs[model_key] = self._loader.submit(_read, self._models_dir / model_key)
 
     def load(self, model: Model) -> Future[None]:
-        """Load a model, unless it is loaded or about to be; one that has failed is tried again. Does not block.
-
-        The result is done when the model answers, or does not: `status` tells.
-        """
         with self._lock:
             known = self._models.get(model.key)
             if known is not None and known.problem is None:
@@ -104,11 +89,7 @@ class Engines:
                 self._loader.submit(self._load, loading)
             return loading.settled
 
-    def unload(self, model_key: str) -> Engine | None:
-        """Take a model out of memory; requests that it answers end with ModelOffline. Blocks for a step of it.
-
-        Returns the engine that was closed, if there was one. A load under way is given up at its end.
-        """
+    def unload(self, model_key: str) -> Vocabulary | None:
         with self._lock:
             self._graphs.pop(model_key, None)
             gone = self._models.pop(model_key, None)
@@ -116,29 +97,13 @@ class Engines:
                 gone.settle()
         if gone is None or gone.engine is None:
             return None
+        vocabulary = gone.engine.vocabulary
         gone.engine.close(partial(ModelOffline, f"Model '{model_key}' was taken offline during this request."))
         log.info("model %s is unloaded", model_key)
-        return gone.engine
-
-    def get(self, deployment: Deployment) -> Engine:
-        """Raises ModelLoading or ModelOffline."""
-        key, project = deployment.model.key, deployment.project.key
-        if not deployment.online:
-            raise ModelOffline(
-                f"Model '{key}' is offline in project '{project}'. An administrator can bring it back: "
-                f"adaptive models deploy {key} --project {project}"
-            )
-        loading = self._models.get(key)
-        if loading is None:
-            raise ModelOffline(f"Model '{key}' is not loaded: {_NOT_TOLD}.")
-        if (problem := loading.problem) is not None:
-            raise ModelOffline(f"Model '{key}' is not online: {problem}")
-        if loading.engine is None:
-            raise ModelLoading(key)
-        return loading.engine
+        self._on_change()
+        return vocabulary
 
     def loaded(self, model_key: str) -> Engine | None:
-        """The engine of a model that is in memory, whoever wants it."""
         loading = self._models.get(model_key)
         return loading.engine if loading else None
 
@@ -156,49 +121,25 @@ class Engines:
         state: ModelState = "ONLINE" if health.alive else "ERROR"
         return ModelStatus(state, health.reason or None, engine.memory, active, config)
 
+    def stats(self, model_key: str) -> EngineStats | None:
+        engine = self.loaded(model_key)
+        return engine.stats if engine else None
+
     def settled(self, model_key: str) -> Future[None] | None:
-        """Done when the model is loaded, failed, or was given up; None when nobody wants it."""
         loading = self._models.get(model_key)
         return loading.settled if loading else None
 
-    def online(self, model_key: str) -> bool:
-        loading = self._models.get(model_key)
-        return loading is not None and loading.engine is not None and loading.problem is None
-
-    def answers(self, deployment: Deployment) -> bool:
-        """Whether a request to it would be answered now."""
-        return deployment.online and self.online(deployment.model.key)
-
-    def context_length(self, model: Model) -> int:
-        """Most tokens of prompt and answer together, as this server runs the model."""
-        loading = self._models.get(model.key)
-        return loading.engine.max_seq_len if loading and loading.engine else model.context_length
-
-    def problems(self, wanted: set[str]) -> dict[str, str]:
-        """For each model of `wanted` that does not answer, why."""
-        states = {key: self.status(key) for key in sorted(wanted)}
-        return {key: status.reason or _NOT_TOLD for key, status in states.items() if status.state != "ONLINE"}
-
-    def require_memory(self, model: Model) -> ModelMemory | None:
-        """What the model will take, as far as that can be known. Raises Conflict when there is no room for it."""
-        directory, tokens = self._models_dir / model.key, self._kv_cache_len(model)
-        try:
-            needed = memory.estimate(directory, tokens, deterministic=self._settings.deterministic)
-        except (OSError, ValueError, KeyError):
-            # Loading it will say what is wrong with the directory.
-            return None
-        self._require(model.key, needed)
-        return needed
-
-    def wait(self) -> None:
-        """Return when every model that was to be loaded is, or has failed to."""
+    def known(self) -> Iterable[str]:
         with self._lock:
-            underway = [loading.settled for loading in self._models.values()]
-        for settled in underway:
-            settled.result()
+            return list(self._models)
+
+    def model(self, model_key: str) -> Model | None:
+        """As it was to be loaded."""
+        loading = self._models.get(model_key)
+        return loading.model if loading else None
 
     def close(self) -> None:
-        """Stop all engines; what still runs ends with an error. Blocks until their steps, and a load, are done."""
+        """Blocks until their steps, and a load, are done."""
         with self._lock:
             gone = list(self._models.values())
             self._models.clear()
@@ -215,12 +156,16 @@ class Engines:
         graph = self._graphs.pop(key, None)
         if self._models.get(key) is not loading:
             return
+        self.loading = key
+        self._on_change()
         try:
             engine = self._engine(loading, graph)
         except BaseException as exc:
             # Libraries in Rust panic with one that is no Exception, and somebody waits for this.
+            self.loading = None
             self._fail(loading, exc)
             return
+        self.loading = None
         with self._lock:
             wanted = self._models.get(key) is loading
             if wanted:
@@ -228,6 +173,7 @@ class Engines:
                 loading.settle()
         if wanted:
             log.info("model %s is loaded", key)
+            self._on_change()
         else:
             engine.close()
 
@@ -264,28 +210,8 @@ class Engines:
             session_keep_seconds=self._settings.session_keep_seconds,
             max_waiting_tokens=self._settings.max_waiting_tokens,
             threads=self._settings.threads,
+            hang_seconds=self._settings.hang_seconds,
         )
-
-    def _kv_cache_len(self, model: Model) -> int:
-        return model.compute_config.kv_cache_len or self._settings.kv_cache_len
-
-    def _require(self, model_key: str, needed: ModelMemory) -> None:
-        with self._lock:
-            others = sum(self._taken(other) for key, other in self._models.items() if key != model_key)
-        if others + needed.total > self._limit:
-            raise Conflict(
-                f"Model '{model_key}' needs {memory.describe(needed.total)} "
-                f"({memory.describe(needed.weights)} of weights, {memory.describe(needed.kv_cache)} of KV cache); "
-                f"other models take {memory.describe(others)} of the limit of {memory.describe(self._limit)}. "
-                "Take another model offline, lower kv_cache_len, or raise ADAPTIVE_ENGINE__MEMORY_LIMIT_BYTES.",
-                code="memory_limit",
-            )
-
-    def _taken(self, loading: _Loading) -> int:
-        if loading.failure is not None:
-            return 0
-        found = loading.engine.memory if loading.engine else loading.estimate
-        return found.total if found else 0
 
     def _fail(self, loading: _Loading, error: BaseException) -> None:
         key = loading.model.key
@@ -294,6 +220,7 @@ class Engines:
         with self._lock:
             loading.failure = f"It cannot be loaded. {message.removeprefix('EntityNotFound: ')}"
             loading.settle()
+        self._on_change()
 
 
 def _fingerprint(directory: ModelDirectory, options: EngineOptions) -> str:

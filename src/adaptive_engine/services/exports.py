@@ -37,7 +37,7 @@ MEDIA_TYPES: dict[ExportFormat, str] = {
 
 Record = dict[str, Any]
 # What a spreadsheet would take for a formula, and run.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 # The columns of each kind, in order; CSV and Parquet have them even where there are no rows.
 _WHOLE = (

@@ -6,20 +6,26 @@ import asyncio
 import time
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 from adaptive_engine.errors import FirstTokenTimeout, InvalidRequest
+from adaptive_engine.grammar.compiler import CompiledSchema
 from adaptive_engine.providers import registry
 from adaptive_engine.providers.addresses import AddressPolicy
 from adaptive_engine.providers.base import Call, JsonSchema, ProviderRequest
 from adaptive_engine.providers.breaker import Breaker, BreakerLimits, RetryBudget
 from adaptive_engine.providers.http import Timeouts
+from adaptive_engine.providers.schemas import Reduction
 from adaptive_engine.providers.stream import FirstTokenLimit, ProviderStream, Upstream
 from adaptive_engine.services.backends import Asked
 from adaptive_engine.services.images import DecodedImages
 from adaptive_engine.services.structured import AnswerFormat, StructuredOutput
 from adaptive_engine.types import Deployment, ExternalModel, Notice, uuid7
 from adaptive_engine.wire.chat import ChatRequest, ImagePart, Message, TextPart
+
+# What vendors take of a schema, for as long as that is kept: apart for each project, therefore.
+_reductions: WeakKeyDictionary[CompiledSchema, dict[str, Reduction]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,9 @@ class ProviderJob:
 
     def start(self) -> Seq[ProviderStream]:
         return [ProviderStream(self.upstream, call, self.limit) for call in self.calls]
+
+    def discard(self) -> None:
+        """Nothing has begun."""
 
 
 class ProviderBackend:
@@ -61,15 +70,14 @@ class ProviderBackend:
             if left <= 0:
                 raise FirstTokenTimeout(request.max_ttft_ms, "it was over before the provider could be asked")
             limit = FirstTokenLimit(request.max_ttft_ms, asyncio.get_running_loop().time() + left)
+        sent = _format(request, wanted)
+        if isinstance(sent, JsonSchema) and profile.schemas not in ("any", *sent.reductions):
+            await asyncio.to_thread(sent.reduced, profile.schemas)
         parameters = [_parameters(request, index) for index in range(request.n or 1)]
-        requests = [_provider_request(request, messages, external, wanted, own) for own in parameters]
-        if wanted.sent == "json_schema" and profile.schemas != "any":
-            # A large schema takes tens of milliseconds to reduce.
-            calls = await asyncio.to_thread(self._calls, requests)
-        else:
-            calls = self._calls(requests)
+        requests = [_provider_request(request, messages, external, sent, own) for own in parameters]
+        calls = tuple(self._upstream.provider.call(each) for each in requests)
         notices = [*wanted.notices, *calls[0].notices]
-        if request.ignore_eos:
+        if request.ignore_eos and not profile.ignore_eos:
             notices.append(Notice("not_applied", "Providers end answers where their models do.", "ignore_eos"))
         lost = [notice for notice in calls[0].notices if notice.param.startswith("response_format")]
         if lost and request.response_format and request.response_format.is_strict():
@@ -81,16 +89,13 @@ class ProviderBackend:
             )
         return ProviderJob(self._upstream, calls, parameters, wanted, notices, limit)
 
-    def _calls(self, requests: Seq[ProviderRequest]) -> tuple[Call, ...]:
-        return tuple(self._upstream.provider.call(request) for request in requests)
-
 
 async def notices(request: ChatRequest, deployment: Deployment, structured: StructuredOutput) -> Seq[Notice]:
     """What of a request without images would not be taken. Raises as `ProviderBackend.prepare` does. Asks nobody."""
     model = deployment.model
     assert model.external is not None
     provider = registry.build(model.provider, model.external, None, AddressPolicy(), Timeouts())
-    upstream = Upstream(provider, Breaker(BreakerLimits()), RetryBudget(), 0, 0.0, model.key)
+    upstream = Upstream(provider, Breaker(BreakerLimits()), RetryBudget(), 0, 0.0, model.key, model.provider)
     asked = Asked(deployment, request, DecodedImages(), None, (), uuid7(), time.perf_counter())
     return (await ProviderBackend(upstream, structured).prepare(asked)).notices
 
@@ -99,14 +104,14 @@ def _provider_request(
     request: ChatRequest,
     messages: list[dict[str, Any]],
     external: ExternalModel,
-    wanted: AnswerFormat,
+    sent: JsonSchema | Literal["json_object"] | None,
     parameters: dict[str, Any],
 ) -> ProviderRequest:
     return ProviderRequest(
         external.external_model_id,
         messages,
         bool(request.stream),
-        format=_format(request, wanted),
+        format=sent,
         extra=external.extra_params,
         **parameters,
     )
@@ -114,23 +119,27 @@ def _provider_request(
 
 def _parameters(request: ChatRequest, index: int) -> dict[str, Any]:
     """Those of ProviderRequest that a client gave. Choices of one request differ by their seed."""
-    stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
+    stop = request.stop_sequences()
     given = {
         "temperature": request.temperature,
         "top_p": request.top_p,
         "seed": None if request.seed is None else request.seed + index,
         "max_tokens": request.token_limit(),
-        "logprobs": (request.top_logprobs or 0) if request.logprobs else None,
+        "logprobs": request.alternatives(),
     }
     found: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     return {**found, "stop": stop} if stop else found
 
 
-def _format(request: ChatRequest, wanted: AnswerFormat) -> Any:
-    envelope = request.response_format.json_schema if request.response_format else None
-    if wanted.sent != "json_schema" or envelope is None:
+def _format(request: ChatRequest, wanted: AnswerFormat) -> JsonSchema | Literal["json_object"] | None:
+    if wanted.sent != "json_schema":
         return wanted.sent
-    return JsonSchema(envelope.name or "answer", envelope.schema_, envelope.description, bool(envelope.strict))
+    assert request.response_format is not None
+    assert wanted.compiled is not None
+    envelope = request.response_format.json_schema
+    assert envelope is not None
+    known = _reductions.setdefault(wanted.compiled, {})
+    return JsonSchema(envelope.name or "answer", envelope.schema_, envelope.description, bool(envelope.strict), known)
 
 
 def _messages(asked: Asked) -> list[dict[str, Any]]:

@@ -56,6 +56,10 @@ class ExternalModels:
 
 def register(connection: Connection, sealer: Sealer, new: wire.ExternalModelCreate) -> Model:
     """Raises InvalidRequest, or Conflict when the key is taken."""
+    if "/" in (new.key or ""):
+        raise InvalidRequest(
+            "A model's key has no slash: paths of the API end with it, and requests name PROJECT/MODEL.", param="key"
+        )
     id_ = uuid7()
     external = _with(ExternalModel(new.external_model_id), sealer, id_, new)
     model = Model(

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
-from adaptive_engine.errors import AdaptiveError, Conflict, InvalidRequest, NotFound
+from adaptive_engine.errors import AdaptiveError, Conflict, InvalidRequest, NotFound, Unavailable
+from adaptive_engine.privacy import child_environment
 from adaptive_engine.registry import ModelDirectory, locate
 from adaptive_engine.registry.catalog import CATALOG, CatalogEntry
 from adaptive_engine.registry.directory import derive_key
@@ -101,8 +102,8 @@ class Imports:
     def start(self, *, name: str | None = None, path: str | None = None, key: str | None = None) -> ModelImport:
         """Begin to import a model of the catalog, or a file or directory below the configured one.
 
-        Raises InvalidRequest and NotFound for a source or key that cannot be, and Conflict while another import runs or
-        when the key is an external model's.
+        Raises InvalidRequest and NotFound for a source or key that cannot be, Conflict while another import runs or
+        when the key is an external model's, and Unavailable when there is no room for another process.
         """
         source, key = self._examine(name, path, key)
         with self._lock:
@@ -124,9 +125,11 @@ class Imports:
     def cancel(self, import_id: UUID | None) -> ModelImport:
         """End an import, and remove what it wrote. One that has ended stays as it is. Raises NotFound."""
         with self._lock:
-            if self._find(import_id).state == "RUNNING":
-                self._cancelled = import_id
-                self._end_child()
+            found = self._find(import_id)
+            if found.state != "RUNNING":
+                return found
+            self._cancelled = import_id
+            self._end_child()
         self.join()
         return self.get(import_id)
 
@@ -187,18 +190,25 @@ class Imports:
         return found
 
     def _ask(self, question: dict[str, str]) -> subprocess.Popen[bytes]:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "adaptive_engine.registry.job"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            # Ctrl-C in a terminal is the server's business, and a group of its own can be killed as a whole.
-            start_new_session=True,
-        )
+        try:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "adaptive_engine.registry.job"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=child_environment("ADAPTIVE_CACHE_DIR"),
+                # Ctrl-C in a terminal is the server's business, and a group of its own can be killed as a whole.
+                start_new_session=True,
+            )
+        except OSError as exc:
+            _log.error("the process of an import cannot be started: %s", exc)
+            raise Unavailable(
+                f"The import's process cannot be started: {exc.strerror}. Try again when the server has less to do.",
+                retry_after=10,
+            ) from exc
         assert child.stdin is not None
-        # One that is dead already tells so by its status.
+        # One that is dead already tells so by its status. Past the buffer, which would try again when it is closed.
         with suppress(BrokenPipeError):
-            child.stdin.write(json.dumps(question).encode() + b"\n")
-            child.stdin.flush()
+            os.write(child.stdin.fileno(), json.dumps(question).encode() + b"\n")
         return child
 
     def _end_child(self) -> None:
@@ -211,32 +221,37 @@ class Imports:
         timer.start()
 
     def _follow(self, import_id: UUID, child: subprocess.Popen[bytes]) -> None:
-        """In a thread: keep what the child tells, and register what it imported."""
-        said: dict[str, Any] = {}
-        assert child.stdout is not None
-        for line in child.stdout:
-            said = json.loads(line)
-            if "stage" in said:
-                self._update(import_id, stage=said["stage"], done=said["done"], total=said["total"])
-        status = child.wait()
-        child.stdout.close()
-        if import_id == self._cancelled and "key" not in said:
-            self._update(import_id, state="CANCELLED", ended_at=now_ms())
-        elif "error" in said:
-            self._fail(import_id, said["error"]["message"], said["error"]["code"])
-        elif "key" not in said:
-            self._fail(
-                import_id, f"The import ended with status {status}. The server's log may say why.", "import_failed"
-            )
-        else:
-            try:
+        """In a thread: keep what the child tells, and register what it imported. Whatever happens, it ends."""
+        try:
+            said, status = self._listen(import_id, child)
+            if "error" in said and import_id != self._cancelled:
+                self._fail(import_id, said["error"]["message"], said["error"]["code"])
+            elif "key" in said:
                 directory = ModelDirectory.load(locate(self._models_dir, said["key"]))
                 with self._database.write() as connection:
                     models.register(connection, directory)
-            except AdaptiveError as exc:
-                self._fail(import_id, exc.message, exc.code)
-            else:
                 self._update(import_id, state="COMPLETED", ended_at=now_ms())
+            elif import_id == self._cancelled:
+                self._update(import_id, state="CANCELLED", ended_at=now_ms())
+            else:
+                message = f"The import ended with status {status}. The server's log may say why."
+                self._fail(import_id, message, "import_failed")
+        except AdaptiveError as exc:
+            self._fail(import_id, exc.message, exc.code)
+        except Exception:
+            _log.exception("import %s cannot be followed", import_id)
+            self._fail(import_id, "The import failed unexpectedly; the server's log says why.", "import_failed")
+
+    def _listen(self, import_id: UUID, child: subprocess.Popen[bytes]) -> tuple[dict[str, Any], int]:
+        """What the child said last, and its status. When it cannot be understood, the end of its input ends it."""
+        said: dict[str, Any] = {}
+        with child:
+            assert child.stdout is not None
+            for line in child.stdout:
+                said = json.loads(line)
+                if "stage" in said:
+                    self._update(import_id, stage=said["stage"], done=said["done"], total=said["total"])
+            return said, child.wait()
 
     def _fail(self, import_id: UUID, message: str, code: str) -> None:
         _log.warning("import %s failed: %s", import_id, message)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import math
 import os
 import re
 import secrets
@@ -27,12 +28,16 @@ from uuid import UUID
 from adaptive_engine.errors import AuthenticationFailed, InvalidRequest, NotFound, StorageUnavailable
 from adaptive_engine.services import access
 from adaptive_engine.store import Connection, Database, api_keys
-from adaptive_engine.types import ApiKey, Principal, now_ms
+from adaptive_engine.types import UNLIMITED, ApiKey, Limits, Principal, now_ms
 
 PEPPER_BYTES = 32
 CACHE_SECONDS = 5.0
 """The longest that a key works on as it did after another process has revoked it or changed what it permits."""
+OUTAGE_SECONDS = 60.0
+"""The longest that a key which was checked works on while the store cannot be asked."""
 CACHE_KEYS = 10_000
+# Requests go on without asking a store for so long (s) after it did not answer.
+_OUTAGE_PAUSE = 1.0
 
 _OURS = re.compile(r"(ad_([a-z2-7]{12})_[0-9a-f]{64})_([0-9a-f]{8})")
 _ACCEPTABLE = re.compile(r"[!-~]{16,512}")
@@ -79,7 +84,7 @@ def _create_pepper(path: Path) -> None:
 class _Cached:
     principal: Principal
     expires_at: int | None
-    stale_at: float
+    checked_at: float
 
     def has_expired(self) -> bool:
         return self.expires_at is not None and self.expires_at <= now_ms()
@@ -95,6 +100,10 @@ class KeyRing:
         self._clock = clock
         self._lock = threading.Lock()
         self._cache: OrderedDict[bytes, _Cached] = OrderedDict()
+        self.on_change: Callable[[], None] = lambda: None
+        """Told of what this process has changed."""
+        # Until then the store is not asked about what is known: it just did not answer.
+        self._out_until = -math.inf
         # Counts changes, so that a check that began before one does not fill the cache after it.
         self._generation = 0
 
@@ -117,19 +126,35 @@ class KeyRing:
         project_id: UUID | None = None,
         expires_at: int | None = None,
         user_id: UUID | None = None,
+        limits: Limits = UNLIMITED,
     ) -> tuple[ApiKey, str]:
         """A key that works once it is stored, and its text."""
         key_id = _base32(secrets.token_bytes(8))[:12]
         body = f"ad_{key_id}_{secrets.token_hex(32)}"
         text = f"{body}_{_crc(body)}"
-        return ApiKey(key_id, name, role, project_id, self._digest(text), now_ms(), expires_at, user_id=user_id), text
+        digest = self._digest(text)
+        return ApiKey(key_id, name, role, project_id, digest, now_ms(), expires_at, None, user_id, limits), text
 
     @contextmanager
     def changing(self) -> Iterator[Connection]:
         """A write transaction for what changes who may do what: this process acts on it from its commit on."""
         with self._database.write() as connection:
             yield connection
-        self._forget_all()
+        self.forget()
+        self.on_change()
+
+    @contextmanager
+    def changing_as(self, principal: Principal) -> Iterator[tuple[Connection, Principal]]:
+        """`changing`, with what the caller may do when the turn has come: what came before may have changed that.
+
+        Raises AuthenticationFailed when the key ended meanwhile.
+        """
+        with self.changing() as connection:
+            key = api_keys.get(connection, principal.key_id)
+            now = None if key is None or _has_ended(key) else access.principal_of_key(connection, key)
+            if now is None:
+                raise _refused()
+            yield connection, now
 
     def import_plaintext(self, name: str, key_text: str, role: str) -> ApiKey:
         """Let a key work that the operator chose, such as one from an environment variable.
@@ -160,19 +185,18 @@ class KeyRing:
     def authenticate(self, presented: str) -> Principal:
         """Whose key this is. Raises AuthenticationFailed, in the same words whatever is wrong with it.
 
-        Raises StorageUnavailable (code `auth_unavailable`) when the store cannot be asked.
+        While the store cannot be asked, what it said in the last OUTAGE_SECONDS counts. Beyond that this raises
+        StorageUnavailable (code `auth_unavailable`).
         """
         if not _ACCEPTABLE.fullmatch(presented) or _mistyped(presented):
             raise _refused()
         cache_key = self._cache_key(presented)
         cached = self._recall(cache_key)
         if cached is None:
-            generation = self._generation
             ids = [self._imported_id(presented)]
             if match := _OURS.fullmatch(presented):
                 ids.insert(0, match[2])
-            cached = self._look_up(ids, self._digest(presented))
-            self._remember(cache_key, cached, generation)
+            cached = self._check(cache_key, ids, self._digest(presented))
         if cached.has_expired():
             raise _refused()
         return cached.principal
@@ -186,9 +210,7 @@ class KeyRing:
         """`authenticate`, for who has shown the key before."""
         cached = self._recall(_of_id(key_id))
         if cached is None:
-            generation = self._generation
-            cached = self._look_up([key_id])
-            self._remember(_of_id(key_id), cached, generation)
+            cached = self._check(_of_id(key_id), [key_id])
         if cached.has_expired():
             raise _refused()
         return cached.principal
@@ -204,6 +226,29 @@ class KeyRing:
         with self._database.read() as connection:
             return api_keys.list_all(connection)
 
+    def _check(self, cache_key: bytes, ids: Iterable[str], digest: bytes | None = None) -> _Cached:
+        """Ask the store, and remember what it says; while it is down, what it said lately."""
+        generation = self._generation
+        if self._out_until > -math.inf:
+            # One tries whether it is back; who comes meanwhile does not wait for that.
+            self._out_until = self._clock() + _OUTAGE_PAUSE
+        try:
+            found = self._look_up(ids, digest)
+        except StorageUnavailable:
+            self._out_until = self._clock() + _OUTAGE_PAUSE
+            lately = self._recall(cache_key)
+            if lately is None:
+                raise
+            return lately
+        except AuthenticationFailed:
+            # Else an outage would bring it back.
+            with self._lock:
+                self._cache.pop(cache_key, None)
+            raise
+        self._out_until = -math.inf
+        self._remember(cache_key, found, generation)
+        return found
+
     def _look_up(self, ids: Iterable[str], digest: bytes | None = None) -> _Cached:
         """The first of these keys that works and, where one is given, has the digest."""
         try:
@@ -212,7 +257,7 @@ class KeyRing:
                     if key.revoked_at is None and (digest is None or hmac.compare_digest(key.digest, digest)):
                         principal = access.principal_of_key(connection, key)
                         if principal is not None:
-                            return _Cached(principal, key.expires_at, self._clock() + CACHE_SECONDS)
+                            return _Cached(principal, key.expires_at, self._clock())
         except StorageUnavailable as error:
             raise StorageUnavailable("API keys cannot be checked now; try again.", code="auth_unavailable") from error
         raise _refused()
@@ -220,7 +265,9 @@ class KeyRing:
     def _recall(self, cache_key: bytes) -> _Cached | None:
         with self._lock:
             cached = self._cache.get(cache_key)
-        return None if cached is None or cached.stale_at <= self._clock() else cached
+        now = self._clock()
+        lasts = OUTAGE_SECONDS if now < self._out_until else CACHE_SECONDS
+        return None if cached is None or cached.checked_at + lasts <= now else cached
 
     def _remember(self, cache_key: bytes, cached: _Cached, generation: int) -> None:
         with self._lock:
@@ -231,7 +278,8 @@ class KeyRing:
             if len(self._cache) > CACHE_KEYS:
                 self._cache.popitem(last=False)
 
-    def _forget_all(self) -> None:
+    def forget(self) -> None:
+        """Ask the store about every key again."""
         with self._lock:
             self._generation += 1
             self._cache.clear()
@@ -253,6 +301,10 @@ def _is_replaced_by(key: ApiKey, wanted: ApiKey) -> bool:
     if not key.id.startswith(_IMPORTED) or key.revoked_at is not None:
         return False
     return key.name == wanted.name if key.id != wanted.id else (key.name, key.role) != (wanted.name, wanted.role)
+
+
+def _has_ended(key: ApiKey) -> bool:
+    return key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now_ms())
 
 
 def _of_id(key_id: str) -> bytes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from adaptive_engine.errors import ModelOffline
 from adaptive_engine.services import model_settings, models
 from adaptive_engine.services.backends import Backends
-from adaptive_engine.services.engines import ModelStatus
+from adaptive_engine.services.local_models import ModelStatus
 from adaptive_engine.services.routing import Routing
 from adaptive_engine.services.structured import StructuredOutput
 from adaptive_engine.settings import EngineSettings
@@ -218,8 +218,8 @@ class ModelLifecycle:
                     self._backends.local(model).load(model)
             self._routing.refresh()
             for model, is_wanted in wanted:
-                if not is_wanted and (closed := self._backends.local(model).unload(model.key)):
-                    unloaded.append(closed.vocabulary)
+                if not is_wanted and (vocabulary := self._backends.local(model).unload(model.key)) is not None:
+                    unloaded.append(vocabulary)
         return unloaded
 
     async def _check(self, project: Project, model_key: str, settings: ModelSettings | None) -> tuple[Notice, ...]:
@@ -233,7 +233,7 @@ class ModelLifecycle:
 
         model, known = await asyncio.to_thread(read)
         together = ModelSettings.model_validate(models.merged(known.settings if known else {}, settings))
-        engine = self._engines.loaded(model_key)
+        engine = self._backends.loaded(model_key)
         return await model_settings.check(together, project, model, self._structured, engine)
 
     def _overview(self, model: Model, attached: Seq[Deployment]) -> ModelOverview:

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+from adaptive_engine.engine.files import language_config, weights_bytes
 from adaptive_engine.types import ModelMemory
 
 DEFAULT_SHARE = 0.9
@@ -29,8 +30,6 @@ def estimate(directory: Path, kv_tokens: int, *, deterministic: bool) -> ModelMe
 
     Raises OSError, ValueError or KeyError for a directory without a readable `config.json`.
     """
-    from adaptive_engine.engine.loading import language_config, weights_bytes
-
     config = language_config(json.loads((directory / "config.json").read_text("utf-8")))
     heads = int(config["num_attention_heads"])
     size = int(config.get("head_dim") or config["hidden_size"] // heads)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID, uuid5
 
 from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
-from adaptive_engine.store import Connection, ab_tests, graders, metrics, statistics
-from adaptive_engine.store.statistics import Grouping, MetricGroup
+from adaptive_engine.store import Connection, ab_tests, graders, metrics, projects, statistics
+from adaptive_engine.store.statistics import Grouping, MetricReport
 from adaptive_engine.types import Metric, Project
 
 SYSTEM: Final = {
@@ -123,7 +123,7 @@ def update(connection: Connection, project: Project, id_or_key: str, changes: di
 
 
 def delete(connection: Connection, project: Project, id_or_key: str) -> None:
-    """Delete a metric with its scores, comparisons and outcomes.
+    """Delete a metric with its scores, comparisons and outcomes. A project whose default it was has none any more.
 
     Raises NotFound, InvalidRequest for the server's own, and Conflict while something depends on it.
     """
@@ -145,6 +145,10 @@ def delete(connection: Connection, project: Project, id_or_key: str) -> None:
             param="key",
         )
     metrics.delete(connection, metric.id)
+    stored = projects.get(connection, project.id)
+    if stored is not None and stored.settings.get("default_metric") == metric.key:
+        settings = {name: value for name, value in stored.settings.items() if name != "default_metric"}
+        projects.update(connection, replace(stored, settings=settings))
 
 
 def summarise(
@@ -154,7 +158,7 @@ def summarise(
     grouping: Grouping,
     created_from: int | None = None,
     created_to: int | None = None,
-) -> tuple[Metric, list[MetricGroup]]:
+) -> tuple[Metric, MetricReport]:
     """A metric's values in groups of interactions, of those made in a span of time. Raises NotFound."""
     metric = find(connection, project, id_or_key)
     return metric, statistics.of_metric(connection, metric, grouping, created_from, created_to)

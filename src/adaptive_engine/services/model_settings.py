@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from adaptive_engine.errors import InvalidRequest
 from adaptive_engine.services import prompts
-from adaptive_engine.services.structured import StructuredOutput, require_room
+from adaptive_engine.services.structured import StructuredOutput
 from adaptive_engine.types import ChatMessage, Deployment, ExternalModel, Model, Notice, Project, uuid7
 from adaptive_engine.wire.chat import ChatRequest
 from adaptive_engine.wire.models import ModelSettings
 
 if TYPE_CHECKING:
-    from adaptive_engine.engine import Engine
+    from adaptive_engine.services.model_engines import ModelEngine
 
 _OF_REQUESTS = ("temperature", "top_p", "max_tokens", "stop", "seed", "max_ttft_ms", "response_format")
 
@@ -60,7 +60,7 @@ def with_system_prompt(turns: list[ChatMessage], system_prompt: str | None) -> l
 
 
 async def check(
-    settings: ModelSettings, project: Project, model: Model, structured: StructuredOutput, engine: Engine | None
+    settings: ModelSettings, project: Project, model: Model, structured: StructuredOutput, engine: ModelEngine | None
 ) -> tuple[Notice, ...]:
     """What of the settings will have no effect. Without an engine, its tokens are left out of the check.
 
@@ -85,12 +85,12 @@ async def check(
 
 
 async def _of_engine(
-    settings: ModelSettings, project: Project, structured: StructuredOutput, engine: Engine | None
+    settings: ModelSettings, project: Project, structured: StructuredOutput, engine: ModelEngine | None
 ) -> Seq[Notice]:
-    vocabulary = None if engine is None else engine.vocabulary
-    wanted = await structured.prepare(settings.response_format, project, vocabulary)
-    if settings.max_tokens is not None and engine is not None:
-        require_room(wanted, settings.max_tokens)
+    if engine is None:
+        wanted = (await structured.prepare(settings.response_format, project, None)).checked
+    else:
+        wanted = await engine.check(settings.response_format, project, settings.max_tokens)
     if settings.stop and wanted.masked:
         return [*wanted.notices, Notice("not_applied", "Stop sequences do not cut structured output.", "stop")]
     return wanted.notices

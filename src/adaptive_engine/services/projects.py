@@ -7,11 +7,11 @@ import dataclasses
 import re
 import unicodedata
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
-from adaptive_engine.services import teams
+from adaptive_engine.services import limits, teams
 from adaptive_engine.services.keys import KeyRing
 from adaptive_engine.services.lifecycle import ModelLifecycle
 from adaptive_engine.services.routing import Routing
@@ -44,8 +44,8 @@ class Projects:
 
         def write() -> Project:
             # Members of its team may use it from its commit on.
-            with self._keys.changing() as connection:
-                project = create(connection, principal, given)
+            with self._keys.changing_as(principal) as (connection, now):
+                project = create(connection, now, given)
             self._routing.refresh()
             return project
 
@@ -175,7 +175,7 @@ def key_from(name: str) -> str:
     return check_key(key)
 
 
-def _settings(connection: Connection, project: Project, change: ProjectSettings | None) -> dict[str, str]:
+def _settings(connection: Connection, project: Project, change: ProjectSettings | None) -> dict[str, Any]:
     if change is None:
         return project.settings
     metric = change.default_metric
@@ -186,4 +186,6 @@ def _settings(connection: Connection, project: Project, change: ProjectSettings 
             param="settings.default_metric",
         )
     merged = {**project.settings, **change.model_dump(exclude_unset=True)}
+    if "limits" in change.model_fields_set:
+        merged["limits"] = limits.changed(project.limits, change.limits).as_stored()
     return {name: value for name, value in merged.items() if value is not None}

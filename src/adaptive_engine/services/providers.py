@@ -8,6 +8,7 @@ from adaptive_engine.providers.addresses import AddressPolicy
 from adaptive_engine.providers.breaker import Breaker, BreakerLimits, RetryBudget
 from adaptive_engine.providers.http import Origin, Timeouts
 from adaptive_engine.providers.stream import Upstream
+from adaptive_engine.services.local_models import require_online
 from adaptive_engine.services.sealing import Sealer
 from adaptive_engine.settings import ProviderSettings
 from adaptive_engine.types import Deployment, ExternalModel, Model
@@ -46,11 +47,7 @@ class Providers:
     def get(self, deployment: Deployment) -> Upstream:
         """Raises ModelOffline where the project, or a lost secret, lets it not answer."""
         model = deployment.model
-        if not deployment.online:
-            raise ModelOffline(
-                f"Model '{model.key}' is offline in project '{deployment.project.key}'. An administrator can bring it "
-                f"back: adaptive models deploy {model.key} --project {deployment.project.key}"
-            )
+        require_online(deployment)
         assert model.external is not None
         known = self._upstreams.get(model.key)
         if known is None or known[0] != model.external:

@@ -80,13 +80,12 @@ class Readings:
 
 
 def _models(backends: Backends, wanted: set[str]) -> Iterator[Reading]:
-    of_vllm = backends.vllm.known()
+    offline = backends.problems(wanted)
     for key in sorted(wanted):
-        yield "model_online", (key,), (backends.vllm if key in of_vllm else backends.engines).online(key)
-        engine = backends.engines.loaded(key)
-        if engine is None:
+        yield "model_online", (key,), key not in offline
+        stats, memory = backends.engines.stats(key), backends.engines.status(key).memory
+        if stats is None or memory is None:
             continue
-        stats, memory = engine.stats, engine.memory
         for name, field in _OF_ENGINES.items():
             yield name, (key,), getattr(stats, field)
         yield "kv_cache_usage_perc", (key,), stats.kv_blocks_used / max(stats.kv_blocks_total, 1)

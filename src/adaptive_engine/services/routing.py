@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
+from adaptive_engine.errors import Conflict, InvalidRequest, NotFound, StorageUnavailable
 from adaptive_engine.experiments import assign
 from adaptive_engine.services import access
 from adaptive_engine.store import ab_tests, deployments, projects
 from adaptive_engine.store.database import Database
 from adaptive_engine.types import AbTest, Deployment, Principal, Project, uuid_or_none
 
+_log = logging.getLogger(__name__)
+
 # Changes made by another process, such as `adaptive models deploy`, are seen after at most this many seconds.
 _FRESH_SECONDS = 5.0
+# A store that did not answer is asked again after so many.
+_OUTAGE_PAUSE = 1.0
 # What an archived project is still there for: to be read, to be cleared of data, and to be brought back.
 _IN_ARCHIVED = frozenset({"project:read", "project:archive", "project:share", "interaction:read", "interaction:delete"})
 
@@ -38,7 +43,6 @@ class _Snapshot:
     def __init__(
         self, all_projects: Iterable[Project], all_deployments: Iterable[Deployment], active_tests: Iterable[AbTest]
     ) -> None:
-        self.loaded_at = time.monotonic()
         self.projects = {project.key: project for project in all_projects}
         self.by_id = {project.id: project for project in self.projects.values()}
         self.deployments: dict[UUID, dict[str, Deployment]] = {p.id: {} for p in self.projects.values()}
@@ -61,6 +65,11 @@ class Routing:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
+        self.on_change: Callable[[], None] = lambda: None
+        """Told of what this process has changed."""
+        # A moment of the monotonic clock.
+        self._old_at = 0.0
+        self._out = False
         self._snapshot = self._load()
 
     def project(
@@ -77,7 +86,8 @@ class Routing:
             project = snapshot.by_id.get(project_id)
         if project is None or not principal.may("project:read", project.id):
             raise NotFound(
-                f"Project '{id_or_key}' does not exist, or this key may not use it.{self._hint(principal, id_or_key)}",
+                f"Project '{id_or_key}' does not exist, or this key may not use it."
+                f"{self._hint(principal, id_or_key, param)}",
                 code="project_not_found",
                 param=param,
             )
@@ -250,15 +260,19 @@ class Routing:
 
     async def renew(self) -> None:
         """Look at the store again when the snapshot is old. To be awaited before a request is routed: the event loop
-        must not wait for the store itself, which may take seconds to say that it is not there.
-
-        Raises StorageUnavailable.
+        must not wait for the store itself, which may take seconds to say that it is not there. Until it is back,
+        requests are routed by what it said last.
         """
         if self._is_old() and not self._lock.locked():
             await asyncio.to_thread(self._current)
 
     def refresh(self) -> None:
-        """Let what was just committed count at once. Blocks for a query."""
+        """Let what was just committed count at once, for other workers of this server too. Blocks for a query."""
+        self.reload()
+        self.on_change()
+
+    def reload(self) -> None:
+        """Let what another has committed count at once. Blocks for a query."""
         with self._lock:
             self._snapshot = self._load()
 
@@ -275,30 +289,45 @@ class Routing:
                 return deployment
         raise NotFound("No project of this key has a default model. Name a model.", code="no_default_model")
 
-    def _hint(self, principal: Principal, wanted: str) -> str:
+    def _hint(self, principal: Principal, wanted: str, param: str) -> str:
         """What the caller may have meant, among what the caller may see."""
         for deployment in self.deployments(principal):
             if deployment.model.key == wanted:
                 return f" Did you mean '{deployment.project.key}/{wanted}'? `model` is 'project' or 'project/model'."
         known = [project.key for project in self.projects(principal) if not project.archived]
         close = difflib.get_close_matches(wanted, known, n=1)
-        return f" Did you mean '{close[0]}'?" if close else ""
+        if close:
+            return f" Did you mean '{close[0]}'?"
+        if param != "model" or not known:
+            return ""
+        # Most likely a vendor's name of a model.
+        some = min(known, key=lambda key: (key != "default", key))
+        return f" `model` is 'project' or 'project/model', for example '{some}'."
 
     def _current(self) -> _Snapshot:
         if self._is_old() and self._lock.acquire(blocking=False):
             try:
                 self._snapshot = self._load()
+                self._out = False
+            except StorageUnavailable as error:
+                if not self._out:
+                    _log.warning("requests are routed by what the store said last: %s", error.message)
+                self._out = True
+                self._old_at = time.monotonic() + _OUTAGE_PAUSE
             finally:
                 self._lock.release()
         return self._snapshot
 
     def _is_old(self) -> bool:
-        return time.monotonic() - self._snapshot.loaded_at > _FRESH_SECONDS
+        return time.monotonic() > self._old_at
 
     def _load(self) -> _Snapshot:
+        began = time.monotonic()
         with self._database.read() as connection:
-            return _Snapshot(
+            snapshot = _Snapshot(
                 projects.list_all(connection, archived=True),
                 deployments.list_all(connection),
                 ab_tests.list_for_projects(connection, active=True),
             )
+        self._old_at = began + _FRESH_SECONDS
+        return snapshot

@@ -19,7 +19,6 @@ from adaptive_engine.wire.chat import JsonSchemaFormat, ResponseFormat
 from adaptive_engine.wire.structured import KeywordNote, Refusal, SchemaReport, ShortestAnswer
 
 if TYPE_CHECKING:
-    from adaptive_engine.engine import Engine
     from adaptive_engine.grammar.constraint import Constraint
     from adaptive_engine.grammar.masks import Vocabulary
 
@@ -31,6 +30,15 @@ _MAX_NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
+class FormatCheck:
+    """What becomes of a response format."""
+
+    masked: bool
+    """It is enforced while the answer is generated."""
+    notices: tuple[Notice, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerFormat:
     """What an answer has to match; free text unless `compiled`."""
 
@@ -38,14 +46,20 @@ class AnswerFormat:
     closed: bool = False
     """The answer is complete before its tokens run out."""
     notices: tuple[Notice, ...] = ()
+    validated: str | None = None
+    """The schema, as JSON, that the finished answer is checked against; None where the masks leave no doubt."""
     external: bool = False
-    """A provider answers: nothing is masked here, so the finished answer is looked at in any case."""
+    """A provider answers: nothing is masked here."""
     sent: Literal["json_schema", "json_object"] | None = None
     """What of it the provider is told."""
 
     @property
     def masked(self) -> bool:
         return not self.external and self.compiled is not None and self.compiled.grammar is not None
+
+    @property
+    def checked(self) -> FormatCheck:
+        return FormatCheck(self.masked, self.notices)
 
     def constraint(self) -> Constraint | None:
         """For one generation."""
@@ -58,10 +72,10 @@ class StructuredOutput:
     def __init__(self, schemas: Schemas) -> None:
         self._schemas = schemas
 
-    async def inspect(self, schema: Any, engine: Engine | None) -> SchemaReport:
-        """What would become of `schema`; without an engine, with bytes for tokens. Raises Overloaded."""
+    async def inspect(self, schema: Any, vocabulary: Vocabulary | None) -> SchemaReport:
+        """What would become of `schema`; without a vocabulary, with bytes for tokens. Raises Overloaded."""
         try:
-            return report(await self._schemas.inspect(schema, engine.vocabulary if engine else _bytes()))
+            return report(await self._schemas.inspect(schema, vocabulary or _bytes()))
         except CheckerBusy as exc:
             raise _busy() from exc
 
@@ -87,7 +101,7 @@ class StructuredOutput:
         closed = bool(envelope and envelope.complete)
         if closed:
             await self._check_closable(compiled)
-        return AnswerFormat(compiled, closed, notices)
+        return AnswerFormat(compiled, closed, notices, None if compiled.exact else compiled.text)
 
     async def prepare_external(
         self,
@@ -119,14 +133,14 @@ class StructuredOutput:
         sent: Literal["json_schema", "json_object"] | None = None if support == "none" else "json_object"
         if envelope is not None and support == "json_schema":
             sent = "json_schema"
-        return AnswerFormat(compiled, notices=tuple(notices), external=True, sent=sent)
+        return AnswerFormat(compiled, notices=tuple(notices), validated=compiled.text, external=True, sent=sent)
 
     async def verdict(self, wanted: AnswerFormat, answer: str) -> tuple[bool | None, Notice | None]:
         """Whether a finished answer is valid, and what is to be said about it. None where the masks leave no doubt."""
-        if wanted.compiled is None or (wanted.compiled.exact and not wanted.external):
+        if wanted.validated is None:
             return None, None
         try:
-            violation = await self._schemas.violation(wanted.compiled, answer)
+            violation = await self._schemas.violation(wanted.validated, answer)
         except CannotValidate as exc:
             return None, Notice("schema_not_checked", str(exc), _SCHEMA)
         except SchemaRefused:

@@ -30,15 +30,12 @@ class VllmBackend:
             "cache_salt": self._salts.of(asked.deployment.project.id),
             "priority": _BACKGROUND if asked.background else _USUAL,
         }
-        request = asked.request
-        if request.ignore_eos:
+        if asked.request.ignore_eos:
             extra["ignore_eos"] = True
-            # Which a provider would be said not to take.
-            request = request.model_copy(update={"ignore_eos": None})
         model = asked.deployment.model
         place = dataclasses.replace(model, external=ExternalModel(model.key, extra_params=extra))
         deployment = dataclasses.replace(asked.deployment, model=place)
-        return await self._provider.prepare(dataclasses.replace(asked, deployment=deployment, request=request))
+        return await self._provider.prepare(dataclasses.replace(asked, deployment=deployment))
 
 
 class CacheSalts:

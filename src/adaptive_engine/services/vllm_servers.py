@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import replace
 
-from adaptive_engine.errors import AdaptiveError, EngineFailed, ModelLoading, ModelOffline, UpstreamFailed
+from adaptive_engine.errors import AdaptiveError, Conflict, EngineFailed, ModelLoading, ModelOffline, UpstreamFailed
 from adaptive_engine.providers.addresses import AddressPolicy
 from adaptive_engine.providers.base import Call, Profile, Provider, ProviderRequest
 from adaptive_engine.providers.breaker import Breaker, BreakerLimits, RetryBudget
@@ -17,23 +17,23 @@ from adaptive_engine.providers.http_provider import HttpProvider
 from adaptive_engine.providers.stream import Upstream
 from adaptive_engine.providers.vllm import Vllm, profile_of
 from adaptive_engine.registry.vllm import VllmModel
-from adaptive_engine.services.engines import ModelStatus
+from adaptive_engine.services.local_models import LocalModels, ModelStatus
 from adaptive_engine.services.providers import timeouts_of
 from adaptive_engine.settings import Settings
-from adaptive_engine.types import ComputeConfig, Delta, Deployment, Model
+from adaptive_engine.types import ComputeConfig, Delta, Model
 from adaptive_engine.vllm.command import VllmOptions
 from adaptive_engine.vllm.server import Running, VllmServer
 
-_NOT_TOLD = "it was deployed without telling this server; deploy it again, or restart the server"
 # The server looks after the process itself.
 _NO_BREAKER = BreakerLimits(failures=0, slow_seconds=0)
 
 
-class VllmServers:
-    """Has what `Engines` has for models of our own engine. Thread-safe."""
+class VllmServers(LocalModels[Upstream]):
+    """Thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
         self._models_dir = settings.models_dir
+        self._has_workers = settings.server.workers > 1
         self._logs_dir = settings.data_dir / "logs"
         self._options = VllmOptions(
             settings.vllm.command,
@@ -52,10 +52,7 @@ class VllmServers:
         self._upstreams: dict[str, tuple[Running, Upstream]] = {}
 
     def load(self, model: Model) -> Future[None]:
-        """Start a model, unless it runs or is about to; one that waits for another start has it at once.
-
-        The result is done when it answers for the first time, or has failed to: `status` tells.
-        """
+        """One that waits for another start has it at once."""
         with self._lock:
             known = self._servers.get(model.key)
             if known is not None and not known.failed:
@@ -65,6 +62,11 @@ class VllmServers:
             self._failures.pop(model.key, None)
             self._loaded_from[model.key] = model.compute_config
             try:
+                if self._has_workers:
+                    raise Conflict(
+                        "Each of several workers would start a vLLM of its own. Leave --workers out, or run vLLM by "
+                        "itself and register it as an external model."
+                    )
                 imported = VllmModel.load(self._models_dir / model.key)
             except (AdaptiveError, OSError) as exc:
                 self._failures[model.key] = exc.message if isinstance(exc, AdaptiveError) else str(exc)
@@ -85,30 +87,19 @@ class VllmServers:
             return server.settled
 
     def unload(self, model_key: str) -> None:
-        """Let a model end; requests that it answers end with ModelOffline. Does not wait for its process."""
+        """Does not wait for its process."""
         with self._lock:
             self._failures.pop(model_key, None)
             self._stop(model_key)
 
-    def get(self, deployment: Deployment) -> Upstream:
-        """Raises ModelLoading or ModelOffline."""
-        key, project = deployment.model.key, deployment.project.key
-        if not deployment.online:
-            raise ModelOffline(
-                f"Model '{key}' is offline in project '{project}'. An administrator can bring it back: "
-                f"adaptive models deploy {key} --project {project}"
-            )
-        server = self._servers.get(key)
-        if server is None:
-            raise ModelOffline(f"Model '{key}' is not online: {self._failures.get(key, _NOT_TOLD)}.")
-        status = server.status
-        if status.state == "PENDING":
-            raise ModelLoading(key)
-        if status.running is None:
-            raise ModelOffline(f"Model '{key}' is not online: {status.reason}")
-        known = self._upstreams.get(key)
-        if known is None or known[0] is not status.running:
-            known = self._upstreams[key] = status.running, self._upstream(server, status.running)
+    def loaded(self, model_key: str) -> Upstream | None:
+        server = self._servers.get(model_key)
+        running = server.status.running if server else None
+        if server is None or running is None:
+            return None
+        known = self._upstreams.get(model_key)
+        if known is None or known[0] is not running:
+            known = self._upstreams[model_key] = running, self._upstream(server, running)
         return known[1]
 
     def status(self, model_key: str) -> ModelStatus:
@@ -128,33 +119,17 @@ class VllmServers:
         return ModelStatus(status.state, None, memory, active, config)
 
     def settled(self, model_key: str) -> Future[None] | None:
-        """Done when the model answers, failed, or was given up; None when nobody wants it."""
         server = self._servers.get(model_key)
         return server.settled if server else None
 
-    def online(self, model_key: str) -> bool:
-        return self.status(model_key).state == "ONLINE"
-
-    def answers(self, deployment: Deployment) -> bool:
-        """Whether a request to it would be answered now."""
-        return deployment.online and self.online(deployment.model.key)
-
     def context_length(self, model: Model) -> int:
-        """Most tokens of prompt and answer together, as vLLM runs the model; 0: nobody said."""
         active = self.status(model.key).active
         return (active.max_seq_len if active else None) or model.compute_config.max_seq_len or model.context_length
 
     def known(self) -> set[str]:
-        """Keys of the models that it was told to run."""
         return self._servers.keys() | self._failures.keys()
 
-    def problems(self, wanted: set[str]) -> dict[str, str]:
-        """For each model of `wanted` that does not answer, why."""
-        states = {key: self.status(key) for key in sorted(wanted)}
-        return {key: status.reason or _NOT_TOLD for key, status in states.items() if status.state != "ONLINE"}
-
     def close(self) -> None:
-        """End all. Returns when no process is left."""
         with self._lock:
             for key in list(self._servers):
                 self._stop(key)
@@ -173,7 +148,7 @@ class VllmServers:
         profile = profile_of(images="ImageUnderstanding" in server.model.capabilities)
         provider = _Watched(HttpProvider(Vllm(), profile, client, running.address.api_key), server)
         total = self._timeouts.total
-        return Upstream(provider, Breaker(_NO_BREAKER), RetryBudget(), self._retries, total, server.model.key)
+        return Upstream(provider, Breaker(_NO_BREAKER), RetryBudget(), self._retries, total, server.model.key, "vllm")
 
 
 class _Watched:
@@ -183,6 +158,7 @@ class _Watched:
         self._provider = provider
         self._server = server
         self.profile: Profile = provider.profile
+        self.address = provider.address
 
     def call(self, request: ProviderRequest) -> Call:
         return self._provider.call(request)

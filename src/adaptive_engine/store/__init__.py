@@ -9,6 +9,7 @@ from sqlalchemy import Connection as Connection
 from adaptive_engine.store.database import Database as Database
 from adaptive_engine.store.driver import Durability as Durability
 from adaptive_engine.store.driver import PoolOptions as PoolOptions
+from adaptive_engine.store.migrations import StoreOutdated as StoreOutdated
 from adaptive_engine.store.migrations import StoreTooNew as StoreTooNew
 from adaptive_engine.store.presence import Presence as Presence
 from adaptive_engine.store.recorder import Recorder as Recorder

@@ -61,7 +61,7 @@ class Bucket:
 
 def create(connection: Connection, test: AbTest) -> None:
     """Raises Conflict when the project has a test of that key."""
-    with duplicates_refused(f"A/B test '{test.key}' exists already in this project. Choose another key."):
+    with duplicates_refused(f"A/B test '{test.key}' exists already in this project. Choose another key.", "key"):
         connection.execute(
             ab_tests.insert().values(
                 id=test.id,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -10,7 +12,7 @@ from sqlalchemy import Connection
 
 from adaptive_engine.store.database import duplicates_refused
 from adaptive_engine.store.tables import api_keys, roles, team_members, teams
-from adaptive_engine.types import ApiKey
+from adaptive_engine.types import UNLIMITED, ApiKey, Limits
 
 _SELECT = sa.select(
     api_keys.c.id,
@@ -22,6 +24,7 @@ _SELECT = sa.select(
     api_keys.c.expires_at,
     api_keys.c.revoked_at,
     api_keys.c.user_id,
+    api_keys.c.limits,
 )
 
 
@@ -39,18 +42,24 @@ def create(connection: Connection, key: ApiKey) -> None:
                 expires_at=key.expires_at,
                 revoked_at=key.revoked_at,
                 user_id=key.user_id,
+                limits=key.limits.as_stored(),
             )
         )
 
 
 def get(connection: Connection, key_id: str) -> ApiKey | None:
     row = connection.execute(_SELECT.where(api_keys.c.id == key_id)).one_or_none()
-    return None if row is None else ApiKey(*row)
+    return None if row is None else _from_row(row)
 
 
 def list_all(connection: Connection) -> list[ApiKey]:
     """Oldest first, revoked ones included."""
-    return [ApiKey(*row) for row in connection.execute(_SELECT.order_by(api_keys.c.created_at, api_keys.c.id))]
+    return [_from_row(row) for row in connection.execute(_SELECT.order_by(api_keys.c.created_at, api_keys.c.id))]
+
+
+def limit(connection: Connection, key_id: str, limits: Limits) -> None:
+    """Replace the key's limits."""
+    connection.execute(api_keys.update().where(api_keys.c.id == key_id).values(limits=limits.as_stored()))
 
 
 def revoke(connection: Connection, key_id: str, revoked_at: int) -> bool:
@@ -88,6 +97,11 @@ def any_on_server(connection: Connection, role_key: str, team_key: str, now: int
         .where(team_members.c.role_id == roles.c.id, roles.c.key == role_key)
     )
     return connection.scalar(sa.select(sa.or_(sa.exists().where(itself), through_user))) is True
+
+
+def _from_row(row: Any) -> ApiKey:
+    key = ApiKey(*row)
+    return replace(key, limits=Limits(**row.limits) if row.limits else UNLIMITED)
 
 
 def _valid(now: int) -> sa.ColumnElement[bool]:

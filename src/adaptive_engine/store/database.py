@@ -34,19 +34,23 @@ class Database:
         *,
         durability: Durability = "normal",
         busy_timeout_ms: int = 5000,
+        min_free_bytes: int = 0,
         pool: PoolOptions | None = None,
+        migrate: bool = True,
     ) -> Database:
-        """Open the store, creating and migrating it as needed. Only PostgreSQL has `pool` options.
+        """Open the store, creating and migrating it as needed. Only PostgreSQL has `pool` options, and only SQLite has
+        to know how much must stay free on its volume.
 
-        Raises StoreTooNew for a store of a newer version, StorageUnavailable when it cannot be opened or written, and
+        Raises StoreTooNew for a store of a newer version, StoreOutdated for one that is not to be migrated and would
+        have to be, StorageUnavailable when it cannot be opened or written, and
         InvalidRequest for an address that names neither a file nor a PostgreSQL database.
         """
-        driver = _driver(url_or_path, durability, busy_timeout_ms, pool or PoolOptions())
+        driver = _driver(url_or_path, durability, busy_timeout_ms, min_free_bytes, pool or PoolOptions())
         database = cls(driver)
         try:
             with database._failures_translated():
                 driver.prepare()
-                database._migrate()
+                database._migrate(allowed=migrate)
         except BaseException:
             driver.close()
             raise
@@ -135,7 +139,7 @@ class Database:
                 raise
             raise unavailable(reason) from error
 
-    def _migrate(self) -> None:
+    def _migrate(self, *, allowed: bool) -> None:
         with self._driver.migration_turn():
             with self.read() as connection:
                 revision = migrations.current_revision(connection)
@@ -145,6 +149,8 @@ class Database:
             migrations.check_known(revision)
             if revision is None and found & metadata.tables.keys():
                 raise unavailable("it holds tables of another program; give it a database of its own")
+            if not allowed:
+                raise migrations.StoreOutdated(revision)
             if found:
                 self._driver.back_up(revision)
             with self.write() as connection, self._driver.migrating(connection):
@@ -152,17 +158,19 @@ class Database:
 
 
 @contextmanager
-def duplicates_refused(message: str) -> Iterator[None]:
-    """Turns a violated constraint into Conflict(message)."""
+def duplicates_refused(message: str, param: str | None = None) -> Iterator[None]:
+    """Turns a violated constraint into Conflict(message), about the field `param`."""
     try:
         yield
     except IntegrityError as error:
-        raise Conflict(message) from error
+        raise Conflict(message, param=param) from error
 
 
-def _driver(url_or_path: str | Path, durability: Durability, busy_timeout_ms: int, pool: PoolOptions) -> Driver:
+def _driver(
+    url_or_path: str | Path, durability: Durability, busy_timeout_ms: int, min_free_bytes: int, pool: PoolOptions
+) -> Driver:
     if isinstance(url_or_path, Path) or "://" not in url_or_path:
-        return SqliteDriver(Path(url_or_path), durability, busy_timeout_ms)
+        return SqliteDriver(Path(url_or_path), durability, busy_timeout_ms, min_free_bytes)
     from adaptive_engine.store.postgresql import PostgresqlDriver
 
     return PostgresqlDriver(url_or_path, durability, busy_timeout_ms, pool)

@@ -1,13 +1,26 @@
-"""SQL that the two databases spell differently."""
+"""SQL that the two databases spell differently, and what only one of them can."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+
+
+def labels_are_by_value(connection: sa.Connection) -> bool:
+    """Whether an index has the labels of a key by value; else it has them in listing order, whatever they are."""
+    return connection.dialect.name != "postgresql"
+
+
+def insert_unknown(connection: sa.Connection, table: sa.Table) -> sa.Insert:
+    """An insert that leaves rows alone whose keys are taken."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()
 
 
 class json_number(FunctionElement[float]):

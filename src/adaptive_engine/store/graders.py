@@ -49,7 +49,7 @@ class SamplingGrader(NamedTuple):
 
 def create(connection: Connection, grader: Grader) -> None:
     """Raises Conflict when the project has a grader of that key."""
-    with duplicates_refused(f"Grader '{grader.key}' exists already in this project."):
+    with duplicates_refused(f"Grader '{grader.key}' exists already in this project. Choose another key.", "key"):
         connection.execute(graders.insert().values(id=grader.id, project_id=grader.project_id, **_values(grader)))
 
 

@@ -9,10 +9,13 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from adaptive_engine.store.functions import labels_are_by_value
 from adaptive_engine.store.tables import labels
 
 # What is counted of each label and of each value, entry by entry of the index.
 MOST_COUNTED = 10_000
+# What is read of a label where no index has its values.
+MOST_READ = 20_000
 USAGE_SECONDS = 0.5
 
 
@@ -66,6 +69,8 @@ def usage(
 
 def _of_key(connection: Connection, project_id: UUID, key: str, most: int) -> LabelUsage:
     own = (labels.c.project_id == project_id, labels.c.key == key)
+    if not labels_are_by_value(connection):
+        return _of_newest(connection, own, key, most)
     found: list[ValueUsage] = []
     following = sa.select(sa.func.min(labels.c.value)).where(*own)
     upcoming = connection.scalar(following)
@@ -78,6 +83,22 @@ def _of_key(connection: Connection, project_id: UUID, key: str, most: int) -> La
     more = upcoming is not None
     last_used = None if more else max(value.last_used for value in found)
     return LabelUsage(key, *_count(connection, *own), last_used, tuple(found), more)
+
+
+def _of_newest(connection: Connection, own: tuple[sa.ColumnElement[bool], ...], key: str, most: int) -> LabelUsage:
+    """What the newest interactions with the key say: its index has them in that order, and no values."""
+    newest = sa.select(labels.c.value, labels.c.created_at).where(*own).order_by(labels.c.created_at.desc())
+    read = newest.limit(MOST_READ + 1).subquery()
+    query = sa.select(read.c.value, sa.func.count(), sa.func.max(read.c.created_at)).group_by(read.c.value)
+    rows = [tuple(row) for row in connection.execute(query.order_by(read.c.value))]
+    all_read = sum(times for _, times, _ in rows) <= MOST_READ
+    found = tuple(
+        ValueUsage(value, min(times, MOST_COUNTED), all_read and times <= MOST_COUNTED, last_used)
+        for value, times, last_used in rows[:most]
+    )
+    more = len(rows) > most or not all_read
+    last_used = None if more else max(each.last_used for each in found)
+    return LabelUsage(key, *_count(connection, *own), last_used, found, more)
 
 
 def _count(connection: Connection, *conditions: sa.ColumnElement[bool]) -> tuple[int, bool]:

@@ -31,7 +31,7 @@ _SELECT = sa.select(*_COLUMNS)
 
 def create(connection: Connection, metric: Metric) -> None:
     """Raises Conflict when the project has a metric of that key."""
-    with duplicates_refused(f"Metric '{metric.key}' exists already in this project."):
+    with duplicates_refused(f"Metric '{metric.key}' exists already in this project. Choose another key.", "key"):
         connection.execute(
             metrics.insert().values(
                 id=metric.id,

@@ -30,7 +30,7 @@ COLUMNS = (
 
 def create(connection: Connection, model: Model) -> None:
     """Raises Conflict when the key is taken."""
-    with duplicates_refused(f"Model '{model.key}' exists already."):
+    with duplicates_refused(f"Model '{model.key}' exists already. Choose another key.", "key"):
         connection.execute(
             models.insert().values(
                 id=model.id,

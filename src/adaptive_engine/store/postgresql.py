@@ -79,8 +79,8 @@ class PostgresqlDriver(Driver):
         self.writers = self._engine(pool.size, self.write_timeout)
         # A page and what belongs to it come from several statements, which must see the same rows.
         self.readers = self.writers.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        # One connection for the recorder's one thread: it never waits for those who read.
-        self.appenders = self._engine(1, self.write_timeout)
+        # For the recorder's thread and the one that claims Idempotency-Keys: they never wait for those who read.
+        self.appenders = self._engine(2, self.write_timeout)
 
     def prepare(self) -> None:
         try:

@@ -105,6 +105,13 @@ class RecordQueue:
             batch = self._batch(most)
             return batch if batch.begun or batch.ended or self.is_open else None
 
+    def take_ended(self) -> list[Ended]:
+        """All outcomes that wait, in place of the rows that began with them."""
+        with self._changed:
+            batch = Batch([], [])
+            self._add_ended(batch, None)
+            return batch.ended
+
     def abandon(self) -> list[Ended]:
         """Close it; those who still wait."""
         with self._changed:
@@ -120,13 +127,8 @@ class RecordQueue:
         self.rows += rows
 
     def _batch(self, most: int) -> Batch:
-        batch, rows = Batch([], []), 0
-        while self._ended and rows < most:
-            batch.ended.append(self._ended.popleft())
-            ended = batch.ended[-1].rows
-            own = [self._begun.pop(row.id)[1] for row in ended if row.id in self._begun]
-            batch.begun.extend(own)
-            rows += len(ended) + len(own)
+        batch = Batch([], [])
+        rows = self._add_ended(batch, most)
         now = time.monotonic() if self.is_open else inf
         while self._begun and rows < most:
             id_, (due, row) = next(iter(self._begun.items()))
@@ -135,8 +137,20 @@ class RecordQueue:
             del self._begun[id_]
             batch.begun.append(row)
             rows += 1
-        self.rows -= rows
+            self.rows -= 1
         return batch
+
+    def _add_ended(self, batch: Batch, most: int | None) -> int:
+        """Move outcomes, with the rows that began with them, into a batch of about `most` rows. The number of rows."""
+        rows = 0
+        while self._ended and (most is None or rows < most):
+            batch.ended.append(self._ended.popleft())
+            ended = batch.ended[-1].rows
+            own = [self._begun.pop(row.id)[1] for row in ended if row.id in self._begun]
+            batch.begun.extend(own)
+            rows += len(ended) + len(own)
+        self.rows -= rows
+        return rows
 
 
 def settle(outcomes: Iterable[tuple[Ended, StorageUnavailable | None]]) -> None:

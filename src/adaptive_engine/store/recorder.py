@@ -18,7 +18,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adaptive_engine.errors import StorageUnavailable
-from adaptive_engine.store import interactions
+from adaptive_engine.store import idempotency, interactions
 from adaptive_engine.store.database import Database
 from adaptive_engine.store.record_queue import Batch, Ended, RecordQueue, settle
 from adaptive_engine.store.recorder_stats import COMMIT_BOUNDS, RecorderStats
@@ -142,7 +142,8 @@ class Recorder:
         try:
             self._write_retrying(batch.begun, finished)
         except StorageUnavailable as error:
-            self._give_up(batch.ended, error)
+            # Those who came during the tries need not wait for as long again.
+            self._give_up([*batch.ended, *self._queue.take_ended()], error)
         except Exception:
             _log.warning("a batch of interactions was refused; writing its rows one by one", exc_info=True)
             self._write_singly(batch)
@@ -290,3 +291,4 @@ def _write_rows(
     interactions.insert(connection, new, server_id)
     written = {row.id for row in new}
     interactions.finish(connection, [row for row in finished if row.id not in written])
+    idempotency.keep(connection, [row.kept for row in finished if row.kept is not None])

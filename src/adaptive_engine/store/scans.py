@@ -28,6 +28,7 @@ from adaptive_engine.store.filters import (
     InteractionFilter,
     Or,
 )
+from adaptive_engine.store.functions import labels_are_by_value
 from adaptive_engine.store.tables import ENDED_BADLY, comparisons, interactions, labels
 
 # Up to this many ids are looked up one by one: less work than walking for them, wherever they are.
@@ -106,7 +107,7 @@ class Scan:
 
     def __post_init__(self) -> None:
         parts = [self._with_values(part) for part in filters.conjuncts(self.wanted.where)]
-        walked = [part for part in parts if _walk(self.wanted.project_id, part) is not None]
+        walked = [part for part in parts if self._walk_of(part) is not None]
         others = tuple(part for part in parts if part not in walked)
         self._ids = _few(self.connection, self.wanted.project_id, And(others))
         if self._ids is not None:
@@ -199,7 +200,7 @@ class Scan:
 
     def _with_values(self, part: Expression) -> Expression:
         """A label of any value as one of the values it has, if they are few: those have an order."""
-        if not isinstance(part, HasLabel) or part.values is not None:
+        if not isinstance(part, HasLabel) or part.values is not None or not labels_are_by_value(self.connection):
             return part
         of_key = (labels.c.project_id == self.wanted.project_id, labels.c.key == part.key)
         values: list[str] = []
@@ -212,10 +213,42 @@ class Scan:
             value = self.connection.scalar(following.where(labels.c.value > value))
         return HasLabel(part.key, tuple(values))
 
+    def _walk_of(self, part: Expression) -> _Walk | None:
+        """How to walk the rows of this part in listing order, if an index has them so, for a few values each apart."""
+        project_id = self.wanted.project_id
+        own = _ROWS.project_id == project_id
+        if isinstance(part, HasLabel) and part.values is None and not labels_are_by_value(self.connection):
+            of_key = (labels.c.project_id == project_id, labels.c.key == part.key)
+            return _Walk(labels.c.created_at, labels.c.interaction_id, (of_key,), (part,))
+        values = dict.fromkeys((part.values or ()) if isinstance(part, Equals | HasLabel) else ())
+        if not 0 < len(values) <= MOST_STREAMS:
+            return None
+        streams: tuple[tuple[sa.ColumnElement[bool], ...], ...]
+        match part:
+            case Equals("model" | "prompt_hash" | "user" as name):
+                column = filters.COLUMNS[name]
+                streams = tuple((own, column == value) for value in values)
+                return _Walk(_ROWS.created_at, _ROWS.id, streams, (part,))
+            case Equals("state") if set(values) <= set(ENDED_BADLY):
+                # As in the index's own condition: SQLite takes it for no other.
+                few: Any = sa.text(f"state IN {ENDED_BADLY}")
+                streams = tuple((own, _ROWS.state == value, few) for value in values)
+                return _Walk(_ROWS.created_at, _ROWS.id, streams, (part,))
+            case Equals("session_id"):
+                # A session is shorter than its project.
+                own = filters.unindexed(_ROWS.project_id) == project_id
+                streams = tuple((_ROWS.session_id == value, own) for value in values)
+                return _Walk(_ROWS.created_at, _ROWS.id, streams, (part,))
+            case HasLabel(key):
+                tag = (labels.c.project_id == project_id, labels.c.key == key)
+                streams = tuple((*tag, labels.c.value == value) for value in values)
+                return _Walk(labels.c.created_at, labels.c.interaction_id, streams, (part,))
+        return None
+
     def _choose(self, parts: Sequence[Expression]) -> _Walk:
         """The walk that gets farthest with the same number of entries."""
         project_id = self.wanted.project_id
-        walks = [walk for part in parts if (walk := _walk(project_id, part)) is not None]
+        walks = [walk for part in parts if (walk := self._walk_of(part)) is not None]
         if not walks:
             own = (_ROWS.project_id == project_id,)
             return _Walk(_ROWS.created_at, _ROWS.id, (own,))
@@ -249,35 +282,6 @@ def positions(
         if len(found) == limit:
             return found, found[-1]
     return found, scan.stopped_at
-
-
-def _walk(project_id: UUID, part: Expression) -> _Walk | None:
-    """How to walk the rows of this part in listing order, if an index has them so, for a few values each apart."""
-    own = _ROWS.project_id == project_id
-    values = dict.fromkeys((part.values or ()) if isinstance(part, Equals | HasLabel) else ())
-    if not 0 < len(values) <= MOST_STREAMS:
-        return None
-    streams: tuple[tuple[sa.ColumnElement[bool], ...], ...]
-    match part:
-        case Equals("model" | "prompt_hash" | "user" as name):
-            column = filters.COLUMNS[name]
-            streams = tuple((own, column == value) for value in values)
-            return _Walk(_ROWS.created_at, _ROWS.id, streams, (part,))
-        case Equals("state") if set(values) <= set(ENDED_BADLY):
-            # As in the index's own condition: SQLite takes it for no other.
-            few: Any = sa.text(f"state IN {ENDED_BADLY}")
-            streams = tuple((own, _ROWS.state == value, few) for value in values)
-            return _Walk(_ROWS.created_at, _ROWS.id, streams, (part,))
-        case Equals("session_id"):
-            # A session is shorter than its project.
-            own = filters.unindexed(_ROWS.project_id) == project_id
-            streams = tuple((_ROWS.session_id == value, own) for value in values)
-            return _Walk(_ROWS.created_at, _ROWS.id, streams, (part,))
-        case HasLabel(key):
-            tag = (labels.c.project_id == project_id, labels.c.key == key)
-            streams = tuple((*tag, labels.c.value == value) for value in values)
-            return _Walk(labels.c.created_at, labels.c.interaction_id, streams, (part,))
-    return None
 
 
 def _few(connection: Connection, project_id: UUID, part: Expression) -> set[UUID] | None:

@@ -22,10 +22,9 @@ from adaptive_engine.types import now_ms
 
 _log = logging.getLogger(__name__)
 
-FREE_SPACE_FLOOR = 64 * 2**20
-"""Bytes that must be free on the data volume before a request that will be stored is accepted."""
-
 _MIGRATION_LOCK_SECONDS = 60.0
+# Ends the name of the file whose lock shows that a worker lives.
+_WORKER = ".worker"
 
 # Primary result codes that say the store, not the statement, is at fault.
 _OUTAGES = {
@@ -45,14 +44,16 @@ class SqliteDriver(Driver):
     # SQLite has one writer at a time, and BEGIN IMMEDIATE waits for the turn.
     appends_need_turn = True
 
-    def __init__(self, path: Path, durability: Durability, busy_timeout_ms: int) -> None:
+    def __init__(self, path: Path, durability: Durability, busy_timeout_ms: int, min_free_bytes: int) -> None:
         self._path = path.absolute()
+        self._min_free_bytes = min_free_bytes
         # As text: each request asks for them, and looking at a Path costs more than looking at the file.
         self._file, self._directory = str(self._path), str(self._path.parent)
         self.write_timeout = busy_timeout_ms / 1000
         self.readers = _engine(self._path, durability, busy_timeout_ms)
         self.writers = self.appenders = self.readers.execution_options(immediate=True)
         self._identity: tuple[int, int] | None = None
+        self._presence: filelock.FileLock | None = None
 
     def prepare(self) -> None:
         _create_private(self._path)
@@ -103,8 +104,11 @@ class SqliteDriver(Driver):
             return error.message
         except OSError as error:
             return f"The interaction store's directory cannot be read: {error.strerror}."
-        if free < FREE_SPACE_FLOOR:
-            return f"The data volume has {free >> 20} MiB free; {FREE_SPACE_FLOOR >> 20} MiB are kept in reserve."
+        if free < self._min_free_bytes:
+            return (
+                f"The data volume has {free >> 20} MiB free; {self._min_free_bytes >> 20} MiB are kept in reserve. "
+                "Free some, or set ADAPTIVE_STORE__MIN_FREE_BYTES."
+            )
         return None
 
     def outage(self, error: Exception) -> str | None:
@@ -113,10 +117,37 @@ class SqliteDriver(Driver):
         return _OUTAGES.get(code & 0xFF)
 
     def enter(self, server_id: UUID) -> Connection | None:
-        # The lock of the data directory keeps a second server away.
+        # The lock of the data directory keeps a second server away, but one server may have several workers. What one
+        # that died left behind, the next to start closes: nobody has to look for it meanwhile.
+        for path in self._path.parent.glob(f"{self._path.name}.*{_WORKER}"):
+            self._free(path)
+        self._presence = filelock.FileLock(self._presence_of(server_id), mode=0o600)
+        self._presence.acquire(timeout=0)
         return None
 
     def is_gone(self, connection: Connection, server_id: UUID) -> bool:
+        return self._free(self._presence_of(server_id))
+
+    def close(self) -> None:
+        super().close()
+        if self._presence is not None:
+            Path(self._presence.lock_file).unlink(missing_ok=True)
+            self._presence.release()
+
+    def _presence_of(self, server_id: UUID) -> Path:
+        return self._path.with_name(f"{self._path.name}.{server_id}{_WORKER}")
+
+    def _free(self, path: Path) -> bool:
+        """Whether nobody holds this lock, which ends with its process; then its file is removed."""
+        if not path.exists():
+            return True
+        lock = filelock.FileLock(path, mode=0o600)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            return False
+        path.unlink(missing_ok=True)
+        lock.release()
         return True
 
     def _in_place(self) -> bool:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from adaptive_engine.store.filters import And, Between, Equals, InteractionFilter
 from adaptive_engine.store.functions import json_number, span_start
+from adaptive_engine.store.scans import Scan
 from adaptive_engine.store.tables import interactions, labels, scores
 from adaptive_engine.types import Metric
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+# What the server measures, of interactions that were not seen by then (s), is not counted, and the answer says so.
+STATISTICS_SECONDS = 1.0
 
 _SYSTEM: dict[str, sa.ColumnElement[Any]] = {
     "time_to_first_token": json_number(interactions.c.timings, "ttft_ms"),
@@ -55,77 +60,125 @@ class MetricGroup:
     sum: float
 
 
+@dataclass(frozen=True, slots=True)
+class MetricReport:
+    groups: list[MetricGroup]
+    searched_to: int | None
+    """Epoch ms: of what the server measures, only what was asked from then on is counted; None: all."""
+
+
 def of_metric(
     connection: Connection, metric: Metric, grouping: Grouping, created_from: int | None, created_to: int | None
-) -> list[MetricGroup]:
+) -> MetricReport:
     """Sorted by group, then by model. Times are epoch ms, the last exclusive, and those of the interactions."""
-    value, conditions, source = _values(metric)
-    if created_from is not None:
-        conditions.append(interactions.c.created_at >= created_from)
-    if created_to is not None:
-        conditions.append(interactions.c.created_at < created_to)
-    value = sa.cast(value, sa.Double)
-    # The distance from any value near all others: squares of large values would drown their differences.
-    centre = connection.execute(sa.select(sa.func.avg(value)).select_from(source).where(*conditions)).scalar()
-    if centre is None:
-        return []
+    span = Between(created_from, created_to)
+    scan = _scan(connection, metric, span) if metric.category == "SYSTEM" else None
+    sums: dict[tuple[Any, str | None], _Sums] = {}
+    centre: float | None = None
+    for values in _values(metric, grouping, span) if scan is None else _measured(scan, metric, grouping):
+        value = values.selected_columns["value"]
+        if centre is None:
+            # The distance from any value near all others: squares of large values would drown their differences.
+            centre = connection.scalar(values.with_only_columns(sa.func.avg(value)))
+            if centre is None:
+                continue
+        for group, model, count, *row in connection.execute(_summed(values, grouping, value - float(centre))):
+            # Without groups there is a row also of nothing.
+            if count:
+                sums.setdefault((group, model), _Sums()).add(count, *row)
+    groups = [_group(group, model, found) for (group, model), found in sums.items()]
+    groups.sort(key=lambda each: (each.group is None, each.group, each.model is None, each.model))
+    return MetricReport(groups, None if scan is None or scan.stopped_at is None else scan.stopped_at.created_at)
+
+
+def _scan(connection: Connection, metric: Metric, span: Between) -> Scan:
+    live = And((Equals("source", ("LIVE",)), span))
+    return Scan(connection, InteractionFilter(metric.project_id, live), seconds=STATISTICS_SECONDS)
+
+
+def _measured(scan: Scan, metric: Metric, grouping: Grouping) -> Iterator[sa.Select[Any]]:
+    """What the server measured, by and by, as `_values`."""
+    value = _SYSTEM[metric.key]
+    finished = interactions.c.state.in_(("complete", "length"))
+    for window in scan.windows():
+        for seen in window.selects(*_columns(grouping, value), rows=True):
+            query = seen.where(finished, value.is_not(None))
+            yield query.join(labels, _of_label(grouping)) if grouping.by == "label" else query
+
+
+def _values(metric: Metric, grouping: Grouping, span: Between) -> Iterator[sa.Select[Any]]:
+    """Group, model and value of all scores."""
+    source = interactions.join(scores, scores.c.interaction_id == interactions.c.id)
+    # A metric is of one project. With that condition too, SQLite goes through the project's interactions in order of
+    # their groups, and for each through all scores of the metric.
+    own = scores.c.metric_id == metric.id
+    if grouping.by == "label":
+        source = source.join(labels, _of_label(grouping))
+        # Interactions with the label come first, and then no index of the metric may be used, for the same reason.
+        own = sa.func.coalesce(scores.c.metric_id, scores.c.metric_id) == metric.id
+    query = sa.select(*_columns(grouping, scores.c.value)).select_from(source).where(own)
+    if span.start is not None:
+        query = query.where(interactions.c.created_at >= span.start)
+    if span.end is not None:
+        query = query.where(interactions.c.created_at < span.end)
+    yield query
+
+
+def _of_label(grouping: Grouping) -> sa.ColumnElement[bool]:
+    return (labels.c.interaction_id == interactions.c.id) & (labels.c.key == grouping.label)
+
+
+def _columns(grouping: Grouping, value: sa.ColumnElement[Any]) -> tuple[sa.ColumnElement[Any], ...]:
     group: sa.ColumnElement[Any] = sa.null()
     if grouping.by == "model":
         group = interactions.c.model_key
     elif grouping.by == "label":
         group = labels.c.value
-        source = source.join(labels, (labels.c.interaction_id == interactions.c.id) & (labels.c.key == grouping.label))
-        if metric.category != "SYSTEM":
-            # Interactions with the label come first, and then no index of the metric may be used, for the same reason.
-            conditions[0] = sa.func.coalesce(scores.c.metric_id, scores.c.metric_id) == metric.id
     elif grouping.by is not None:
         group = span_start(interactions.c.created_at, HOUR_MS if grouping.by == "hour" else DAY_MS)
     model: sa.ColumnElement[Any] = interactions.c.model_key if grouping.by_model else sa.null()
-    distance = value - float(centre)
-    query = (
-        sa.select(
-            group,
-            model,
-            sa.func.count(),
-            sa.func.avg(value),
-            sa.func.min(value),
-            sa.func.max(value),
-            sa.func.sum(value),
-            sa.func.sum(distance),
-            sa.func.sum(distance * distance),
-        )
-        .select_from(source)
-        .where(*conditions)
+    return group.label("group"), model.label("model"), sa.cast(value, sa.Double).label("value")
+
+
+def _summed(values: sa.Select[Any], grouping: Grouping, distance: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    group, model, value = values.selected_columns
+    query = values.with_only_columns(
+        group,
+        model,
+        sa.func.count(),
+        sa.func.min(value),
+        sa.func.max(value),
+        sa.func.sum(value),
+        sa.func.sum(distance),
+        sa.func.sum(distance * distance),
     )
-    if grouping.by is not None:
-        query = query.group_by(group, *([model] if grouping.by_model else []))
-    rows = [_group(*row) for row in connection.execute(query)]
-    return sorted(rows, key=lambda row: (row.group is None, row.group, row.model is None, row.model))
+    if grouping.by is None:
+        return query
+    return query.group_by(group, *([model] if grouping.by_model else []))
 
 
-def _values(metric: Metric) -> tuple[sa.ColumnElement[Any], list[sa.ColumnElement[bool]], sa.FromClause]:
-    if metric.category == "SYSTEM":
-        value = _SYSTEM[metric.key]
-        in_project = interactions.c.project_id == metric.project_id
-        finished = interactions.c.state.in_(("complete", "length"))
-        return value, [in_project, finished, interactions.c.source == "LIVE", value.is_not(None)], interactions
-    source = interactions.join(scores, scores.c.interaction_id == interactions.c.id)
-    # A metric is of one project. With that condition too, SQLite goes through the project's interactions in order of
-    # their groups, and for each through all scores of the metric.
-    return scores.c.value, [scores.c.metric_id == metric.id], source
+@dataclass(slots=True)
+class _Sums:
+    """Of the values of one group."""
+
+    count: int = 0
+    min: float = math.inf
+    max: float = -math.inf
+    sum: float = 0.0
+    distances: float = 0.0
+    """From one value near all of them, and their squares."""
+    squares: float = 0.0
+
+    def add(self, count: int, least: float, greatest: float, total: float, distances: float, squares: float) -> None:
+        self.count += count
+        self.min, self.max = min(self.min, least), max(self.max, greatest)
+        self.sum += total
+        self.distances += distances
+        self.squares += squares
 
 
-def _group(
-    group: str | int | None,
-    model: str | None,
-    count: int,
-    mean: float,
-    smallest: float,
-    largest: float,
-    total: float,
-    distances: float,
-    squares: float,
-) -> MetricGroup:
-    spread = max(0.0, squares - distances * distances / count)
+def _group(group: str | int | None, model: str | None, found: _Sums) -> MetricGroup:
+    count = found.count
+    spread = max(0.0, found.squares - found.distances * found.distances / count)
     stddev = math.sqrt(spread / (count - 1)) if count > 1 else None
-    return MetricGroup(group, model, count, mean, smallest, largest, stddev, total)
+    return MetricGroup(group, model, count, found.sum / count, found.min, found.max, stddev, found.sum)

@@ -49,6 +49,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     Family("counter", "request_success", "Answers that ended by themselves.", (*_MODEL, "finished_reason")),
     Family("counter", "request_errors", "Answers that failed after they were begun.", (*_MODEL, "code")),
     Family("counter", "rejected", "Chat completions that were refused before they were begun.", ("reason",)),
+    Family("counter", "rate_limited", "Of these those that a limit refused, and whose.", ("scope", "limit")),
     Family("counter", "cancelled", "Answers whose client left.", ("phase",)),
     Family("histogram", "e2e_request_latency_seconds", "From arrival until the answer is stored.", _MODEL, SECONDS),
     Family("histogram", "time_to_first_token_seconds", "From arrival to the first token.", _MODEL, SECONDS),

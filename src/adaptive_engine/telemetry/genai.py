@@ -14,7 +14,7 @@ from adaptive_engine.telemetry.answered import Answered
 from adaptive_engine.types import Usage
 
 OURS = "adaptive_engine"
-"""Who answers where no provider does."""
+"""Who answers requests to this server, whomever it asks for it."""
 
 _PROVIDERS = {"azure": "azure.ai.openai", "google": "gcp.gemini"}
 _PARAMETERS = {
@@ -24,11 +24,6 @@ _PARAMETERS = {
     "seed": "gen_ai.request.seed",
     "stop": "gen_ai.request.stop_sequences",
 }
-
-
-def provider(vendor: str) -> str:
-    """What the conventions call a provider of ours."""
-    return _PROVIDERS.get(vendor, vendor)
 
 
 def attributes(completion: str | None, answered: Seq[Answered]) -> dict[str, Any]:
@@ -87,6 +82,18 @@ def metric_attributes(answer: Answered) -> dict[str, str]:
     }
     error = _error([answer])
     return found if error is None else {**found, "error.type": error}
+
+
+def call_attributes(model: str, vendor: str, address: tuple[str, int] | None) -> dict[str, str | int]:
+    """Of one request to a provider, and those by which their durations are told apart."""
+    found: dict[str, str | int] = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": _PROVIDERS.get(vendor, vendor),
+        "gen_ai.request.model": model,
+    }
+    if address is not None:
+        found["server.address"], found["server.port"] = address
+    return found
 
 
 def usage_attributes(usage: Usage) -> dict[str, int]:

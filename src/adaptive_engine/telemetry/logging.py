@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Literal
 
@@ -18,6 +19,8 @@ import structlog
 
 from adaptive_engine.telemetry.redaction import redact
 
+# What has several lines by right.
+_OF_LINES = {"exception", "stack"}
 # Seconds that a line may wait.
 _PAUSE = 0.05
 
@@ -36,8 +39,13 @@ def configure(
         structlog.processors.StackInfoRenderer(),
     ]
     renderer: list[structlog.typing.Processor] = (
-        # Not its usual traceback: that shows the values of variables, API keys and messages among them.
-        [structlog.dev.ConsoleRenderer(sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
+        [
+            _printable,
+            # Not its usual traceback: that shows the values of variables, API keys and messages among them.
+            structlog.dev.ConsoleRenderer(
+                pad_event_to=0, colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
+        ]
         if console
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_as_json)]
     )
@@ -69,6 +77,14 @@ def log_uncaught() -> None:
     """Let what nobody catches end in the log: by default it is printed past it, and past its redaction."""
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
+
+
+def _printable(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Characters that would steer a terminal are shown instead: paths and names come from anybody."""
+    for name, value in event.items():
+        if isinstance(value, str) and not value.isprintable() and name not in _OF_LINES:
+            event[name] = "".join(each if each.isprintable() else repr(each)[1:-1] for each in value)
+    return event
 
 
 def _redacted(_: Any, __: str, line: Any) -> str:
@@ -113,18 +129,21 @@ class _Stderr:
     def write(self, text: str) -> int:
         """As of a file: for the standard library's handlers."""
         with self._lock:
-            sys.stderr.write("".join([*self._waiting, text]))
+            # In one piece: other processes may share the file.
+            lines = "".join([*self._waiting, text])
             self._waiting.clear()
+            # On a full disk, or when who read the lines is gone, they are lost. The request that they are about is not,
+            # and nothing is kept for a better time that may not come.
+            with suppress(OSError):
+                sys.stderr.write(lines)
+                sys.stderr.flush()
         return len(text)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        """`write` does."""
 
     def write_line(self, line: str) -> None:
-        with self._lock:
-            # In one piece: other processes may share the file.
-            self.write(line + "\n")
-            self.flush()
+        self.write(line + "\n")
 
     def write_soon(self, line: str) -> None:
         now = time.monotonic()
@@ -146,7 +165,6 @@ class _Stderr:
         with self._lock:
             if self._waiting:
                 self.write("")
-                self.flush()
 
 
 _stderr = _Stderr()

@@ -8,7 +8,7 @@ from typing import Final
 
 from adaptive_engine.telemetry.answered import Answered
 from adaptive_engine.telemetry.catalog import FAMILIES
-from adaptive_engine.types import Histogram
+from adaptive_engine.types import Histogram, LimitKind, LimitScope
 
 Reading = tuple[str, tuple[str, ...], float | Histogram]
 """The name of a family without its prefix, the values of its labels, and what is said of them."""
@@ -44,6 +44,10 @@ class Meter:
     def rejected(self, reason: str) -> None:
         with self._lock:
             self._count("rejected", (reason,))
+
+    def rate_limited(self, scope: LimitScope, limit: LimitKind) -> None:
+        with self._lock:
+            self._count("rate_limited", (scope, limit))
 
     def answered(self, answer: Answered) -> None:
         row, usage = answer.row, answer.row.usage

@@ -58,7 +58,10 @@ class OtelTracing:
 
     @classmethod
     def from_environment(cls, *, content: bool) -> OtelTracing:
-        """Sends OTLP over HTTP to where the variables `OTEL_...` say, by default to this machine."""
+        """Sends OTLP over HTTP to where the variables `OTEL_...` say, by default to this machine.
+
+        Raises InvalidRequest for what they say that cannot be done.
+        """
         for name, value in os.environ.items():
             if name.startswith("OTEL_EXPORTER_OTLP_") and name.endswith("HEADERS"):
                 for header in value.split(","):
@@ -68,9 +71,10 @@ class OtelTracing:
         named = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": "adaptive-engine"}
         resource = Resource.create({**named, "service.version": __version__})
         spans = TracerProvider(resource=resource, shutdown_on_exit=False)
-        spans.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-        reader = PeriodicExportingMetricReader(OTLPMetricExporter())
-        metrics = MeterProvider([reader], resource, shutdown_on_exit=False)
+        if _is_exported("TRACES"):
+            spans.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        readers = [PeriodicExportingMetricReader(OTLPMetricExporter())] if _is_exported("METRICS") else []
+        metrics = MeterProvider(readers, resource, shutdown_on_exit=False)
         return cls(spans, metrics, content=content)
 
     def begin(self, method: str, path: str, headers: Mapping[str, str], arrived: float) -> OtelTrace:
@@ -108,12 +112,8 @@ class OtelTrace:
         self._content = content
         self._context = set_span_in_context(span, Context())
 
-    def ask(self, model: str, vendor: str) -> OtelTry:
-        about = {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": genai.provider(vendor),
-            "gen_ai.request.model": model,
-        }
+    def ask(self, model: str, vendor: str, address: tuple[str, int] | None) -> OtelTry:
+        about = genai.call_attributes(model, vendor, address)
         span = self._tracer.start_span(f"chat {model}", self._context, SpanKind.CLIENT, about)
         return OtelTry(span, about, self._instruments)
 
@@ -163,7 +163,7 @@ _OF_ENGINES = frozenset({"queue", "prefill", "decode"})
 class OtelTry:
     """See `tracing.Try`."""
 
-    def __init__(self, span: Span, about: dict[str, str], instruments: _Instruments) -> None:
+    def __init__(self, span: Span, about: dict[str, str | int], instruments: _Instruments) -> None:
         carrier: dict[str, str] = {}
         TraceContextTextMapPropagator().inject(carrier, set_span_in_context(span, Context()))
         self.headers: Mapping[str, str] = carrier
@@ -214,11 +214,25 @@ class _Instruments:
             if tokens > 1:
                 self._token.record((answer.generated - first) / (tokens - 1), about)
 
-    def asked(self, seconds: float, usage: Usage | None, about: dict[str, str]) -> None:
+    def asked(self, seconds: float, usage: Usage | None, about: dict[str, str | int]) -> None:
         self._operation.record(seconds, about)
         if usage is not None:
             for kind, count in (("input", usage.prompt_tokens), ("output", usage.completion_tokens)):
                 self._tokens.record(count, {**about, "gen_ai.token.type": kind})
+
+
+def _is_exported(signal: str) -> bool:
+    """Whether the variables want it, which many receivers of the one or the other do not take."""
+    exporter = f"OTEL_{signal}_EXPORTER"
+    for variable, known in {
+        exporter: ("otlp", "none"),
+        "OTEL_EXPORTER_OTLP_PROTOCOL": ("http/protobuf",),
+        f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL": ("http/protobuf",),
+    }.items():
+        value = os.environ.get(variable)
+        if value and value not in known:
+            raise InvalidRequest(f"{variable} is '{value}'; this server knows {' and '.join(known)}.")
+    return os.environ.get(exporter) != "none"
 
 
 def _at(epoch: int, moment: float) -> int:
@@ -226,4 +240,6 @@ def _at(epoch: int, moment: float) -> int:
 
 
 def _clean(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_clean(each) for each in value]
     return redact(value) if isinstance(value, str) else value

@@ -41,8 +41,8 @@ class Trace(Protocol):
 
     id: str
 
-    def ask(self, model: str, vendor: str) -> Try:
-        """A provider is about to be asked."""
+    def ask(self, model: str, vendor: str, address: tuple[str, int] | None) -> Try:
+        """A provider is about to be asked, at this host and port."""
 
     def end(self, response: Response) -> None: ...
 

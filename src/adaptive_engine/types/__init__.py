@@ -20,6 +20,7 @@ from adaptive_engine.types.graders import Judge as Judge
 from adaptive_engine.types.graders import JudgeExample as JudgeExample
 from adaptive_engine.types.graders import JudgementState as JudgementState
 from adaptive_engine.types.histogram import Histogram as Histogram
+from adaptive_engine.types.idempotency import KeptAnswer as KeptAnswer
 from adaptive_engine.types.ids import hex7 as hex7
 from adaptive_engine.types.ids import made_at as made_at
 from adaptive_engine.types.ids import now_ms as now_ms
@@ -36,6 +37,10 @@ from adaptive_engine.types.interactions import Notice as Notice
 from adaptive_engine.types.interactions import Role as Role
 from adaptive_engine.types.interactions import Usage as Usage
 from adaptive_engine.types.interactions import prompt_hash as prompt_hash
+from adaptive_engine.types.limits import UNLIMITED as UNLIMITED
+from adaptive_engine.types.limits import LimitKind as LimitKind
+from adaptive_engine.types.limits import Limits as Limits
+from adaptive_engine.types.limits import LimitScope as LimitScope
 from adaptive_engine.types.metrics import Comparison as Comparison
 from adaptive_engine.types.metrics import Metric as Metric
 from adaptive_engine.types.metrics import MetricCategory as MetricCategory

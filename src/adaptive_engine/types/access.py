@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
+from adaptive_engine.types.limits import UNLIMITED, Limits
+
 UserType = Literal["HUMAN", "SYSTEM"]
 """A person, or a service account."""
 
@@ -22,6 +24,8 @@ class Principal:
     """Further permissions, by project."""
     user_id: UUID | None = None
     """Whose key it is; None for a key that belongs to nobody."""
+    limits: Limits = UNLIMITED
+    """Of the key."""
 
     def may_anywhere(self, permission: str) -> bool:
         """On the server, or in some project."""
@@ -103,3 +107,4 @@ class ApiKey:
     expires_at: int | None = None
     revoked_at: int | None = None
     user_id: UUID | None = None
+    limits: Limits = UNLIMITED

@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any, Literal
 from uuid import UUID
 
+from adaptive_engine.types.idempotency import KeptAnswer
 from adaptive_engine.types.images import Image, StoredImage
 
 Role = Literal["system", "user", "assistant"]
@@ -125,6 +126,8 @@ class Interaction:
     currency: str | None = None
     reasoning: str | None = None
     """What the model thought before it answered, where its provider tells it."""
+    kept: KeptAnswer | None = None
+    """To be stored with its outcome, when the request may be repeated."""
 
     def but(self, **changes: Any) -> Interaction:
         """As `dataclasses.replace`, which takes more than twice as long for so many fields."""

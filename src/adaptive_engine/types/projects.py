@@ -8,6 +8,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from adaptive_engine.types.interactions import Usage
+from adaptive_engine.types.limits import UNLIMITED, Limits
 
 ModelState = Literal["ONLINE", "PENDING", "OFFLINE", "ERROR"]
 """Whether a model answers: it does, it is being loaded, nobody wants it to, or it cannot."""
@@ -22,11 +23,16 @@ class Project:
     created_at: int
     archived_at: int | None = None
     settings: dict[str, Any] = field(default_factory=dict)
-    """`default_metric`, a metric's key, if there is one."""
+    """`default_metric`, a metric's key, and `limits`, if there are any."""
 
     @property
     def archived(self) -> bool:
         return self.archived_at is not None
+
+    @property
+    def limits(self) -> Limits:
+        own = self.settings.get("limits")
+        return Limits(**own) if own else UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 from dataclasses import dataclass
 
 from adaptive_engine.errors import InvalidRequest
+from adaptive_engine.privacy import child_environment
 from adaptive_engine.registry.vllm import VllmModel
 
 HOST = "127.0.0.1"
@@ -57,10 +57,7 @@ def program_of(command: str) -> list[str]:
 
 
 def environment_of(api_key: str) -> dict[str, str]:
-    """This process's, but for our own settings, which contain secrets. Command lines are seen by all users of a
-    machine, so the key goes here.
-    """
-    inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith("ADAPTIVE_")}
+    """Command lines are seen by all users of a machine, so the key goes here."""
     # It would tell its makers about each start.
     silent = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-    return {**inherited, **silent, "PYTHONUNBUFFERED": "1", "VLLM_API_KEY": api_key}
+    return {**child_environment(), **silent, "PYTHONUNBUFFERED": "1", "VLLM_API_KEY": api_key}

@@ -184,6 +184,13 @@ class ChatRequest(BaseModel):
         """Of the two names that OpenAI has for it, the smaller number."""
         return min((n for n in (self.max_tokens, self.max_completion_tokens) if n is not None), default=None)
 
+    def stop_sequences(self) -> tuple[str, ...]:
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+
+    def alternatives(self) -> int | None:
+        """How many of each token are to be told with their log probabilities; None for no log probabilities."""
+        return (self.top_logprobs or 0) if self.logprobs else None
+
     @model_validator(mode="after")
     def _top_logprobs_needs_logprobs(self) -> ChatRequest:
         if self.top_logprobs and not self.logprobs:

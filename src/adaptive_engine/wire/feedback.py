@@ -79,6 +79,8 @@ class MetricStatistics(BaseModel):
     unit: str | None
     group_by: str | None
     data: list[MetricGroup]
+    searched_to: datetime | None = None
+    """Counting took too long: only what was asked from then on is in these numbers. Null: everything is."""
 
 
 class FeedbackCreate(BaseModel):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from adaptive_engine.wire.interactions import Key as ProjectKey
+from adaptive_engine.wire.limits import Limits
 from adaptive_engine.wire.roles import IdOrKey, Name
 
 
@@ -25,6 +26,15 @@ class ApiKeyCreate(BaseModel):
     user: IdOrKey | None = None
     expires_at: AwareDatetime | None = None
     expiration_for_previous_keys: AwareDatetime | None = None
+    limits: Limits | None = None
+
+
+class ApiKeyUpdate(BaseModel):
+    """PATCH /api/v1/keys/{key}. An absent limit stays as it is, and null removes it; null for `limits` removes all."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limits: Limits | None
 
 
 class ApiKey(BaseModel):
@@ -40,6 +50,8 @@ class ApiKey(BaseModel):
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    limits: Limits = Field(default_factory=Limits)
+    """Its own; where it has none, the server's settings count."""
 
 
 class ApiKeyCreated(ApiKey):

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from adaptive_engine.wire.interactions import Comment, Key
+from adaptive_engine.wire.limits import Limits
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
@@ -20,6 +21,8 @@ class ProjectSettings(BaseModel):
 
     default_metric: Key | None = None
     """The key of a metric of the project."""
+    limits: Limits | None = None
+    """Of all its keys together. Of these too, an absent one stays as it is."""
 
 
 class ProjectCreate(BaseModel):

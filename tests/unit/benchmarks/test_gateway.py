@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,8 +11,6 @@ from common import running
 from gateway import EVENTS, SCENARIOS, Bench, compiled, markdown
 from gateways import CHAT, Gateway, Target
 from results import Results, Row
-
-needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +23,6 @@ def load(folder: Path) -> Path:
     return compiled("load", folder)
 
 
-@needs_compiler
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_load_generator_reads_what_the_upstream_sends(folder: Path, load: Path, scenario: str) -> None:
     wanted = SCENARIOS[scenario]
@@ -40,7 +36,6 @@ def test_the_load_generator_reads_what_the_upstream_sends(folder: Path, load: Pa
     assert ("event_p99_ms" in values) == (scenario != "json")
 
 
-@needs_compiler
 def test_what_is_not_the_answer_is_an_error(folder: Path, load: Path) -> None:
     with running([str(compiled("upstream", folder)), "0", "7", "0"], r"ready at (http://\S+)") as upstream:
         target = Target(int(upstream.url.rpartition(":")[2]), CHAT, (), "mock")

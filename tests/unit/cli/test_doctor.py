@@ -105,6 +105,27 @@ def test_a_store_of_a_newer_version_is_told(tmp_path: Path) -> None:
     assert "Start the newer version" in findings["Database"]["message"]
 
 
+def test_a_store_of_an_older_version_is_told_and_left_alone(tmp_path: Path) -> None:
+    place_store(tmp_path / "adaptive.db")
+    with closing(sqlite3.connect(tmp_path / "adaptive.db")) as raw, raw:
+        raw.execute("UPDATE alembic_version SET version_num = '0001'")
+    status, findings = examine(tmp_path)
+    assert (status, findings["Database"]["level"]) == (0, "warning")
+    assert "revision 0001" in findings["Database"]["message"]
+    assert "Stop servers of the older version" in findings["Database"]["remedy"]
+    with closing(sqlite3.connect(tmp_path / "adaptive.db")) as raw:
+        assert raw.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+    assert not list(tmp_path.glob("*.backup-*"))
+
+
+def test_an_empty_database_stays_empty(tmp_path: Path) -> None:
+    (tmp_path / "adaptive.db").touch()
+    status, findings = examine(tmp_path)
+    assert (status, findings["Database"]["level"]) == (0, "ok")
+    with closing(sqlite3.connect(tmp_path / "adaptive.db")) as raw:
+        assert raw.execute("SELECT name FROM sqlite_schema").fetchall() == []
+
+
 @contextmanager
 def server_that_says(data_dir: Path, http_status: int, status: str, *problems: str) -> Iterator[None]:
     """Something at the address that a server of this data directory has announced."""

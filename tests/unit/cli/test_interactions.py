@@ -126,6 +126,14 @@ def test_an_export_that_is_refused_leaves_files_alone(server: ScriptedServer, tm
     assert not new.exists()
 
 
+def test_an_export_that_cannot_be_written_says_why(server: ScriptedServer, tmp_path: Path) -> None:
+    server.replies(Reply(content=line(1)))
+    nowhere = tmp_path / "nowhere" / "all.jsonl"
+    failed = run(server, "export", str(nowhere)).exception
+    assert isinstance(failed, InvalidRequest)
+    assert failed.message == f"{nowhere} cannot be written: No such file or directory."
+
+
 def test_without_a_server_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ADAPTIVE_URL", raising=False)
     result = CliRunner().invoke(app, ["list", "--data-dir", str(tmp_path)])

@@ -14,6 +14,7 @@ from adaptive_engine.services import projects
 from adaptive_engine.services.keys import KeyRing, load_pepper
 from adaptive_engine.services.models import ensure_default_project
 from adaptive_engine.store import Database
+from adaptive_engine.types import Limits
 
 
 @pytest.fixture
@@ -66,6 +67,10 @@ def test_mistakes_are_named(data_dir: Path) -> None:
     unknown = keys(data_dir, "create", "x", "--role", "nope").exception
     assert isinstance(unknown, NotFound)
     assert "Roles: admin, annotator" in unknown.message
+    for empty in ("", " "):
+        unnamed = keys(data_dir, "create", empty).exception
+        assert isinstance(unnamed, InvalidRequest)
+        assert "what the key is for" in unnamed.message
     assert isinstance(keys(data_dir, "create", "x", "--admin", "--user", "ada@example.com").exception, InvalidRequest)
 
 
@@ -79,3 +84,14 @@ def test_a_key_of_an_archived_project_is_listed_with_its_name(data_dir: Path) ->
     with Database.open(data_dir / "adaptive.db").write() as connection:
         projects.archive(connection, ensure_default_project(connection).id)
     assert "default" in keys(data_dir, "list").stdout.splitlines()[1]
+
+
+def test_limits_are_given_changed_shown_and_taken_away(data_dir: Path) -> None:
+    text = keys(data_dir, "create", "trial", "--requests-per-minute", "20", "--tokens-per-minute", "900").stdout.strip()
+    key_id = ring(data_dir).authenticate(text).key_id
+    changed = keys(data_dir, "limit", key_id, "--tokens-per-minute", "none", "--concurrent-requests", "2").stdout
+    assert "20 requests/min, 2 at once." in changed
+    assert "20 requests/min, 2 at once" in keys(data_dir, "list").stdout
+    assert ring(data_dir).authenticate(text).limits == Limits(20, None, 2)
+    for wrong in (("--requests-per-minute", "many"), ("--requests-per-minute", "0"), ()):
+        assert isinstance(keys(data_dir, "limit", key_id, *wrong).exception, InvalidRequest)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -127,16 +128,10 @@ def test_deploys_an_imported_model(tmp_path: Path, data_dir: Path, capsys: pytes
     assert found == {"tiny": False, "other": True}
 
 
-def tiny(tmp_path: Path, key: str = "tiny") -> str:
-    adaptive("models", "import", str(tiny_model(tmp_path / "tiny.gguf")), "--key", key)
-    adaptive("models", "deploy", key)
-    return key
-
-
 def test_without_a_server_it_counts_from_the_next_start(
-    tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+    data_dir: Path, deploy_tiny: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tiny(tmp_path)
+    deploy_tiny()
     assert "next start" in capsys.readouterr().out
     for command in (("undeploy", "tiny"), ("terminate", "tiny")):
         assert adaptive("models", *command) == 0
@@ -147,8 +142,10 @@ def test_without_a_server_it_counts_from_the_next_start(
         capsys.readouterr()
 
 
-def test_settings_of_a_model(tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tiny(tmp_path)
+def test_settings_of_a_model(
+    data_dir: Path, deploy_tiny: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    deploy_tiny()
     assert adaptive("models", "configure", "tiny", "--kv-cache-len", "1024", "--max-seq-len", "100") == 0
     assert adaptive("models", "configure", "tiny", "--max-seq-len", "default") == 0
     capsys.readouterr()
@@ -167,9 +164,12 @@ def test_settings_of_a_model(tmp_path: Path, data_dir: Path, capsys: pytest.Capt
 
 
 def test_a_server_that_is_named_must_answer(
-    tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    data_dir: Path,
+    deploy_tiny: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    tiny(tmp_path)
+    deploy_tiny()
     monkeypatch.setattr("adaptive_engine.sdk.retry.FIRST_DELAY_SECS", 0.001)
     nowhere = "http://127.0.0.1:9"
     assert adaptive("models", "terminate", "tiny", "--url", nowhere, "--api-key", "some-key-of-nobody") == 1

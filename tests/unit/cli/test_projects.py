@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
-from unit.cli.test_models import adaptive, tiny
+from unit.cli.test_models import adaptive
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 
@@ -69,8 +70,10 @@ def test_mistakes_are_said() -> None:
         adaptive("projects", "update", "a", "--default-metric", "ok")
 
 
-def test_settings_of_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tiny(tmp_path)
+def test_settings_of_a_model(
+    tmp_path: Path, deploy_tiny: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    deploy_tiny()
     (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
     settings = ("models", "settings", "tiny")
     assert shown(capsys, *settings) == ""
@@ -95,15 +98,15 @@ def test_settings_of_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ('response_format={"items": {"type": "x"}}', "/items/type"),
     ],
 )
-def test_settings_that_cannot_be(tmp_path: Path, change: str, message: str) -> None:
-    tiny(tmp_path)
+def test_settings_that_cannot_be(deploy_tiny: Callable[..., None], change: str, message: str) -> None:
+    deploy_tiny()
     with pytest.raises(InvalidRequest, match=message):
         adaptive("models", "settings", "tiny", change)
 
 
-def test_detach(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tiny(tmp_path)
-    tiny(tmp_path, "other")
+def test_detach(deploy_tiny: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    deploy_tiny()
+    deploy_tiny("other")
     with pytest.raises(Conflict, match=r"default first \(other\)"):
         adaptive("models", "detach", "tiny")
     assert "is detached from project 'default'" in shown(capsys, "models", "detach", "other")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 
-from adaptive_engine.cli.serve import settings_of
+from adaptive_engine.cli.serve import announce_stop, settings_of
 from adaptive_engine.errors import InvalidRequest
 
 
@@ -19,6 +20,17 @@ def test_a_misspelled_variable_is_told(
     said = capsys.readouterr().err
     assert f"{name} is no setting and has no effect. Did you mean ADAPTIVE_DB__URL?" in said
     assert "very-secret" not in said
+
+
+def test_failpoints_without_leave_to_test_have_no_effect_and_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ADAPTIVE_FAILPOINTS", "store.before_commit=exit")
+    settings_of(None, None, tmp_path, deterministic=False)
+    assert "ADAPTIVE_FAILPOINTS is no setting and has no effect." in capsys.readouterr().err
+    monkeypatch.setenv("ADAPTIVE_TESTING", "1")
+    settings_of(None, None, tmp_path, deterministic=False)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("name", ["ADAPTIVE_VLLM__COMMAND", "ADAPTIVE_IMAGES__MAX_EDGE", "ADAPTIVE_LOG_FORMAT"])
@@ -59,3 +71,12 @@ def test_secrets_are_not_shown_with_the_settings(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("ADAPTIVE_DB__URL", "postgresql://ann:very-secret@host/db")
     monkeypatch.setenv("ADAPTIVE_APP__SECRET", "very-secret" * 3)
     assert "very-secret" not in repr(settings_of(None, None, tmp_path, deterministic=False))
+
+
+def test_a_stop_goes_on_when_nobody_reads_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stderr", Gone())
+    announce_stop(3)

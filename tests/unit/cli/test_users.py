@@ -66,7 +66,7 @@ def test_an_own_role(tmp_path: Path, ring: KeyRing) -> None:
         (users.app, ["create", "ada@example.com", "--team", "default"], InvalidRequest, "default=power_user"),
         (users.app, ["create", "ada@example.com", "--team", "x=admin"], NotFound, "Team 'x'"),
         (users.app, ["delete", "ada@example.com"], NotFound, "does not exist"),
-        (teams.app, ["create", "R & D"], InvalidRequest, "use letters"),
+        (teams.app, ["create", "R & D"], InvalidRequest, "letters, digits, "),
         (teams.app, ["delete", "default"], Conflict, "stays"),
         (roles.app, ["create", "x", "fly"], InvalidRequest, "there is no 'fly'"),
         (roles.app, ["delete", "admin"], Conflict, "cannot be changed"),

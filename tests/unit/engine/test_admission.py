@@ -76,6 +76,18 @@ def test_turns_go_around() -> None:
     assert Backlog(crowd, places=2).turns(b"c") == 4
 
 
+def test_who_has_nothing_running_need_not_wait_while_there_are_extra_places() -> None:
+    taken = running(b"a", 2)
+    assert Backlog(taken, places=2, extra_places=1).turns(b"b") == 0
+    assert Backlog(taken, places=2, extra_places=1).turns(b"a") == 1
+    assert Backlog([*taken, *waiting(b"b")], places=2, extra_places=1).turns(b"b") == 2
+    more = [*taken, *running(b"b")]
+    assert Backlog(more, places=2, extra_places=1).turns(b"b") == 2
+    assert Backlog(more, places=2, extra_places=1).turns(b"c") == 2
+    assert refusal(Backlog(more, places=2, extra_places=1), b"a", requests=4) is None, "an extra one takes no room"
+    assert refusal(Backlog(more, places=2, extra_places=1), b"a", requests=5) == "project_overloaded"
+
+
 def test_when_to_come_again_is_when_its_turn_would_have_been() -> None:
     pace = Pace()
     pace.worked(3.0, 1)

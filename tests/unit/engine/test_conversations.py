@@ -1,11 +1,11 @@
-"""Turns of conversations with the real model: what the next turn finds in the cache, and who finds nothing."""
+"""Turns of conversations: what the next turn finds in the cache, and who finds nothing."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import count, takewhile
 from typing import Any
 
 import pytest
@@ -25,16 +25,16 @@ SESSION = b"conversation"
 
 
 @pytest.fixture(scope="module")
-def engine(default_model_dir: ModelDirectory) -> Iterator[Engine]:
-    engine = Engine.load(default_model_dir.path, EngineOptions(kv_cache_len=8192))
+def engine(shallow_model_dir: ModelDirectory) -> Iterator[Engine]:
+    engine = Engine.load(shallow_model_dir.path, EngineOptions(kv_cache_len=8192))
     yield engine
     engine.close()
 
 
 @pytest.fixture(scope="module")
-def exact(default_model_dir: ModelDirectory) -> Iterator[Engine]:
+def exact(shallow_model_dir: ModelDirectory) -> Iterator[Engine]:
     """Deterministic, so that every comparison of texts is exact."""
-    engine = Engine.load(default_model_dir.path, EngineOptions(precision="deterministic", kv_cache_len=4096))
+    engine = Engine.load(shallow_model_dir.path, EngineOptions(precision="deterministic", kv_cache_len=4096))
     yield engine
     engine.close()
 
@@ -105,7 +105,7 @@ async def test_the_next_turn_begins_with_the_tokens_of_the_last_one(engine: Engi
 
 async def test_without_a_session_full_blocks_are_found(engine: Engine) -> None:
     history = [ChatMessage("user", QUESTIONS[0])]
-    first = await ask(engine, history, b"anonymous", temperature=1.5, seed=3, max_tokens=48)
+    first = await ask(engine, history, b"anonymous", temperature=1.5, seed=4, max_tokens=48)
     second = await ask(engine, then(history, first.text, QUESTIONS[1]), b"anonymous")
     assert second.cached_tokens == (len(first.prompt) + len(first.tokens) - 1) // 32 * 32
 
@@ -124,8 +124,19 @@ async def test_a_partial_answer_is_continued_as_far_as_it_was_seen(engine: Engin
     assert second.cached_tokens == len(first.prompt) + min(seen, len(first.tokens) - 1)
 
 
-async def test_an_answer_that_ran_past_its_end_is_tokenised_as_text(engine: Engine) -> None:
+async def test_an_answer_that_ran_past_its_end_is_tokenised_as_text(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The control tokens inside are not in what the client sends back, so they do not come back."""
+    steps, finish = count(), engine._runner.finish
+
+    def end_in_between() -> Any:
+        logits = finish().copy()
+        if next(steps) == 5:
+            logits[:, list(engine.tokenizer.special.end_ids)] = 1e9
+        return logits
+
+    monkeypatch.setattr(engine._runner, "finish", end_in_between)
     history = [ChatMessage("user", "What is the capital of France?")]
     first = await ask(engine, history, b"past", ignore_eos=True, max_tokens=40)
     assert set(first.tokens) & engine.tokenizer.special.end_ids
@@ -135,7 +146,8 @@ async def test_an_answer_that_ran_past_its_end_is_tokenised_as_text(engine: Engi
 
 async def test_what_a_project_repeats_is_cold_for_another(exact: Engine) -> None:
     history = [ChatMessage("user", "The canary sings 7391 times. Remember that.")]
-    first = await ask(exact, history, b"a", SESSION)
+    # Of these tokens the text is made again, without the memory that only the fast mode has.
+    first = await ask(exact, history, b"a", SESSION, max_tokens=12)
     history = then(history, first.text, "How often does it sing?")
     mine = await ask(exact, history, b"a", SESSION)
     theirs = await ask(exact, history, b"b", SESSION)
@@ -182,9 +194,9 @@ async def test_an_edited_history_reuses_less_and_answers_right(exact: Engine) ->
     assert edited.text == (await ask(exact, following, b"edit cold")).text
 
 
-async def test_interleaved_sessions_survive_what_does_not_fit_beside_them(default_model_dir: ModelDirectory) -> None:
+async def test_interleaved_sessions_survive_what_does_not_fit_beside_them(shallow_model_dir: ModelDirectory) -> None:
     """Three sessions in half of the cache, and requests without a session that are larger than the other half."""
-    small = Engine.load(default_model_dir.path, EngineOptions(precision="deterministic", kv_cache_len=1024))
+    small = Engine.load(shallow_model_dir.path, EngineOptions(precision="deterministic", kv_cache_len=1024))
     try:
         histories = [[ChatMessage("user", f"{name} has a boat. {QUESTIONS[0]}")] for name in ("Ada", "Bob", "Eve")]
         computed = [0] * len(histories)

@@ -1,4 +1,4 @@
-"""The engine with the real model: what comes out, and that everything ends."""
+"""The engine: what comes out, and that everything ends."""
 
 from __future__ import annotations
 
@@ -17,14 +17,24 @@ from adaptive_engine.types import ChatMessage
 
 SUBJECTS = "cats dogs kings queens stones trees birds fish moons stars rivers books ships wolves bees clouds"
 QUESTIONS = [f"Write two sentences about {subject} and the sea." for subject in SUBJECTS.split()]
-TOKENS = 32
+TOKENS = 20
+CAPITAL = "What is the capital of France?"
+
+
+# Deterministic, so that every comparison of texts is exact.
+OPTIONS = EngineOptions(precision="deterministic", kv_cache_len=8192, max_seq_len=1024, max_waiting=40)
 
 
 @pytest.fixture(scope="module")
-def engine(default_model_dir: ModelDirectory) -> Iterator[Engine]:
-    """Deterministic, so that every comparison of texts is exact."""
-    options = EngineOptions(precision="deterministic", kv_cache_len=8192, max_seq_len=1024, max_waiting=40)
-    engine = Engine.load(default_model_dir.path, options)
+def real(default_model_dir: ModelDirectory) -> Iterator[Engine]:
+    engine = Engine.load(default_model_dir.path, OPTIONS)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def engine(shallow_model_dir: ModelDirectory) -> Iterator[Engine]:
+    engine = Engine.load(shallow_model_dir.path, OPTIONS)
     yield engine
     engine.close()
 
@@ -54,20 +64,20 @@ async def idle(engine: Engine) -> None:
     assert engine.stats.kv_blocks_used == 0
 
 
-async def test_it_answers(engine: Engine) -> None:
-    assert await text(engine, "What is the capital of France?") == "The capital of France is Paris."
-    await idle(engine)
+async def test_it_answers(real: Engine) -> None:
+    assert await text(real, CAPITAL) == "The capital of France is Paris."
+    await idle(real)
 
 
-async def test_texts_are_the_same_alone_and_in_a_batch_of_16(engine: Engine) -> None:
-    alone = [await text(engine, question) for question in QUESTIONS]
-    together = await asyncio.gather(*(text(engine, question, salt=b"other") for question in QUESTIONS))
+async def test_texts_are_the_same_alone_and_in_a_batch_of_16(real: Engine) -> None:
+    alone = [await text(real, question) for question in QUESTIONS]
+    together = await asyncio.gather(*(text(real, question, salt=b"other") for question in QUESTIONS))
     assert alone == together
-    await idle(engine)
+    await idle(real)
 
 
 async def test_texts_equal_openvino_genai_under_the_same_settings(
-    engine: Engine, default_model_dir: ModelDirectory
+    real: Engine, default_model_dir: ModelDirectory
 ) -> None:
     """The reference implementation on the same runtime, settings and prompts."""
     import numpy as np
@@ -82,14 +92,14 @@ async def test_texts_equal_openvino_genai_under_the_same_settings(
     config = genai.GenerationConfig()
     config.max_new_tokens = TOKENS
     config.do_sample = False
-    config.stop_token_ids = set(engine.tokenizer.special.end_ids)
-    prompts = [engine.render([ChatMessage("user", question)]) for question in QUESTIONS]
+    config.stop_token_ids = set(real.tokenizer.special.end_ids)
+    prompts = [real.render([ChatMessage("user", question)]) for question in QUESTIONS]
     inputs = [ov.Tensor(np.array([prompt.tokens], np.int64)) for prompt in prompts]
     reference = pipeline.generate(inputs, [config] * len(prompts))
-    theirs = [engine.tokenizer.decode(result.m_generation_ids[0]) for result in reference]
+    theirs = [real.tokenizer.decode(result.m_generation_ids[0]) for result in reference]
     del pipeline
     gc.collect()
-    ours = await asyncio.gather(*(text(engine, question) for question in QUESTIONS))
+    ours = await asyncio.gather(*(text(real, question) for question in QUESTIONS))
     assert ours == theirs
 
 
@@ -102,9 +112,9 @@ async def test_a_seed_repeats_itself_alone_and_among_others(engine: Engine) -> N
     assert first != await text(engine, QUESTIONS[0], **{**sampled, "seed": 6})
 
 
-async def test_stop_strings_end_the_text_across_tokens(engine: Engine) -> None:
-    whole = await text(engine, "What is the capital of France?")
-    stream = engine.submit(request(engine, "What is the capital of France?", stop=("tal of Fr", "never")))
+async def test_stop_strings_end_the_text_across_tokens(real: Engine) -> None:
+    whole = await text(real, CAPITAL)
+    stream = real.submit(request(real, CAPITAL, stop=("tal of Fr", "never")))
     deltas = [delta async for delta in stream]
     assert "".join(delta.text for delta in deltas) == whole[: whole.index("tal of Fr")]
     assert deltas[-1].finish_reason == "stop"
@@ -212,6 +222,7 @@ async def test_the_choices_of_a_completion_are_queued_together_or_not_at_all(eng
 async def test_a_failing_step_fails_its_requests_and_not_the_next(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    before = await text(engine, CAPITAL)
     with monkeypatch.context() as broken:
         broken.setattr(engine._runner, "start", lambda slices: 1 / 0)
         streams = [engine.submit(request(engine, question)) for question in QUESTIONS[:3]]
@@ -219,12 +230,13 @@ async def test_a_failing_step_fails_its_requests_and_not_the_next(
             with pytest.raises(EngineFailed):
                 await anext(stream)
     await idle(engine)
-    assert await text(engine, "What is the capital of France?") == "The capital of France is Paris."
+    assert await text(engine, CAPITAL) == before
 
 
 async def test_requests_that_cannot_even_begin_fail_and_the_next_do_not(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    before = await text(engine, CAPITAL)
     with monkeypatch.context() as broken:
         broken.setattr(engine._loop._generation, "begin", lambda sequence: 1 / 0)
         # What waits in the inbox is read together.
@@ -234,22 +246,23 @@ async def test_requests_that_cannot_even_begin_fail_and_the_next_do_not(
                 with pytest.raises(EngineFailed, match="ZeroDivisionError"):
                     await anext(stream)
     await idle(engine)
-    assert await text(engine, "What is the capital of France?") == "The capital of France is Paris."
+    assert await text(engine, CAPITAL) == before
 
 
 async def test_a_leak_is_noticed_when_idle_and_healed(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    before = await text(engine, CAPITAL)
     await idle(engine)
     engine._scheduler.pool.allocate(1)
-    assert await text(engine, "What is the capital of France?") == "The capital of France is Paris."
+    assert await text(engine, CAPITAL) == before
     await eventually(lambda: "KV blocks leaked" in caplog.text)
-    assert await text(engine, "What is the capital of France?") == "The capital of France is Paris."
+    assert await text(engine, CAPITAL) == before
     await idle(engine)
     assert caplog.text.count("KV blocks leaked") == 1
 
 
-async def test_more_sequences_than_blocks_are_preempted_and_still_complete(default_model_dir: ModelDirectory) -> None:
+async def test_more_sequences_than_blocks_are_preempted_and_still_complete(shallow_model_dir: ModelDirectory) -> None:
     options = EngineOptions(precision="deterministic", kv_cache_len=512, max_seq_len=256)
-    small = Engine.load(default_model_dir.path, options)
+    small = Engine.load(shallow_model_dir.path, options)
     try:
         long = {"max_tokens": 100, "ignore_eos": True}
         alone = [await text(small, question, **long) for question in QUESTIONS[:6]]
@@ -261,8 +274,8 @@ async def test_more_sequences_than_blocks_are_preempted_and_still_complete(defau
         small.close()
 
 
-async def test_closing_ends_what_runs(default_model_dir: ModelDirectory) -> None:
-    closing = Engine.load(default_model_dir.path, EngineOptions(kv_cache_len=1024))
+async def test_closing_ends_what_runs(shallow_model_dir: ModelDirectory) -> None:
+    closing = Engine.load(shallow_model_dir.path, EngineOptions(kv_cache_len=1024))
     stream = closing.submit(request(closing, QUESTIONS[0], ignore_eos=True, max_tokens=900))
     await anext(stream)
     await asyncio.to_thread(closing.close)

@@ -1,4 +1,4 @@
-"""A limit to the first token, with the real model: met, late in the queue, late in the prompt, hopeless."""
+"""A limit to the first token, met, late in the queue, late in the prompt, hopeless."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ LONG = tuple(range(1000, 1900))
 
 
 @pytest.fixture(scope="module")
-def engine(default_model_dir: ModelDirectory) -> Iterator[Engine]:
+def engine(shallow_model_dir: ModelDirectory) -> Iterator[Engine]:
     """One place."""
-    engine = Engine.load(default_model_dir.path, EngineOptions(kv_cache_len=8192, max_seq_len=2048, max_running=1))
+    engine = Engine.load(shallow_model_dir.path, EngineOptions(kv_cache_len=8192, max_seq_len=2048, max_running=1))
     yield engine
     engine.close()
 

@@ -59,9 +59,9 @@ def steps(runner: Runner, sizes: list[int]) -> list[Any]:
 
 @pytest.mark.parametrize("precision", ["fast", "deterministic"])
 def test_the_graph_for_the_smallest_steps_computes_the_same_on_the_same_cache(
-    default_model_dir: ModelDirectory, precision: Precision
+    shallow_model_dir: ModelDirectory, precision: Precision
 ) -> None:
-    graph = read_graph(default_model_dir.path)
+    graph = read_graph(shallow_model_dir.path)
     runner = Runner.load(graph, kv_tokens=256, precision=precision)
     sizes = [20, 1, 1, 3, 1, 1]
     without = steps(runner, sizes)

@@ -285,6 +285,29 @@ def test_requests_wait_in_order_when_all_places_are_taken() -> None:
     assert of.running == [sequences[1], sequences[2]]
 
 
+def test_who_has_nothing_running_gets_one_of_a_few_extra_places() -> None:
+    of = scheduler(max_running=4)
+    many = [sequence([n, n + 1]) for n in range(0, 80, 10)]
+    for one in many:
+        of.add(one)
+    of.schedule()
+    assert of.running == many[:4], "not for who has places"
+    two, single = [sequence([n, n + 1], owner=b"two") for n in (100, 110)], sequence([120, 121], owner=b"one")
+    for one in (*two, single):
+        of.add(one)
+    of.schedule()
+    assert of.running == [*many[:4], single], "one extra place for four"
+    of.remove(single)
+    of.schedule()
+    assert of.running == [*many[:4], two[0]]
+    of.remove(two[0])
+    of.schedule()
+    assert of.running == [*many[:4], two[1]]
+    of.remove(many[0])
+    of.schedule()
+    assert of.running == [*many[1:4], two[1]], "what has an extra place takes the next one that is free"
+
+
 def test_random_traffic_leaks_nothing() -> None:
     rng = random.Random(3)
     of = scheduler(blocks=30, max_running=6)

@@ -76,11 +76,11 @@ def test_drafts_pay_sooner_for_a_single_stream_than_in_a_batch() -> None:
 
 
 @pytest.fixture(scope="module")
-def engines(default_model_dir: ModelDirectory) -> Iterator[tuple[Engine, Engine]]:
+def engines(shallow_model_dir: ModelDirectory) -> Iterator[tuple[Engine, Engine]]:
     """With and without speculation, both deterministic: every comparison of texts is exact."""
     pair = tuple(
         Engine.load(
-            default_model_dir.path,
+            shallow_model_dir.path,
             EngineOptions(precision="deterministic", kv_cache_len=4096, max_seq_len=1024, speculation=speculation),
         )
         for speculation in (True, False)
@@ -166,13 +166,13 @@ async def test_drafts_keep_to_the_grammar(engines: tuple[Engine, Engine]) -> Non
     assert off.stats.draft_tokens == 0
 
 
-async def test_drafts_preempt_nobody(default_model_dir: ModelDirectory) -> None:
-    """Three answers fill a cache to the last block; drafts take only what is left over."""
+async def test_drafts_preempt_nobody(shallow_model_dir: ModelDirectory) -> None:
+    """Two answers fill a cache to the last block; drafts take only what is left over."""
     small = Engine.load(
-        default_model_dir.path, EngineOptions(precision="deterministic", kv_cache_len=320, max_seq_len=320)
+        shallow_model_dir.path, EngineOptions(precision="deterministic", kv_cache_len=320, max_seq_len=320)
     )
     try:
-        answers = await asyncio.gather(*(answer(small, QUESTIONS[0], ignore_eos=True, max_tokens=50) for _ in range(2)))
+        answers = await asyncio.gather(*(answer(small, QUESTIONS[0], ignore_eos=True, max_tokens=90) for _ in range(2)))
         assert answers[0][0] == answers[1][0]
         assert small.stats.accepted_tokens > 0
         assert small.stats.preemptions == 0

@@ -1,4 +1,4 @@
-"""Structured output through the engine with the real model."""
+"""Structured output through the engine."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ NAMES = ["Bob", "Alice", "Zoë", "李雷", "O'Neil", "Tom", "Jerry", "Eva"]
 
 
 @pytest.fixture(scope="module")
-def engine(default_model_dir: ModelDirectory) -> Iterator[Engine]:
+def engine(shallow_model_dir: ModelDirectory) -> Iterator[Engine]:
     options = EngineOptions(precision="deterministic", kv_cache_len=8192, max_seq_len=1024)
-    engine = Engine.load(default_model_dir.path, options)
+    engine = Engine.load(shallow_model_dir.path, options)
     yield engine
     engine.close()
 
@@ -165,9 +165,9 @@ async def test_a_failing_mask_ends_its_answer_and_no_other(engine: Engine, perso
     assert engine.stats.kv_blocks_used == 0
 
 
-async def test_preempted_answers_go_on_in_their_grammar(default_model_dir: ModelDirectory) -> None:
+async def test_preempted_answers_go_on_in_their_grammar(shallow_model_dir: ModelDirectory) -> None:
     options = EngineOptions(precision="deterministic", kv_cache_len=256, max_seq_len=200)
-    small = Engine.load(default_model_dir.path, options)
+    small = Engine.load(shallow_model_dir.path, options)
     try:
         grammar = Grammar.compile(PERSON, small.vocabulary)
         alone = [(await generate(small, name, Constraint(grammar)))[0] for name in NAMES]

@@ -47,7 +47,8 @@ async def start(upstream: FaultServer) -> Start:
         if model not in made:
             provider = provider_of(upstream.url, model, timeouts=timeouts or Timeouts(1, 0.3, 0.3, 0.2, 5))
             total = timeouts.total if timeouts else 5.0
-            made[model] = Upstream(provider, Breaker(breaker or BreakerLimits()), RetryBudget(), retries, total, model)
+            guard = Breaker(breaker or BreakerLimits())
+            made[model] = Upstream(provider, guard, RetryBudget(), retries, total, model, "openai_compatible")
         asked = ProviderRequest(model, [{"role": "user", "content": "?"}], stream, **request)
         return ProviderStream(made[model], made[model].provider.call(asked))
 

@@ -172,6 +172,12 @@ async def test_the_whole_answer_has_a_limit_too(start: Start) -> None:
     assert (await outcome(start("silent", timeouts=limits)))[1:] == (504, "upstream_timeout")
 
 
+async def test_silence_is_limited_however_long_the_first_byte_may_take(start: Start) -> None:
+    limits = Timeouts(1, 60, 60, 0.05, 60)
+    async with asyncio.timeout(5):
+        assert await outcome(start("silent-after-2", timeouts=limits)) == (BEGUN, 504, "upstream_timeout")
+
+
 @BOTH
 async def test_second_tries(start: Start, upstream: FaultServer, stream: bool) -> None:
     upstream.behaviours["good"] = [lambda c: c.json({}, 503), lambda c: c.json({}, 500)]

@@ -46,13 +46,16 @@ def header(tensors: int, entries: int, version: int = 3) -> bytes:
     return b"GGUF" + struct.pack("<IQQ", version, tensors, entries)
 
 
+def tensor_entry(name: str, shape: tuple[int, ...], kind: int, offset: int) -> bytes:
+    """A row of the tensor table; `kind` is the number of a ggml type."""
+    return text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, offset)
+
+
 def gguf_bytes(metadata: Metadata, tensors: Tensors) -> bytes:
     head = header(len(tensors), len(metadata)) + b"".join(entry(key, value) for key, value in metadata.items())
     data = b""
     for name, array in tensors.items():
-        shape = array.shape[::-1]
-        head += text(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape)
-        head += struct.pack("<IQ", 0 if array.dtype == np.float32 else F16, len(data))
+        head += tensor_entry(name, array.shape[::-1], 0 if array.dtype == np.float32 else F16, len(data))
         data += array.tobytes() + b"\0" * (-array.nbytes % ALIGNMENT)
     return head + b"\0" * (-len(head) % ALIGNMENT) + data
 

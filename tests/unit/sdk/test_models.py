@@ -34,8 +34,14 @@ def model(**fields: Any) -> dict[str, Any]:
 async def test_list(server: ScriptedServer, client) -> None:
     server.replies(Reply({"object": "list", "data": [card("proj"), card("other")]}))
     assert [model.id for model in await result(client.models.list())] == ["proj/m", "other/m"]
+    assert (server.last.path, server.last.query) == ("/api/v1/models", [])
+    server.replies(
+        Reply({"object": "list", "data": [card("other")]}), Reply(error_body("none", code="project_not_found"), 404)
+    )
     assert [model.id for model in await result(client.models.list("other"))] == ["other/m"]
-    assert server.last.path == "/api/v1/models"
+    assert server.last.query == [("project", "other")]
+    with pytest.raises(NotFoundError):
+        await result(client.models.list("ohter"))
 
 
 async def test_list_registered(server: ScriptedServer, client) -> None:

@@ -223,9 +223,9 @@ def test_copies_do_not_multiply_without_limit() -> None:
     kind = create_model("Level0", x=(int, ...))
     for level in range(1, 60):
         kind = create_model(f"Level{level}", left=(kind, ...), right=(kind, ...))
-    start = time.perf_counter()
+    start = time.thread_time()
     schema = json_schema(kind)
-    assert time.perf_counter() - start < 2
+    assert time.thread_time() - start < 2
     assert len(json.dumps(schema)) < MAX_INLINED_LENGTH
     assert schema["properties"]["left"] == {"$ref": "#/$defs/Level58"}
     assert all(schema["$defs"][f"Level{level}"]["additionalProperties"] is False for level in range(59))

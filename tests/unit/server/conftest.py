@@ -6,21 +6,21 @@ from typing import Any
 import httpx2
 import pytest
 
-from adaptive_engine.registry import import_model
+from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.server.app import create_app
 from adaptive_engine.server.assembly import assembled
 from adaptive_engine.server.lifespan import Services
 from adaptive_engine.services.engines import Engines
 from adaptive_engine.settings import Settings
-from unit.registry.gguf_builder import tiny_model
+from integration.server import place_model
 
 
 @pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+def services(small_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """The parts of a server, with a model of one layer."""
     data_dir = tmp_path_factory.mktemp("data")
     settings = Settings(data_dir=data_dir)
-    model = import_model(tiny_model(data_dir / "tiny.gguf"), settings.models_dir, "tiny")
+    model = place_model(small_model_dir.path, data_dir, "tiny")
     engines = Engines(settings.models_dir, settings.engine)
     with assembled(settings, model, engines) as (services, _):
         yield services

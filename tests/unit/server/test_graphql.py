@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from functools import partial
 from time import tzset
@@ -10,6 +11,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import sqlalchemy as sa
 from graphql import GraphQLError
 
 from adaptive_engine.server.graphql import route, schema
@@ -53,7 +55,8 @@ async def test_an_offset_is_not_negative(services: Services, client: httpx2.Asyn
     assert error["extensions"] == {"code": "invalid_request", "param": "page.offset", "status": 400}
 
 
-async def test_a_metric_with_outcomes_is_not_unlinked(services: Services, client: httpx2.AsyncClient) -> None:
+def as_admin(services: Services, client: httpx2.AsyncClient) -> Callable[..., Awaitable[Any]]:
+    """Posts a body to a path below /api/; what that succeeds with."""
     headers = {"Authorization": f"Bearer {services.keys.create('test', 'admin')[1]}"}
 
     async def send(path: str, **body: Any) -> Any:
@@ -61,6 +64,11 @@ async def test_a_metric_with_outcomes_is_not_unlinked(services: Services, client
         assert answer.status_code < 300, answer.text
         return answer.json()
 
+    return send
+
+
+async def test_a_metric_with_outcomes_is_not_unlinked(services: Services, client: httpx2.AsyncClient) -> None:
+    send = as_admin(services, client)
     session = str(uuid7())
     await send("v1/metrics", project="default", key="solved", kind="bool")
     messages = [{"role": "user", "content": "Hi"}]
@@ -69,6 +77,34 @@ async def test_a_metric_with_outcomes_is_not_unlinked(services: Services, client
     query = 'mutation { unlinkMetric(input: {useCase: "default", metric: "solved"}) }'
     (error,) = (await send("graphql", query=query))["errors"]
     assert "they may be lost" in error["message"]
+
+
+async def test_the_sides_of_comparisons_are_read_together(services: Services, client: httpx2.AsyncClient) -> None:
+    send = as_admin(services, client)
+    await send("v1/metrics", project="default", key="better", kind="bool")
+
+    async def read_when_compared(times: int) -> tuple[int, int]:
+        """How many sides there are then, and how many statements read interactions by their ids."""
+        for _ in range(times):
+            sides = [{"text": text, "model": "tiny"} for text in ("Good day.", "What now?")]
+            about = {"project": "default", "metric": "better", "prompt": "Hi"}
+            await send("v1/comparison", **about, preferred_completion=sides[0], other_completion=sides[1])
+        statements: list[str] = []
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            if "WHERE interactions.id" in statement:
+                statements.append(statement)
+
+        query = """{ completions(filter: {project: "default"}) { nodes {
+            comparisonScores { preferedCompletion { id } otherCompletion { id } } } } }"""
+        sa.event.listen(sa.Engine, "before_cursor_execute", note)
+        nodes = (await send("graphql", query=query))["data"]["completions"]["nodes"]
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+        sides = [side["id"] for node in nodes for score in node["comparisonScores"] for side in score.values()]
+        return len(sides), len(statements)
+
+    assert await read_when_compared(1) == (2, 2), "the page, and the sides"
+    assert await read_when_compared(3) == (8, 2)
 
 
 @pytest.mark.parametrize(("time", "epoch_ms"), [("2026-01-02T03:04:05", 1767323045000), (10**30, None), (True, None)])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import signal
 import threading
+from types import SimpleNamespace
 
 import httpx2
+import pytest
 import uvicorn
 
 from adaptive_engine.server.app import create_app
@@ -45,7 +48,8 @@ async def test_a_model_that_is_being_loaded_is_a_reason(services: Services) -> N
             tiny = models.get_by_key(connection, "tiny")
         assert tiny is not None
         engines.load(tiny)
-        backends = Backends(engines, services.backends.vllm, services.backends.providers)
+        given = services.backends
+        backends = Backends(engines, given.vllm, given.providers, given._model_engine)
         readiness = Readiness(backends, services.routing, services.recorder)
         assert await readyz(services, readiness) == (503, "unavailable", ["model 'tiny': It is being loaded."])
     finally:
@@ -86,3 +90,28 @@ def test_requests_are_taken_while_a_server_says_that_it_is_draining(services: Se
     server.handle_exit(signal.SIGINT, None)
     thread.join(10)
     assert not thread.is_alive(), "a second signal ends the wait"
+
+
+async def test_too_little_free_space_refuses_what_would_be_stored(
+    client: httpx2.AsyncClient, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.engines.wait()
+    _, key = services.keys.create("client", "admin")
+    asked = {"model": "default", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+
+    async def chat(**more: object) -> httpx2.Response:
+        headers = {"Authorization": f"Bearer {key}"}
+        return await client.post("/chat/completions", json=asked | more, headers=headers)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=(64 << 20) - 1))
+        refused = await chat()
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "storage_unavailable")
+        assert refused.headers["retry-after"] == "1"
+        assert "ADAPTIVE_STORE__MIN_FREE_BYTES" in refused.json()["error"]["message"]
+        assert (await chat(store=False)).status_code == 200
+        status, _, (problem,) = await readyz(services, services.readiness)
+        assert status == 503
+        assert problem.startswith("store: The data volume has 63 MiB free")
+    assert (await chat()).status_code == 200
+    assert await readyz(services, services.readiness) == (200, "ok", [])

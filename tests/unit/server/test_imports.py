@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from adaptive_engine.server.lifespan import Services
+from unit.registry.gguf_builder import tiny_model
 
 Ask = Callable[..., Awaitable[httpx2.Response]]
 
@@ -26,8 +27,9 @@ def ask(services: Services, client: httpx2.AsyncClient) -> Ask:
 async def test_an_import_is_followed_to_its_end(ask: Ask, services: Services) -> None:
     # The model of this server, imported again from its own directory: there is nothing to convert.
     services.imports._directory = services.settings.data_dir
+    tiny_model(services.settings.data_dir / "tiny.gguf")
     begun = await ask("POST", "", {"path": "tiny.gguf"})
-    assert begun.status_code == 202
+    assert begun.status_code == 202, begun.text
     found = begun.json()
     assert (found["object"], found["state"], found["key"], found["path"]) == (
         *("model_import", "RUNNING", "tiny"),

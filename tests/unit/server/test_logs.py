@@ -86,7 +86,7 @@ async def test_a_fast_request_is_a_line(services: Services, key: str, logged: Li
 async def test_a_defect_shows_no_key(
     services: Services, key: str, logged: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(*_: object) -> None:
+    async def fail(*_: object, **__: object) -> None:
         raise RuntimeError(f"cannot use {key} here")
 
     monkeypatch.setattr(type(services.completions), "start", fail)

@@ -22,7 +22,8 @@ COMPLETION = uuid7()
 DELETED = uuid7()
 OTHER = uuid7()
 """Nothing has this id."""
-PROJECT, UNKNOWN = "default", "xyz"
+PROJECT, UNKNOWN = "default", "unknown"
+"""Of one length, so that the answers are."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ ROUTES = {
     ("POST", "/graders/{key:path}/run"): Needs("grader:manage", {}, {"project": "{project}"}),
     ("POST", "/graders/{key:path}/cancel"): Needs("grader:manage", query={"project": "{project}"}),
     ("POST", "/graders/{key:path}/try"): Needs(
-        "interaction:read", {"completion_id": "{completion}"}, {"project": "{project}"}
+        "grader:manage", {"completion_id": "{completion}"}, {"project": "{project}"}
     ),
     ("POST", "/projects"): Needs("project:create", {"key": "{other}"}, addresses=None),
     ("GET", "/projects"): Needs(None),
@@ -151,6 +152,7 @@ ROUTES = {
     ("DELETE", "/roles/{role}"): Needs("admin:manage_roles", addresses=None),
     ("GET", "/keys"): Needs(None),
     ("POST", "/keys"): Needs("project:share", {"name": "app", "role": "read-only", "project": "{project}"}),
+    ("PATCH", "/keys/{key}"): Needs(None, {"limits": None}),
     ("DELETE", "/keys/{key}"): Needs(None),
     ("POST", "/sign_in"): Needs(None),
     ("DELETE", "/sign_in"): Needs(None),
@@ -285,8 +287,14 @@ async def test_what_is_anothers_looks_like_what_is_not_there(
     foreign = await send(client, route, needs, foreigner)
     unknown = await send(client, route, needs, foreigner, UNKNOWN, nowhere)
     assert foreign.status_code == unknown.status_code == 404
-    anonymous = foreign.text.replace(PROJECT, "it").replace(str(COMPLETION), "it")
-    assert anonymous == unknown.text.replace(UNKNOWN, "it").replace(str(nowhere), "it")
+    anonymous = foreign.text.replace(PROJECT, UNKNOWN).replace(str(COMPLETION), str(nowhere))
+    assert anonymous == unknown.text
+    assert _told(foreign) == _told(unknown)
+
+
+def _told(answer: httpx2.Response) -> dict[str, str]:
+    """The headers, but for those of the moment."""
+    return {k: v for k, v in answer.headers.items() if k not in {"x-request-id", "openai-processing-ms"}}
 
 
 async def test_scores_beside_a_logged_interaction_need_their_own_permission(
@@ -297,6 +305,22 @@ async def test_scores_beside_a_logged_interaction_need_their_own_permission(
     refused = await send(client, route, Needs(None, body), key(services, "without score:create", PROJECT))
     assert refused.status_code == 403
     assert "score:create" in refused.json()["error"]["message"]
+
+
+async def test_a_grader_shows_its_reasons_to_who_reads_interactions(
+    services: Services, client: httpx2.AsyncClient
+) -> None:
+    grader = {"key": "spy", "criteria": "Quote it.", "model": "tiny", "sampling_rate": 0}
+    made = await send(
+        client, ("POST", "/graders"), Needs(None, {"project": "{project}", **grader}), key(services, "admin")
+    )
+    assert made.status_code == 201, made.text
+    tried = ROUTES["POST", "/graders/{key:path}/try"]
+    refused = await send(
+        client, ("POST", "/graders/spy/try"), tried, key(services, "without interaction:read", PROJECT)
+    )
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "permission_denied")
+    assert "interaction:read" in refused.json()["error"]["message"]
 
 
 async def test_values_of_labels_are_for_who_reads_interactions(services: Services, client: httpx2.AsyncClient) -> None:

@@ -14,10 +14,11 @@ from adaptive_engine.server.sse import PING, EventStream
 
 
 class Connection:
-    """An ASGI connection that records what is sent; `stuck` sends never return."""
+    """An ASGI connection that records what is sent; `stuck` sends never return, `stuck_at_once` not even the first."""
 
-    def __init__(self, *, stuck: bool = False) -> None:
+    def __init__(self, *, stuck: bool = False, stuck_at_once: bool = False) -> None:
         self.stuck = stuck
+        self.stuck_at_once = stuck_at_once
         self.gone = asyncio.Event()
         self.aborted = False
         self.left = False
@@ -40,6 +41,8 @@ class Connection:
 
     async def send(self, message: Any) -> None:
         if message["type"] == "http.response.start":
+            if self.stuck_at_once:
+                await asyncio.Event().wait()
             self.status = message["status"]
         else:
             if self.stuck:
@@ -81,6 +84,22 @@ async def test_a_reader_that_takes_nothing_is_cut_off() -> None:
     await connection.run(two(), send=0.01)
     assert connection.aborted
     assert connection.left
+
+
+async def test_a_reader_is_cut_off_at_the_headers_and_at_the_end_too() -> None:
+    connection = Connection()
+
+    async def all_but_the_end() -> AsyncIterator[bytes]:
+        yield b"one"
+        connection.stuck = True
+
+    await connection.run(all_but_the_end(), send=0.01)
+    assert connection.frames == [b"one"]
+    assert (connection.aborted, connection.left) == (True, True)
+
+    busy = Connection(stuck_at_once=True)
+    await busy.run(two(), send=0.01)
+    assert (busy.status, busy.aborted, busy.left) == (None, True, True)
 
 
 async def test_leaving_ends_a_silent_stream() -> None:

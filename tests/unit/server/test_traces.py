@@ -24,9 +24,8 @@ from opentelemetry.trace import SpanKind
 from adaptive_engine.errors import InvalidRequest
 from adaptive_engine.server.app import create_app
 from adaptive_engine.server.lifespan import Services
-from adaptive_engine.telemetry import tracing
+from adaptive_engine.telemetry import redaction, tracing
 from adaptive_engine.telemetry.otel import OtelTracing
-from adaptive_engine.telemetry.redaction import redact
 from collector import running_collector
 from faultserver import FaultServer
 
@@ -50,9 +49,13 @@ class Traced:
             headers={"x-api-key": services.keys.create("application", "admin")[1]},
         )
 
+    def finished(self) -> tuple[ReadableSpan, ...]:
+        """Spans that have ended."""
+        return self._spans.get_finished_spans()
+
     def spans(self) -> dict[str, ReadableSpan]:
-        """Those that have ended, by their name."""
-        return {span.name: span for span in self._spans.get_finished_spans()}
+        """The same, by their name."""
+        return {span.name: span for span in self.finished()}
 
     def metrics(self) -> dict[str, list[Any]]:
         """The data points of each metric."""
@@ -112,13 +115,26 @@ async def test_prompts_and_answers_are_told_only_when_asked_for(services: Servic
     async with traced(services, content=True) as server:
         answer = (await server.client.post("chat/completions", json={**ASKED, "n": 2}, headers={})).json()
         about = dict(server.spans()["chat tiny"].attributes or {})
-        phases = [span.name for span in server._spans.get_finished_spans()]
+        phases = [span.name for span in server.finished()]
     (given,) = json.loads(str(about["gen_ai.input.messages"]))
     assert given == {"role": "user", "parts": [{"type": "text", "content": "CANARY?"}]}
     said = [message["parts"][0]["content"] for message in json.loads(str(about["gen_ai.output.messages"]))]
     assert sorted(said) == sorted(choice["message"]["content"] for choice in answer["choices"])
     assert about["gen_ai.request.choice.count"] == 2
     assert (phases.count("route"), phases.count("decode"), phases.count("store")) == (1, 2, 2)
+
+
+async def test_no_secret_is_in_an_attribute(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_hidden", {})
+    redaction.hide("CANARY-of-a-provider")
+    async with traced(services, content=True) as server:
+        said = [{"role": "user", "content": "Why is CANARY-of-a-provider refused?"}]
+        asked = {**ASKED, "messages": said, "stop": ["END", "CANARY-of-a-provider"]}
+        await server.client.post("chat/completions", json=asked)
+        about = dict(server.spans()["chat tiny"].attributes or {})
+    assert about["gen_ai.request.stop_sequences"] == ("END", "[redacted]")
+    assert "Why is [redacted] refused?" in str(about["gen_ai.input.messages"])
+    assert "CANARY" not in str(about)
 
 
 async def test_other_requests_and_failures(services: Services) -> None:
@@ -154,7 +170,7 @@ async def test_a_provider_is_told_of_the_trace(services: Services, upstream: Fau
         model = await register(server.client, upstream, "good")
         body = {"model": model, "messages": ASKED["messages"], "stream": True}
         await server.client.post("chat/completions", json=body, headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
-        spans = [span for span in server._spans.get_finished_spans() if span.name == "chat good"]
+        spans = [span for span in server.finished() if span.name == "chat good"]
         metrics = server.metrics()
     ask, root = sorted(spans, key=lambda span: span.kind != SpanKind.CLIENT)
     assert ask.parent is not None
@@ -163,6 +179,10 @@ async def test_a_provider_is_told_of_the_trace(services: Services, upstream: Fau
     about = dict(ask.attributes or {})
     assert (about["gen_ai.usage.input_tokens"], about["gen_ai.usage.output_tokens"]) == (11, 5)
     assert about["gen_ai.provider.name"] == "openai_compatible"
+    place = {"server.address": "127.0.0.1", "server.port": httpx2.URL(upstream.url).port}
+    assert place.items() <= about.items()
+    (operation,) = metrics["gen_ai.client.operation.duration"]
+    assert place.items() <= operation.attributes.items()
     kinds = {point.attributes["gen_ai.token.type"]: point.sum for point in metrics["gen_ai.client.token.usage"]}
     assert kinds == {"input": 11, "output": 5}
 
@@ -171,7 +191,7 @@ async def test_each_try_is_a_span(services: Services, upstream: FaultServer) -> 
     async with traced(services) as server:
         model = await register(server.client, upstream, "status-503")
         answer = await server.client.post("chat/completions", json={"model": model, "messages": ASKED["messages"]})
-        spans = server._spans.get_finished_spans()
+        spans = server.finished()
     assert answer.status_code == 503
     tries = [span for span in spans if span.kind == SpanKind.CLIENT]
     asked = [request for request in upstream.requests if request.model == "status-503"]
@@ -195,7 +215,7 @@ async def test_a_collector_gets_it(services: Services, monkeypatch: pytest.Monke
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20key-of-the-collector")
         await _ask_traced(services, tracing.start(on=True, content=False))
-    assert redact("the key-of-the-collector") == "the [redacted]"
+    assert redaction.redact("the key-of-the-collector") == "the [redacted]"
     exported = ExportTraceServiceRequest.FromString(collector.got["/v1/traces"][0]).resource_spans[0]
     spans = {span.name for scope in exported.scope_spans for span in scope.spans}
     assert {"chat tiny", "route", "queue", "prefill", "decode", "store"} <= spans
@@ -204,6 +224,28 @@ async def test_a_collector_gets_it(services: Services, monkeypatch: pytest.Monke
     measured = ExportMetricsServiceRequest.FromString(collector.got["/v1/metrics"][0]).resource_metrics[0]
     names = {metric.name for scope in measured.scope_metrics for metric in scope.metrics}
     assert {"gen_ai.server.request.duration", "gen_ai.server.time_to_first_token"} <= names
+
+
+async def test_a_collector_of_traces_alone_gets_no_metrics(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running_collector() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        monkeypatch.setenv("OTEL_METRICS_EXPORTER", "none")
+        await _ask_traced(services, tracing.start(on=True, content=False))
+    assert collector.got.keys() == {"/v1/traces"}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/json"),
+        ("OTEL_TRACES_EXPORTER", "console"),
+    ],
+)
+def test_what_cannot_be_sent_is_told(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InvalidRequest, match=f"{variable} is '{value}'"):
+        tracing.start(on=True, content=False)
 
 
 async def _ask_traced(services: Services, traces: tracing.Tracing | None) -> None:
@@ -232,3 +274,15 @@ def test_missing_libraries_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "adaptive_engine.telemetry.otel")
     with pytest.raises(InvalidRequest, match=r"pip install 'adaptive-engine\[server,otel\]'"):
         tracing.start(on=True, content=False)
+
+
+async def test_headers_that_name_no_trace_begin_a_new_one(services: Services) -> None:
+    odd = ["", "00", "\xff" * 60, "00-" + "f" * 500, f"00-{'0' * 32}-{PARENT}-01", f"ff-{TRACE}-{PARENT}-01"]
+    async with traced(services) as server:
+        for parent in [*odd, f"00-{TRACE}-{'0' * 16}-01", f"00-{TRACE}-{PARENT}-zz", f"00-{TRACE}-{PARENT}"]:
+            texts = {"traceparent": parent, "tracestate": "\xff=,,=" * 50, "baggage": "=;,%" * 50}
+            headers = [(name.encode(), text.encode("latin-1")) for name, text in texts.items()]
+            assert (await server.client.get("me", headers=headers)).status_code == 200
+        seen = {f"{span.context.trace_id:032x}" for span in server._spans.get_finished_spans()}
+    assert TRACE not in seen
+    assert "0" * 32 not in seen

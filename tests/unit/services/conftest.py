@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adaptive_engine.registry import import_model
+from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.services import api_keys, roles, shares, teams, users
 from adaptive_engine.services.access import OPERATOR
 from adaptive_engine.services.api_keys import NewKey
@@ -17,8 +17,8 @@ from adaptive_engine.services.keys import KeyRing
 from adaptive_engine.services.shares import Sharing
 from adaptive_engine.store import Database, projects
 from adaptive_engine.types import ComputeConfig, Model, Principal, Project, now_ms, uuid7
+from integration.server import place_model
 from stores import open_store
-from unit.registry.gguf_builder import tiny_model
 from unit.services.platform import fill
 
 MakeModel = Callable[..., Model]
@@ -37,22 +37,17 @@ def project(database: Database) -> Project:
     return fill(database)
 
 
-@pytest.fixture(scope="session")
-def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_model(tmp_path_factory.mktemp("gguf") / "tiny.gguf")
-
-
 @pytest.fixture
 def models_dir(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
 @pytest.fixture
-def make_model(models_dir: Path, tiny_gguf: Path) -> MakeModel:
-    """Imports a real model of one layer, which loads in half a second; returns what the store would know of it."""
+def make_model(models_dir: Path, small_model_dir: ModelDirectory) -> MakeModel:
+    """Places a real model of one layer, which loads in half a second; returns what the store would know of it."""
 
     def make(key: str, config: ComputeConfig | None = None) -> Model:
-        directory = import_model(tiny_gguf, models_dir, key)
+        directory = place_model(small_model_dir.path, models_dir.parent, key)
         capabilities, context_length = directory.capabilities, directory.context_length
         config = config or ComputeConfig()
         return Model(uuid7(), key, directory.name, "internal", capabilities, context_length, now_ms(), config)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
-from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
+from adaptive_engine.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.services.imports import Imports
 from adaptive_engine.store import Database
@@ -48,6 +50,18 @@ def test_a_file_is_imported_and_registered(imports: Imports, database: Database,
     assert ModelDirectory.load(tmp_path / "models" / "tiny").family == "llama"
     assert registered(database, "tiny") is not None
     assert imports.list() == [ended]
+
+
+def test_an_import_whose_process_cannot_be_started_is_none(
+    imports: Imports, allowed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_model(allowed / "Tiny.gguf")
+    with monkeypatch.context() as full:
+        full.setattr(sys, "executable", str(tmp_path / "none"))
+        with pytest.raises(Unavailable, match="No such file or directory"):
+            imports.start(path="Tiny.gguf")
+    assert imports.list() == []
+    imports.start(path="Tiny.gguf")
 
 
 def test_a_failure_says_why(imports: Imports, database: Database, allowed: Path) -> None:
@@ -98,6 +112,38 @@ def test_a_child_that_dies_is_a_failure(imports: Imports, allowed: Path, monkeyp
     failed = imports.get(begun.id)
     assert failed.error is not None
     assert "ended with status 1" in failed.error[0]
+
+
+def test_one_that_is_cut_off_in_the_middle_of_a_word_makes_way_for_the_next(
+    imports: Imports, allowed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_model(allowed / "tiny.gguf")
+    (tmp_path / "mute").write_text('#!/bin/sh\nprintf \'{"stage": "re\'\n')
+    (tmp_path / "mute").chmod(0o700)
+    monkeypatch.setattr("sys.executable", str(tmp_path / "mute"))
+    for _ in range(2):
+        begun = imports.start(path="tiny.gguf")
+        imports.join()
+        failed = imports.get(begun.id)
+        assert (failed.state, failed.error) == (
+            "FAILED",
+            ("The import failed unexpectedly; the server's log says why.", "import_failed"),
+        )
+
+
+def test_one_that_has_ended_is_not_cancelled_by_waiting_for_another(
+    imports: Imports, allowed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_model(allowed / "tiny.gguf")
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.executable", "/bin/false")
+        ended = imports.start(path="tiny.gguf")
+        imports.join()
+    (tmp_path / "models" / ".locks").mkdir(parents=True)
+    with ThreadPoolExecutor(1) as thread, FileLock(tmp_path / "models" / ".locks" / "tiny.lock"):
+        running = imports.start(path="tiny.gguf")
+        assert thread.submit(imports.cancel, ended.id).result(timeout=5).state == "FAILED"
+        assert imports.cancel(running.id).state == "CANCELLED"
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import base64
 import stat
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from adaptive_engine.errors import AuthenticationFailed, Conflict, InvalidRequest, NotFound, StorageUnavailable
 from adaptive_engine.permissions import ROLES
 from adaptive_engine.services import keys
-from adaptive_engine.services.keys import CACHE_SECONDS, KeyRing, load_pepper
+from adaptive_engine.services.keys import CACHE_SECONDS, OUTAGE_SECONDS, KeyRing, load_pepper
 from adaptive_engine.store import Database, api_keys, projects
 from adaptive_engine.types import Principal, Project, now_ms, uuid7
 
@@ -147,7 +150,7 @@ def test_the_cache_is_bounded(ring: KeyRing, monkeypatch: pytest.MonkeyPatch) ->
     assert len(ring._cache) == 2
 
 
-def test_cached_keys_outlive_a_store_outage(ring: KeyRing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_keys_outlive_a_store_outage(ring: KeyRing, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     _, cached = ring.create("a", "admin")
     _, other = ring.create("b", "admin")
     ring.authenticate(cached)
@@ -155,11 +158,42 @@ def test_cached_keys_outlive_a_store_outage(ring: KeyRing, monkeypatch: pytest.M
     def broken(*_args: object) -> None:
         raise StorageUnavailable("down")
 
+    with monkeypatch.context() as outage:
+        outage.setattr(api_keys, "get", broken)
+        clock.now = OUTAGE_SECONDS - 0.1
+        assert ring.cached(cached) is None, "the store is asked first"
+        ring.authenticate(cached)
+        assert ring.cached(cached) is not None, "and then left alone for a moment"
+        with pytest.raises(StorageUnavailable) as caught:
+            ring.authenticate(other)
+        assert caught.value.code == "auth_unavailable"
+        clock.now = OUTAGE_SECONDS
+        assert ring.cached(cached) is None
+        with pytest.raises(StorageUnavailable):
+            ring.authenticate(cached)
+    ring.authenticate(other)
+
+
+def test_an_outage_does_not_outlive_a_revocation_or_an_end(
+    database: Database, ring: KeyRing, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expires_at = now_ms() + 60_000
+    revoked, revoked_text = ring.create("a", "admin")
+    _, expired_text = ring.create("b", "admin", expires_at=expires_at)
+    for text in (revoked_text, expired_text):
+        ring.authenticate(text)
+    KeyRing(database, PEPPER).revoke(revoked.id)
+    clock.now = CACHE_SECONDS
+    refusal(ring, revoked_text)
+
+    def broken(*_args: object) -> None:
+        raise StorageUnavailable("down")
+
     monkeypatch.setattr(api_keys, "get", broken)
-    ring.authenticate(cached)
-    with pytest.raises(StorageUnavailable) as caught:
-        ring.authenticate(other)
-    assert caught.value.code == "auth_unavailable"
+    with pytest.raises(StorageUnavailable):
+        ring.authenticate(revoked_text)
+    monkeypatch.setattr(keys, "now_ms", lambda: expires_at)
+    refusal(ring, expired_text)
 
 
 def test_an_imported_key_works_and_is_stored_once(database: Database, ring: KeyRing) -> None:
@@ -223,3 +257,15 @@ def test_a_damaged_pepper_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret.key").write_bytes(b"short")
     with pytest.raises(RuntimeError, match="backup"):
         load_pepper(tmp_path)
+
+
+_NEARLY = st.binary(min_size=38, max_size=38).map(
+    lambda raw: f"ad_{base64.b32encode(raw[:8]).decode()[:12].lower()}_{raw[:32].hex()}_{zlib.crc32(raw):08x}"
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(max_size=600) | st.text("ad_0", min_size=16, max_size=100) | _NEARLY)
+def test_any_text_is_refused_as_any_other(ring: KeyRing, text: str) -> None:
+    assert ring.cached(text) is None
+    assert refusal(ring, text) == refusal(ring, "no key")

@@ -7,7 +7,8 @@ import pytest
 
 from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
 from adaptive_engine.services import graders, metrics
-from adaptive_engine.store import Database
+from adaptive_engine.store import Database, scans
+from adaptive_engine.store import statistics as store_statistics
 from adaptive_engine.store.statistics import DAY_MS, HOUR_MS, Grouping, MetricGroup
 from adaptive_engine.types import Judge, Metric, Project, Usage, now_ms, uuid7
 from unit.services.platform import compare, fill, score, store_answer
@@ -15,7 +16,7 @@ from unit.services.platform import compare, fill, score, store_answer
 
 def summarise(database: Database, project: Project, key: str, grouping: Grouping, **span: int) -> list[MetricGroup]:
     with database.read() as connection:
-        return metrics.summarise(connection, project, key, grouping, **span)[1]
+        return metrics.summarise(connection, project, key, grouping, **span)[1].groups
 
 
 def metric(project: Project, key: str, **fields: Any) -> Metric:
@@ -143,6 +144,35 @@ def test_a_metric_over_time_by_model(database: Database, project: Project) -> No
     ]
 
 
+def test_counting_stops_in_time_and_says_where(
+    database: Database, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, values = 20_000 * DAY_MS, [1e6 + at % 7 for at in range(60)]
+    for at, latency in enumerate(values):
+        timings = {"total_ms": latency, "ttft_ms": 1.0}
+        store_answer(database, project, "a", created_at=start + at, labels={"lang": "de"}, timings=timings)
+    monkeypatch.setattr(scans, "FIRST_WINDOW", 10)
+
+    def latencies(by: Any) -> tuple[MetricGroup, int | None]:
+        with database.read() as connection:
+            report = metrics.summarise(connection, project, "latency", Grouping(by, "lang"))[1]
+        (found,) = report.groups
+        counted = values[len(values) - found.count :]
+        assert (found.min, found.max, found.sum) == (min(counted), max(counted), sum(counted))
+        assert found.mean == pytest.approx(statistics.mean(counted))
+        assert found.stddev == pytest.approx(statistics.stdev(counted))
+        return found, report.searched_to
+
+    for by in (None, "model", "label", "day"):
+        whole, searched_to = latencies(by)
+        assert (whole.count, searched_to) == (60, None)
+    monkeypatch.setattr(store_statistics, "STATISTICS_SECONDS", 0.0)
+    for by in (None, "model", "label", "day"):
+        part, searched_to = latencies(by)
+        assert 0 < part.count < 60
+        assert searched_to == start + 60 - part.count
+
+
 def test_tokens(database: Database, project: Project) -> None:
     store_answer(database, project, "a", usage=Usage(10, 5, 4))
     for key, expected in (("prompt_tokens", 10), ("completion_tokens", 5), ("total_tokens", 15), ("cached_tokens", 4)):
@@ -168,7 +198,7 @@ def test_statistics_do_not_pair_every_score_with_every_interaction(
     with database.read() as connection:
         driver: Any = connection.connection.driver_connection
         driver.set_progress_handler(count, 1000)
-        (found,) = metrics.summarise(connection, project, "helpful", Grouping(by, "lang"))[1]
+        (found,) = metrics.summarise(connection, project, "helpful", Grouping(by, "lang"))[1].groups
         driver.set_progress_handler(None, 0)
     assert found.count == 300
     # 300 times 300 would be 300 thousand and more.

@@ -151,10 +151,10 @@ def test_choosing_costs_microseconds(database: Database, project: Project, routi
     units = [f"session:{uuid4()}" for _ in range(2000)]
 
     def seconds(model: str) -> float:
-        began = time.perf_counter()
+        began = time.thread_time()
         for unit in units:
             route(routing, model, unit)
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     best = min(seconds("support") for _ in range(5)) / len(units)
     # 8 µs where this was written; ten times that, for machines that are busy or slow.
@@ -164,3 +164,20 @@ def test_choosing_costs_microseconds(database: Database, project: Project, routi
 def test_projects_that_cannot_be_seen_are_not_found_by_another_permission(project: Project, routing: Routing) -> None:
     assert routing.projects(Principal("key", frozenset({"score:create"})), needs="score:create") == []
     assert routing.projects(ADMIN, needs="score:create") == [project]
+
+
+@pytest.mark.parametrize(
+    ("model", "hint"),
+    [
+        ("gpt-4o", "`model` is 'project' or 'project/model', for example 'support'."),
+        ("suport", "Did you mean 'support'?"),
+        ("b", "Did you mean 'support/b'?"),
+    ],
+)
+def test_who_names_no_project_is_told_how_models_are_named(routing: Routing, model: str, hint: str) -> None:
+    with pytest.raises(NotFound) as caught:
+        routing.deployment(ADMIN, model)
+    assert hint in caught.value.message
+    with pytest.raises(NotFound) as caught:
+        routing.deployment(Principal("of nobody"), model)
+    assert caught.value.message.endswith("may not use it.")

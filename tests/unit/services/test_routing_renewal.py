@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from adaptive_engine.errors import NotFound
+from adaptive_engine.errors import NotFound, StorageUnavailable
 from adaptive_engine.permissions import ALL
 from adaptive_engine.services import routing
 from adaptive_engine.services.routing import Routing
@@ -58,6 +58,35 @@ async def test_others_go_on_while_one_waits_for_the_store(database: Database, mo
     assert keys(current.projects(ADMIN)) == {"old"}
     answers.set()
     await waiting
+    assert keys(current.projects(ADMIN)) == {"old", "new"}
+
+
+async def test_what_the_store_said_last_counts_while_it_is_down(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    add(database, "old")
+    current = Routing(database)
+    add(database, "new")
+    asked = 0
+
+    def broken() -> object:
+        nonlocal asked
+        asked += 1
+        raise StorageUnavailable("down")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(current, "_load", broken)
+        outage.setattr(routing, "_OUTAGE_PAUSE", -1.0)
+        for _ in range(2):
+            await current.renew()
+        outage.setattr(routing, "_OUTAGE_PAUSE", 60.0)
+        for _ in range(2):
+            await current.renew()
+        assert keys(current.projects(ADMIN)) == {"old"}
+        assert asked == 3, "it is left alone for a moment"
+        assert len(caplog.records) == 1
+    current._old_at = 0.0
+    await current.renew()
     assert keys(current.projects(ADMIN)) == {"old", "new"}
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from adaptive_engine.services.sealing import Sealer
+from adaptive_engine.telemetry import redaction
 from adaptive_engine.types import uuid7
 
 
@@ -22,3 +23,13 @@ def test_what_is_sealed_opens_for_its_owner_only() -> None:
     ):
         with pytest.raises(ValueError, match="another secret"):
             wrong.open(text, whose)
+
+
+def test_neither_what_was_sealed_nor_what_was_opened_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    sealer, owner = Sealer(b"s" * 32), uuid7()
+    monkeypatch.setattr(redaction, "_hidden", {})
+    sealed = sealer.seal("sk-of-a-provider", owner)
+    assert redaction.redact("the key is sk-of-a-provider") == "the key is [redacted]"
+    monkeypatch.setattr(redaction, "_hidden", {})
+    sealer.open(sealed, owner)
+    assert redaction.redact("the key is sk-of-a-provider") == "the key is [redacted]"

@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 
-from adaptive_engine.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
-from adaptive_engine.services import users
+from adaptive_engine.errors import AuthenticationFailed, Conflict, InvalidRequest, NotFound, PermissionDenied
+from adaptive_engine.services import teams, users
 from adaptive_engine.services.access import OPERATOR
+from adaptive_engine.services.keys import KeyRing
 from adaptive_engine.services.users import NewUser
+from adaptive_engine.store import Database
 from adaptive_engine.types import Principal
 from unit.services.conftest import Installation
 
@@ -132,3 +139,46 @@ def test_management_needs_its_permission(installation: Installation) -> None:
         assert users.own(connection, OPERATOR) is None
         with pytest.raises(PermissionDenied, match="admin:manage_users"):
             users.list_all(connection, member)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Installation]:
+    """As `installation`, on each database."""
+    address = request.getfixturevalue("postgres_url") if request.param == "postgresql" else str(tmp_path / "store.db")
+    database = Database.open(address)
+    with database.write() as connection:
+        teams.ensure_first_ones(connection)
+    yield Installation(database, KeyRing(database, b"p" * 32))
+    database.close()
+
+
+def test_of_two_admins_who_delete_each_other_one_stays(either: Installation) -> None:
+    """A third keeps the rule of the last admin out of it."""
+    either.key(role="admin")
+    emails = [either.user(name, ("admin", "admin")) for name in ("ada", "bob")]
+    # Each asks a server of its own, which has looked at the key a moment ago.
+    rings = [KeyRing(either.database, b"p" * 32) for _ in emails]
+    callers = [ring.authenticate(either.key(user=email)) for ring, email in zip(rings, emails, strict=True)]
+    together = threading.Barrier(2)
+
+    def delete(ring: KeyRing, caller: Principal, other: str) -> bool:
+        together.wait()
+        try:
+            with ring.changing_as(caller) as (connection, now):
+                users.delete(connection, now, other)
+        except AuthenticationFailed:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(delete, rings, callers, reversed(emails))) == [False, True]
+    with either.database.read() as connection:
+        assert len(users.list_all(connection, OPERATOR)) == 1
+
+
+def test_who_lost_a_right_meanwhile_changes_nothing(installation: Installation, platform_admin: Principal) -> None:
+    email = installation.user("ada")
+    with installation.database.write() as connection:
+        users.set_team_member(connection, OPERATOR, "platform@example.com", "admin", "annotator")
+    with pytest.raises(PermissionDenied), installation.ring.changing_as(platform_admin) as (connection, now):
+        users.delete(connection, now, email)

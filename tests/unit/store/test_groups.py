@@ -97,6 +97,22 @@ def test_label_usage(connection: Connection, project: Project, monkeypatch: pyte
     assert labels.usage(connection, uuid7(), keys=9, values=9) == ([], False)
 
 
+def test_values_that_no_index_has_are_those_of_the_newest(
+    connection: Connection, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(labels, "MOST_READ", 3)
+    ((found,), _) = labels.usage(connection, project.id, keys=9, values=9, key="n")
+    assert (found.count, found.exact) == (7, True)
+    if connection.dialect.name == "sqlite":
+        assert not found.more_values
+        assert sum(value.count for value in found.values) == 7
+    else:
+        assert found.more_values
+        assert found.last_used is None
+        assert max(value.last_used for value in found.values) == 1006
+        assert not any(value.exact for value in found.values)
+
+
 def test_preferences_leave_out_ties(database: Database, project: Project, metric: Metric, make: Make) -> None:
     one, two, three = (make(model_key=key) for key in ("a", "b", "c"))
     pairs = [(one, two, None), (two, three, "good"), (three, one, None)]

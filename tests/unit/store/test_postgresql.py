@@ -120,7 +120,7 @@ def test_an_upgrade_says_who_makes_backups(
     postgres: PostgresServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with postgres.database(TEMPLATE) as url:
-        monkeypatch.setattr(migrations, "HEAD", "0005")
+        monkeypatch.setattr(migrations, "HEAD", "0006")
         with closing(Database.open(url)):
             pass
     assert "backups of it are yours" in caplog.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -45,6 +46,37 @@ def test_what_is_left_is_aborted_at_the_start(database: Database, starting: Pres
 
 def test_a_start_without_anything_left(database: Database, starting: Presence) -> None:
     starting.start()
+
+
+class TestSeveralWorkers:
+    """Of one server, on one file."""
+
+    @pytest.fixture
+    def address(self, tmp_path: Path) -> str:
+        return str(tmp_path / "shared.db")
+
+    def test_one_that_lives_keeps_its_rows(
+        self, database: Database, starting: Presence, make: Make, address: str
+    ) -> None:
+        with closing(Database.open(address)) as theirs:
+            other = Presence(theirs)
+            other.start()
+            row = begin(database, make(), other.server_id)
+            starting.start()
+            assert state(database, row) == "pending"
+        assert len(list(Path(address).parent.glob("*.worker"))) == 1
+
+    def test_what_one_that_died_has_left_is_aborted_by_the_next(
+        self, database: Database, starting: Presence, make: Make, address: str
+    ) -> None:
+        dead = uuid7()
+        row = begin(database, make(), dead)
+        # As the kernel leaves it: the file is there and its lock is gone.
+        left = Path(f"{address}.{dead}.worker")
+        left.touch()
+        starting.start()
+        assert state(database, row) == "aborted"
+        assert not left.exists()
 
 
 SHOWN = f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = {postgresql._SERVERS}"

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -176,6 +177,33 @@ async def test_a_foreign_lock_fails_the_request_and_heals(
     await troubled.finish([])
     assert states(database, row.id, later.id) == ["complete", "complete"]
     assert troubled.stats.unsaved == 0
+
+
+async def test_who_comes_during_a_try_does_not_wait_for_another(
+    database: Database, troubled: Recorder, make: Make, foreign_lock: ForeignLock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+    write = troubled._write
+
+    def counting(*args: Any, **options: Any) -> None:
+        nonlocal tries
+        tries += 1
+        write(*args, **options)
+
+    monkeypatch.setattr(recorder, "RETRY_PAUSES", ())
+    monkeypatch.setattr(recorder, "BATCH_ROWS", 1)
+    monkeypatch.setattr(troubled, "_write", counting)
+    rows = [make() for _ in range(5)]
+    troubled.begin(rows)
+    waiting = [troubled.finish([done(row)]) for row in rows]
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(result) for result in results} == {StorageUnavailable}
+    assert tries == 1
+    assert (troubled.stats.pending, troubled.stats.unsaved) == (0, 5)
+    foreign_lock.rollback()
+    await troubled.finish([])
+    await troubled.finish([])
+    assert states(database, *(row.id for row in rows)) == ["complete"] * 5
 
 
 async def test_another_outcome_of_a_failed_row_is_kept_and_counted_once(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -126,17 +129,25 @@ def test_a_file_that_cannot_be_looked_at_is_an_outage(database: Database, monkey
         database.probe()
 
 
-def test_little_free_space_is_an_obstacle(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "FREE_SPACE_FLOOR", 2**62)
-    assert "kept in reserve" in str(database.obstacle())
+def free(_directory: str, bytes_: int) -> SimpleNamespace:
+    return SimpleNamespace(free=bytes_)
+
+
+def test_little_free_space_is_an_obstacle(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(Database.open(path, min_free_bytes=1000)) as database:
+        monkeypatch.setattr(shutil, "disk_usage", partial(free, bytes_=999))
+        assert "kept in reserve" in str(database.obstacle())
+        monkeypatch.setattr(shutil, "disk_usage", partial(free, bytes_=1000))
+        assert database.obstacle() is None
 
 
 @pytest.fixture
-def recording(database: Database, project: Project) -> Iterator[Recorder]:
-    recorder = Recorder(database)
-    recorder.start()
-    yield recorder
-    recorder.close()
+def recording(path: Path, project: Project) -> Iterator[Recorder]:
+    with closing(Database.open(path, min_free_bytes=1)) as database:
+        recorder = Recorder(database)
+        recorder.start()
+        yield recorder
+        recorder.close()
 
 
 async def test_too_little_free_space_refuses_before_generation(
@@ -144,7 +155,7 @@ async def test_too_little_free_space_refuses_before_generation(
 ) -> None:
     row = make()
     recording.begin([row])
-    monkeypatch.setattr(sqlite, "FREE_SPACE_FLOOR", 2**62)
+    monkeypatch.setattr(shutil, "disk_usage", partial(free, bytes_=0))
     with pytest.raises(StorageUnavailable, match="reserve"):
         recording.begin([make()])
     # The reserve is for those who were admitted before.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -98,6 +101,24 @@ def test_everything_is_kept(revision: str, empty: str, caplog: pytest.LogCapture
         check_backup(Path(empty), revision, rows, caplog.text)
 
 
+KILLED = """
+import sys
+from adaptive_engine import failpoints
+from adaptive_engine.store import Database
+failpoints.install("migration.before_commit=exit")
+Database.open(sys.argv[1])
+"""
+
+
+def test_a_migration_that_is_killed_is_done_again(empty: str) -> None:
+    with version_of(EARLIER[-1]), closing(Database.open(empty)) as database, database.write() as connection:
+        rows = fill(connection)
+    assert subprocess.run([sys.executable, "-c", KILLED, empty]).returncode == -signal.SIGKILL
+    with closing(Database.open(empty)) as database, database.read() as connection:
+        assert migrations.current_revision(connection) == migrations.HEAD
+        check_kept(connection, rows)
+
+
 def check_kept(connection: sa.Connection, rows: Rows) -> None:
     assert len(rows) >= 8
     for name, before in rows.items():
@@ -111,7 +132,9 @@ def check_kept(connection: sa.Connection, rows: Rows) -> None:
 def check_new(connection: sa.Connection, revision: str) -> None:
     tables = metadata.tables
     labels, interactions = tables["labels"].c, tables["interactions"].c
-    assert set(connection.scalars(sa.select(tables["models"].c.external))) == {None}
+    assert set(connection.scalars(sa.select(tables["api_keys"].c.limits))) == {None}
+    if revision < "0004":
+        assert set(connection.scalars(sa.select(tables["models"].c.external))) == {None}
     if revision < "0003":
         assert set(connection.scalars(sa.select(tables["metrics"].c.category))) == {"USER"}
         assert set(connection.scalars(sa.select(tables["scores"].c.source))) == {"USER"}

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import errno
+import io
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Literal
 
 import pytest
 import structlog
 
 from adaptive_engine.telemetry import redaction
-from adaptive_engine.telemetry.logging import configure, log_uncaught
+from adaptive_engine.telemetry.logging import _stderr, configure, log_uncaught
 
 SCRIPT = """
 import logging, structlog
@@ -133,5 +137,36 @@ def test_what_nobody_catches_ends_in_the_log(
     assert (second["level"], second["event"]) == ("critical", "uncaught error")
 
 
+class _Full(io.StringIO):
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.usefixtures("unchanged")
+async def test_a_log_that_cannot_be_written_fails_nobody_and_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    written, stream = io.StringIO(), SimpleNamespace(stderr=_Full())
+    monkeypatch.setattr("adaptive_engine.telemetry.logging.sys", stream)
+    configure("json")
+    ours = structlog.get_logger("ours")
+    ours.info("may wait")
+    ours.warning("may not")
+    ours.info("waits longer than it may")
+    _stderr._flush_waiting()
+    stream.stderr = written
+    ours.warning("again")
+    (line,) = written.getvalue().splitlines()
+    assert json.loads(line)["event"] == "again"
+
+
 def _ask(api_key: str) -> float:
     return len(api_key) / 0
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_nothing_in_a_line_steers_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("console")
+    structlog.get_logger("ours").warning("request \x9b2J", path="/\x1b]0;gone\x07\r\n\u202eforged", name="größe")
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert line.rstrip("\n").isprintable()
+    assert "größe" in line

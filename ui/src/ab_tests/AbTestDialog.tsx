@@ -1,22 +1,12 @@
-import {
-  Button,
-  Checkbox,
-  Group,
-  Modal,
-  MultiSelect,
-  NumberInput,
-  Select,
-  SimpleGrid,
-  Stack,
-  TextInput,
-} from '@mantine/core';
+import { Checkbox, Modal, MultiSelect, Select, SimpleGrid, TextInput } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api, body, type Schemas } from '../api/client';
 import { abTestsQuery, metricsQuery, modelsQuery } from '../api/queries';
-import { ErrorNotice } from '../components/ErrorNotice';
-import { fieldError, otherError } from '../components/fieldError';
+import { DialogForm } from '../components/Form';
+import { fieldError } from '../components/fieldError';
+import { NumberField } from '../components/NumberField';
 
 const FIELDS = [
   'key',
@@ -47,9 +37,9 @@ export function AbTestDialog({ project, opened, onClose }: AbTestDialogProps) {
   const [metric, setMetric] = useState<string | null>(null);
   const [chosen, setChosen] = useState<string[]>([]);
   const [kind, setKind] = useState<'DIRECT' | 'COMPARISON'>('DIRECT');
-  const [share, setShare] = useState<number | string>(100);
-  const [scores, setScores] = useState<number | string>(30);
-  const [error, setError] = useState<number | string>(5);
+  const [share, setShare] = useState<number | undefined>(100);
+  const [scores, setScores] = useState<number | undefined>(30);
+  const [error, setError] = useState<number | undefined>(5);
   const [deploy, setDeploy] = useState(false);
   const create = useMutation({
     mutationFn: () => {
@@ -61,9 +51,9 @@ export function AbTestDialog({ project, opened, onClose }: AbTestDialogProps) {
         models: chosen,
         score_type: kind,
         auto_deploy: deploy,
-        ...(typeof share === 'number' ? { traffic_split: share / 100 } : {}),
-        ...(typeof scores === 'number' ? { min_scores: scores } : {}),
-        ...(typeof error === 'number' ? { alpha: error / 100 } : {}),
+        ...(share === undefined ? {} : { traffic_split: share / 100 }),
+        ...(scores === undefined ? {} : { min_scores: scores }),
+        ...(error === undefined ? {} : { alpha: error / 100 }),
       };
       return body(api.POST('/api/v1/ab_tests', { body: test }));
     },
@@ -78,115 +68,97 @@ export function AbTestDialog({ project, opened, onClose }: AbTestDialogProps) {
     onClose();
   };
   const wrong = (...names: string[]) => fieldError(create.error, ...names);
-  const rest = otherError(create.error, ...FIELDS);
   return (
     <Modal opened={opened} onClose={close} title="Create A/B test" size="lg">
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          create.mutate();
-        }}
-      >
-        <Stack>
-          <SimpleGrid cols={{ base: 1, xs: 2 }}>
-            <TextInput
-              label="Key"
-              placeholder="which"
-              required
-              data-autofocus
-              value={key}
-              onChange={(event) => setKey(event.currentTarget.value)}
-              error={wrong('key')}
-            />
-            <TextInput
-              label="Name"
-              placeholder="Which model helps more?"
-              value={name}
-              onChange={(event) => setName(event.currentTarget.value)}
-              error={wrong('name')}
-            />
-          </SimpleGrid>
-          <MultiSelect
-            label="Models"
-            description="Two to eight that are attached to this project"
+      <DialogForm sending={create} fields={FIELDS} confirm="Begin" onCancel={close}>
+        <SimpleGrid cols={{ base: 1, xs: 2 }}>
+          <TextInput
+            label="Key"
+            placeholder="which"
+            required
+            data-autofocus
+            value={key}
+            onChange={(event) => setKey(event.currentTarget.value)}
+            error={wrong('key')}
+          />
+          <TextInput
+            label="Name"
+            placeholder="Which model helps more?"
+            value={name}
+            onChange={(event) => setName(event.currentTarget.value)}
+            error={wrong('name')}
+          />
+        </SimpleGrid>
+        <MultiSelect
+          label="Models"
+          description="Two to eight that are attached to this project"
+          required
+          searchable
+          data={models.map((model) => {
+            const own = model.id.slice(project.length + 1);
+            return { value: own, label: model.online ? own : `${own} (offline)` };
+          })}
+          value={chosen}
+          onChange={setChosen}
+          error={wrong('models')}
+        />
+        <SimpleGrid cols={{ base: 1, xs: 2 }}>
+          <Select
+            label="Metric"
+            description="What decides"
             required
             searchable
-            data={models.map((model) => {
-              const own = model.id.slice(project.length + 1);
-              return { value: own, label: model.online ? own : `${own} (offline)` };
-            })}
-            value={chosen}
-            onChange={setChosen}
-            error={wrong('models')}
+            data={metrics
+              .filter((found) => found.category !== 'SYSTEM')
+              .map((found) => ({ value: found.key, label: found.name }))}
+            nothingFoundMessage="Create a metric first, on the page Metrics"
+            value={metric}
+            onChange={setMetric}
+            error={wrong('metric')}
           />
-          <SimpleGrid cols={{ base: 1, xs: 2 }}>
-            <Select
-              label="Metric"
-              description="What decides"
-              required
-              searchable
-              data={metrics
-                .filter((found) => found.category !== 'SYSTEM')
-                .map((found) => ({ value: found.key, label: found.name }))}
-              nothingFoundMessage="Create a metric first, on the page Metrics"
-              value={metric}
-              onChange={setMetric}
-              error={wrong('metric')}
-            />
-            <Select
-              label="Scores"
-              description="What counts"
-              allowDeselect={false}
-              data={[
-                { value: 'DIRECT', label: 'Scores of single answers' },
-                { value: 'COMPARISON', label: 'Preferences between two' },
-              ]}
-              value={kind}
-              onChange={(value) => setKind(value as typeof kind)}
-              error={wrong('score_type')}
-            />
-            <NumberInput
-              label="Traffic"
-              description="The share of requests that enter"
-              suffix=" %"
-              value={share}
-              onChange={setShare}
-              error={wrong('traffic_split')}
-            />
-            <NumberInput
-              label="Scores before a decision"
-              description="Of each model, at least 10"
-              allowDecimal={false}
-              value={scores}
-              onChange={setScores}
-              error={wrong('min_scores')}
-            />
-            <NumberInput
-              label="Risk"
-              description="The most probable that a wrong winner may be"
-              suffix=" %"
-              value={error}
-              onChange={setError}
-              error={wrong('alpha')}
-            />
-          </SimpleGrid>
-          <Checkbox
-            label="Make the winner the default model of the project"
-            checked={deploy}
-            onChange={(event) => setDeploy(event.currentTarget.checked)}
-            error={wrong('auto_deploy')}
+          <Select
+            label="Scores"
+            description="What counts"
+            allowDeselect={false}
+            data={[
+              { value: 'DIRECT', label: 'Scores of single answers' },
+              { value: 'COMPARISON', label: 'Preferences between two' },
+            ]}
+            value={kind}
+            onChange={(value) => setKind(value as typeof kind)}
+            error={wrong('score_type')}
           />
-          {rest && <ErrorNotice error={rest} />}
-          <Group justify="flex-end">
-            <Button variant="default" onClick={close}>
-              Cancel
-            </Button>
-            <Button type="submit" loading={create.isPending}>
-              Begin
-            </Button>
-          </Group>
-        </Stack>
-      </form>
+          <NumberField
+            label="Traffic"
+            description="The share of requests that enter"
+            suffix=" %"
+            value={share}
+            onChange={setShare}
+            error={wrong('traffic_split')}
+          />
+          <NumberField
+            label="Scores before a decision"
+            description="Of each model, at least 10"
+            value={scores}
+            onChange={setScores}
+            error={wrong('min_scores')}
+          />
+          <NumberField
+            label="Risk"
+            description="The most probable that a wrong winner may be"
+            suffix=" %"
+            value={error}
+            onChange={setError}
+            error={wrong('alpha')}
+          />
+        </SimpleGrid>
+        <Checkbox
+          label="Make the winner the default model of the project"
+          checked={deploy}
+          onChange={(event) => setDeploy(event.currentTarget.checked)}
+          error={wrong('auto_deploy')}
+        />
+      </DialogForm>
     </Modal>
   );
 }

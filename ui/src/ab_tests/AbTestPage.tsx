@@ -1,4 +1,4 @@
-import { Alert, Badge, Button, Group, Paper, SimpleGrid, Stack, Table, Text, Title } from '@mantine/core';
+import { Alert, Badge, Button, Group, Paper, SimpleGrid, Stack, Text, Title } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, useParams } from '@tanstack/react-router';
@@ -6,13 +6,14 @@ import { api, body } from '../api/client';
 import { abTestsQuery, metricsQuery } from '../api/queries';
 import { ConfirmDialog } from '../components/ConfirmDialog';
 import { Facts } from '../components/Facts';
-import { count, figure, when } from '../components/format';
+import { count, when } from '../components/format';
 import { Loaded } from '../components/Loaded';
-import { DataTable, Page } from '../components/Page';
+import { Page } from '../components/Page';
 import { useMay } from '../shell/useProject';
-import classes from './AbTest.module.css';
+import { AbTestComparisons } from './AbTestComparisons';
 import { AbTestTrend } from './AbTestTrend';
-import { type AbTest, inWords, isActive, percent, STATUS, scaleOf } from './verdict';
+import { AbTestVariants } from './AbTestVariants';
+import { type AbTest, inWords, isActive, percent, STATUS } from './verdict';
 
 const REFRESH_MS = 10_000;
 
@@ -103,7 +104,8 @@ function Test({ project, test }: { project: string; test: AbTest }) {
             {warning}
           </Alert>
         ))}
-        <Variants test={test} />
+        <AbTestVariants test={test} />
+        {test.score_type === 'COMPARISON' && <AbTestComparisons test={test} />}
         <SimpleGrid cols={{ base: 1, lg: 2 }}>
           <AbTestTrend project={project} test={test} />
           <Paper withBorder p="md">
@@ -143,62 +145,5 @@ function Test({ project, test }: { project: string; test: AbTest }) {
         cancelled cannot go on.
       </ConfirmDialog>
     </Page>
-  );
-}
-
-function Variants({ test }: { test: AbTest }) {
-  const { variants } = test.report;
-  const scale = scaleOf(variants);
-  const compared = test.score_type === 'COMPARISON';
-  const head = [
-    'Model',
-    compared ? 'Share of wins' : 'Mean',
-    'Interval',
-    'Requests',
-    'Scores',
-    compared ? 'Comparisons' : 'Sessions',
-  ];
-  return (
-    <DataTable label="Models of the test" head={head}>
-      {variants.map((variant) => (
-        <Table.Tr key={variant.model.id}>
-          <Table.Td fw={600}>{variant.model.key}</Table.Td>
-          <Table.Td>{figure(variant.mean)}</Table.Td>
-          <Table.Td miw={200}>
-            {variant.interval && scale ? <IntervalBar interval={variant.interval} scale={scale} /> : '–'}
-          </Table.Td>
-          <Table.Td>{count(variant.requests)}</Table.Td>
-          <Table.Td>{count(variant.scores)}</Table.Td>
-          <Table.Td>{count(variant.units)}</Table.Td>
-        </Table.Tr>
-      ))}
-    </DataTable>
-  );
-}
-
-/** Where the true mean is, all looks together: a line on the scale that all models share. */
-function IntervalBar({
-  interval,
-  scale,
-}: {
-  interval: { start: number; middle: number; end: number };
-  scale: [number, number];
-}) {
-  const [least, greatest] = scale;
-  const at = (value: number) =>
-    `${(100 * (Math.min(Math.max(value, least), greatest) - least)) / (greatest - least)}%`;
-  return (
-    <div>
-      <div className={classes.scale} aria-hidden>
-        <div
-          className={classes.interval}
-          style={{ left: at(interval.start), right: `calc(100% - ${at(interval.end)})` }}
-        />
-        <div className={classes.middle} style={{ left: at(interval.middle) }} />
-      </div>
-      <Text size="xs" c="dimmed">
-        {figure(interval.start)} to {figure(interval.end)}
-      </Text>
-    </div>
   );
 }

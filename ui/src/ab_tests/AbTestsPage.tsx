@@ -9,6 +9,7 @@ import { EmptyState } from '../components/EmptyState';
 import { count, onDay } from '../components/format';
 import { Loaded } from '../components/Loaded';
 import { DataTable, Page } from '../components/Page';
+import { useAsked } from '../shell/useAsked';
 import { useMay, useProject } from '../shell/useProject';
 import { AbTestDialog } from './AbTestDialog';
 import { percent, STATUS } from './verdict';
@@ -19,6 +20,7 @@ export function AbTestsPage() {
   const mayManage = useMay('ab_test:manage');
   const query = useQuery(abTestsQuery(project));
   const [creating, dialog] = useDisclosure(false);
+  useAsked('Create A/B test', dialog.open);
   const create = mayManage && (
     <Button size="xs" leftSection={<IconPlus size={15} />} onClick={dialog.open}>
       Create A/B test
@@ -51,7 +53,7 @@ export function AbTestsPage() {
                     </Link>
                   </Table.Td>
                   <Table.Td>
-                    <Badge variant="dot" color={STATUS[test.status].color} tt="none">
+                    <Badge variant="dot" color={STATUS[test.status].color} miw="max-content">
                       {STATUS[test.status].label}
                     </Badge>
                   </Table.Td>

@@ -24,9 +24,24 @@ export class ApiError extends Error {
   }
 }
 
+let signedOut = () => {};
+
+/** Let `callback` hear of every request that was refused because nobody is signed in; ends with what is returned. */
+export function onSignedOut(callback: () => void): () => void {
+  signedOut = callback;
+  return () => {
+    signedOut = () => {};
+  };
+}
+
 /** The error of a response that is not ok. */
 export async function errorOf(response: Response): Promise<ApiError> {
   const requestId = response.headers.get('x-request-id');
+  if (response.status === 401 && !response.url.endsWith('/sign_in')) {
+    signedOut();
+    // The server's words are for programs, which send keys.
+    return new ApiError(401, { message: 'You were signed out. Do this again.' }, requestId);
+  }
   const body: unknown = await response.json().catch(() => null);
   const detail = (body as { error?: Partial<Detail> } | null)?.error;
   const plain = { message: `The server answered with status ${response.status}. Its log may say why.` };

@@ -1,21 +1,8 @@
-import { MutationCache, QueryCache, QueryClient, queryOptions } from '@tanstack/react-query';
+import { QueryClient, queryOptions } from '@tanstack/react-query';
 import { api, body } from './client';
 import { ApiError } from './errors';
 
-/** Called when the server says that nobody is signed in any more. */
-let signedOut = () => {};
-
-export function onSignedOut(callback: () => void) {
-  signedOut = callback;
-}
-
-const onError = (error: Error) => {
-  if (error instanceof ApiError && error.isSignedOut) signedOut();
-};
-
 export const queryClient = new QueryClient({
-  queryCache: new QueryCache({ onError }),
-  mutationCache: new MutationCache({ onError }),
   defaultOptions: {
     queries: {
       staleTime: 15_000,
@@ -32,6 +19,12 @@ export const meQuery = queryOptions({ queryKey: ['me'], queryFn: () => body(api.
 export const projectsQuery = queryOptions({
   queryKey: ['projects'],
   queryFn: async () => (await body(api.GET('/api/v1/projects'))).data,
+});
+
+export const archivedProjectsQuery = queryOptions({
+  queryKey: ['projects', 'archived'],
+  queryFn: async () =>
+    (await body(api.GET('/api/v1/projects', { params: { query: { archived: true } } }))).data,
 });
 
 /** What requests to a project can name. */
@@ -53,7 +46,28 @@ export const abTestsQuery = (project: string) =>
     queryFn: async () => (await body(api.GET('/api/v1/ab_tests', { params: { query: { project } } }))).data,
   });
 
+export const keysQuery = queryOptions({
+  queryKey: ['keys'],
+  queryFn: async () => (await body(api.GET('/api/v1/keys'))).data,
+});
+
+export const teamsQuery = queryOptions({
+  queryKey: ['teams'],
+  queryFn: async () => (await body(api.GET('/api/v1/teams'))).data,
+});
+
 export const rolesQuery = queryOptions({
   queryKey: ['roles'],
   queryFn: async () => (await body(api.GET('/api/v1/roles'))).data,
 });
+
+const GRADING_MS = 3_000;
+
+/** Asked again while something waits to be judged. */
+export const gradersQuery = (project: string) =>
+  queryOptions({
+    queryKey: ['graders', project],
+    queryFn: async () => (await body(api.GET('/api/v1/graders', { params: { query: { project } } }))).data,
+    refetchInterval: ({ state }) =>
+      state.data?.some(({ progress }) => progress.pending + progress.running > 0) ? GRADING_MS : false,
+  });

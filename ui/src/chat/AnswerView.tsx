@@ -10,6 +10,7 @@ import { BranchPicker } from './BranchPicker';
 import classes from './Chat.module.css';
 import { isRunning } from './conversation';
 import { figures } from './figures';
+import { Preferring } from './Preferring';
 import { Scoring } from './Scoring';
 import { useChat } from './store';
 import type { Pane, Turn } from './types';
@@ -68,6 +69,7 @@ export const AnswerView = memo(
               )}
               <Action label="View request as code" icon={IconCode} onClick={openCode} />
               <Scoring pane={pane.id} turn={turn} project={project} />
+              <Preferring pane={pane.id} turn={turn} project={project} />
               <Group gap={6} ml={4}>
                 <Remarks turn={turn} />
               </Group>

@@ -1,12 +1,15 @@
-import { ActionIcon, Menu, Text } from '@mantine/core';
+import { ActionIcon, Button, Menu, Text } from '@mantine/core';
 import { IconDots, IconTrash } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useRouterState } from '@tanstack/react-router';
+import { useState } from 'react';
 import { queryClient } from '../api/queries';
 import { useMe } from '../shell/useProject';
 import classes from './ChatHistory.module.css';
 import { chatsQuery, deleteChat } from './storage';
 import { useChat } from './store';
+
+const MOST_CHATS = 50;
 
 /** The chats that this browser had with the project, newest first. */
 export function ChatHistory({ project }: { project: string }) {
@@ -14,6 +17,7 @@ export function ChatHistory({ project }: { project: string }) {
   const navigate = useNavigate();
   const path = useRouterState({ select: (state) => state.location.pathname });
   const { data: chats = [] } = useQuery(chatsQuery(me.key, project));
+  const [most, setMost] = useState(MOST_CHATS);
   const remove = async (id: string) => {
     useChat.getState().forget(id);
     await deleteChat(id);
@@ -35,7 +39,7 @@ export function ChatHistory({ project }: { project: string }) {
           What you ask is listed here.
         </Text>
       )}
-      {chats.map(({ id, title }) => (
+      {chats.slice(0, most).map(({ id, title }) => (
         <div key={id} className={classes.chat} data-active={path.endsWith(id) || undefined}>
           <Link to="/projects/$project/chat/$chat" params={{ project, chat: id }} className={classes.title}>
             {title}
@@ -60,6 +64,11 @@ export function ChatHistory({ project }: { project: string }) {
           </Menu>
         </div>
       ))}
+      {chats.length > most && (
+        <Button variant="subtle" size="compact-xs" fullWidth onClick={() => setMost(most + 5 * MOST_CHATS)}>
+          Show older ones
+        </Button>
+      )}
     </nav>
   );
 }

@@ -76,6 +76,7 @@ export function Composer({ chat, draft, running, onDraft, onSend, onStop }: Comp
         <Textarea
           ref={field}
           aria-label="Message"
+          dir="auto"
           placeholder={chat.panes.length > 1 ? `Message to all ${chat.panes.length} columns` : 'Message'}
           variant="unstyled"
           // Phones zoom into what is smaller.

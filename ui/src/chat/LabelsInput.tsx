@@ -4,10 +4,12 @@ import { useState } from 'react';
 interface LabelsInputProps {
   value: Record<string, string>;
   onChange: (labels: Record<string, string> | undefined) => void;
+  /** What the server says of them. */
+  error?: string;
 }
 
 /** Labels as `key=value`. */
-export function LabelsInput({ value, onChange }: LabelsInputProps) {
+export function LabelsInput({ value, onChange, error }: LabelsInputProps) {
   const [refused, setRefused] = useState<string | null>(null);
   const change = (tags: string[]) => {
     setRefused(null);
@@ -28,7 +30,7 @@ export function LabelsInput({ value, onChange }: LabelsInputProps) {
       isDuplicate={(tag, tags) => !isPair(tag) || tags.includes(tag)}
       // Also asked of nothing, when somebody goes on to another field.
       onDuplicate={(tag) => setRefused(tag.trim() && !isPair(tag) ? tag : null)}
-      error={refused !== null && `“${refused}” is no label yet: write key=value`}
+      error={refused === null ? error : `“${refused}” is no label yet: write key=value`}
       onChange={change}
     />
   );

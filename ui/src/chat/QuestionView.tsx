@@ -26,6 +26,7 @@ export const QuestionView = memo(
         <div>
           <Textarea
             aria-label="Edit message"
+            dir="auto"
             autosize
             minRows={2}
             maxRows={14}
@@ -57,7 +58,11 @@ export const QuestionView = memo(
             ))}
           </div>
         )}
-        {turn.text && <div className={classes.bubble}>{turn.text}</div>}
+        {turn.text && (
+          <div className={classes.bubble} dir="auto">
+            {turn.text}
+          </div>
+        )}
         <div className={classes.actions}>
           <BranchPicker pane={pane} turn={turn} />
           <CopyText value={turn.text} label="Copy message" />

@@ -1,4 +1,4 @@
-import { ActionIcon, Button, Group, NumberInput, Popover, Stack, Text, Tooltip } from '@mantine/core';
+import { ActionIcon, Button, Group, Popover, Stack, Text, Tooltip } from '@mantine/core';
 import {
   IconGauge,
   IconThumbDown,
@@ -11,9 +11,11 @@ import { useState } from 'react';
 import { api, body, type Schemas } from '../api/client';
 import { metricsQuery, projectsQuery, queryClient } from '../api/queries';
 import { ErrorNotice } from '../components/ErrorNotice';
+import { NumberField } from '../components/NumberField';
 import { tellError } from '../components/tell';
 import { useMay } from '../shell/useProject';
 import { useChat } from './store';
+import { thumbsMetric } from './thumbs';
 import type { Turn } from './types';
 
 interface ScoringProps {
@@ -38,9 +40,10 @@ export function Scoring({ pane, turn, project }: ScoringProps) {
   if (!mayScore || !completionId || settings.store === false || !metrics) return null;
 
   const own = metrics.filter((metric) => metric.category === 'USER');
-  const preferred = projects.find((found) => found.key === project)?.settings?.default_metric;
-  const yesOrNo = own.filter((metric) => metric.kind === 'BOOL');
-  const thumbs = yesOrNo.find((metric) => metric.key === preferred) ?? yesOrNo[0];
+  const thumbs = thumbsMetric(
+    metrics,
+    projects.find((found) => found.key === project),
+  );
   const rest = own.filter((metric) => metric !== thumbs);
   return (
     <>
@@ -178,10 +181,10 @@ function OtherMetrics({ metrics, scores, onScore }: OtherMetricsProps) {
 
 function Scale(props: { metric: Schemas['Metric']; given?: number; onScore: (value: number) => void }) {
   const { metric, given, onScore } = props;
-  const [value, setValue] = useState<number | string>(given ?? '');
+  const [value, setValue] = useState(given);
   return (
     <Group align="flex-end" gap="xs" wrap="nowrap">
-      <NumberInput
+      <NumberField
         label={metric.name}
         description={metric.description || undefined}
         suffix={metric.unit ? ` ${metric.unit}` : undefined}
@@ -190,12 +193,7 @@ function Scale(props: { metric: Schemas['Metric']; given?: number; onScore: (val
         flex={1}
         size="xs"
       />
-      <Button
-        size="xs"
-        variant="light"
-        disabled={typeof value !== 'number'}
-        onClick={() => onScore(value as number)}
-      >
+      <Button size="xs" variant="light" disabled={value === undefined} onClick={() => onScore(value!)}>
         {given === undefined ? 'Score' : 'Score again'}
       </Button>
     </Group>

@@ -1,16 +1,6 @@
-import {
-  Button,
-  Drawer,
-  Group,
-  Input,
-  NumberInput,
-  Slider,
-  Stack,
-  Switch,
-  TagsInput,
-  Text,
-  Textarea,
-} from '@mantine/core';
+import { Button, Drawer, Group, Input, Slider, Stack, Switch, TagsInput, Text } from '@mantine/core';
+import { LongTextField } from '../components/LongTextField';
+import { NumberField } from '../components/NumberField';
 import { AnswerSchemaEditor } from './AnswerSchemaEditor';
 import { LabelsInput } from './LabelsInput';
 import type { Settings } from './types';
@@ -39,21 +29,18 @@ function SettingsForm({ project, settings, onChange }: Omit<SettingsDrawerProps,
     onChange(value === undefined ? (others as Settings) : { ...others, [name]: value });
   };
   const model = useModel(project, settings);
-  const number = (value: number | string) => (typeof value === 'number' ? value : undefined);
   const hint = (name: string) => (model?.settings?.includes(name) ? 'deployment' : 'default');
   return (
     <Stack gap="lg" pb="xl">
-      <Textarea
+      <LongTextField
         label="System prompt"
         description="What the model is told before the conversation"
         placeholder={
           model?.settings?.includes('system_prompt') ? 'The deployment has one; yours is appended' : 'None'
         }
-        autosize
         minRows={3}
-        maxRows={12}
         value={settings.system ?? ''}
-        onChange={(event) => set('system', event.currentTarget.value || undefined)}
+        onChange={(text) => set('system', text || undefined)}
       />
       <Dial
         label="Temperature"
@@ -73,22 +60,20 @@ function SettingsForm({ project, settings, onChange }: Omit<SettingsDrawerProps,
         onChange={(value) => set('topP', value)}
       />
       <Group grow align="flex-start">
-        <NumberInput
+        <NumberField
           label="Max tokens"
           placeholder={model?.context_length ? `up to ${model.context_length}` : 'no limit'}
           min={1}
-          allowDecimal={false}
-          value={settings.maxTokens ?? ''}
-          onChange={(value) => set('maxTokens', number(value))}
+          value={settings.maxTokens}
+          onChange={(value) => set('maxTokens', value)}
         />
-        <NumberInput
+        <NumberField
           label="Seed"
           placeholder="random"
-          allowDecimal={false}
           min={0}
           max={Number.MAX_SAFE_INTEGER}
-          value={settings.seed ?? ''}
-          onChange={(value) => set('seed', number(value))}
+          value={settings.seed}
+          onChange={(value) => set('seed', value)}
         />
       </Group>
       <TagsInput
@@ -157,16 +142,15 @@ function Dial({ label, description, min = 0, max, placeholder, value, onChange }
           onChange={onChange}
           thumbLabel={label}
         />
-        <NumberInput
+        <NumberField
           w={104}
           aria-label={`${label}, number`}
           placeholder={placeholder}
           min={min}
           max={max}
           step={0.1}
-          decimalScale={2}
-          value={value ?? ''}
-          onChange={(given) => onChange(typeof given === 'number' ? given : undefined)}
+          value={value}
+          onChange={onChange}
         />
       </Group>
     </Input.Wrapper>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import * as conversation from './conversation';
-import type { Pane, Turn } from './types';
+import type { Answer, Pane, Turn } from './types';
 
 const turn = (id: string, parent: string | null, role: Turn['role'] = 'user'): Turn => ({
   id,
@@ -57,5 +57,27 @@ describe('conversation', () => {
     const pane = conversation.interrupted(built(turn('a', null), running, done));
     expect(pane.turns.b!.answer!.state).toBe('interrupted');
     expect(pane.turns.c!.answer!.state).toBe('done');
+  });
+});
+
+describe('rivals of an answer', () => {
+  const answered = (question: string, completionId: string, more: Partial<Answer> = {}): Pane => {
+    const asked = { ...turn('q', null), text: question };
+    const answer: Answer = { state: 'done', settings: {}, completionId, ...more };
+    return built(asked, { ...turn('a', 'q', 'assistant'), answer });
+  };
+  const rivals = (...panes: Pane[]) => conversation.rivals(panes, panes[0]!.id, panes[0]!.turns.a!);
+
+  it('are what other columns have to the same question', () => {
+    expect(rivals(answered('Hi', '1'), answered('Hi', '2'), answered('Hi', '3'))).toEqual(['2', '3']);
+    expect(rivals(answered('Hi', '1'))).toEqual([]);
+    expect(rivals(answered('Hi', '1'), answered('Ho', '2'))).toEqual([]);
+  });
+
+  it('are stored, whole, and not the same answer', () => {
+    expect(rivals(answered('Hi', '1'), answered('Hi', '1'))).toEqual([]);
+    expect(rivals(answered('Hi', '1'), answered('Hi', '2', { state: 'streaming' }))).toEqual([]);
+    expect(rivals(answered('Hi', '1'), answered('Hi', '2', { settings: { store: false } }))).toEqual([]);
+    expect(rivals(answered('Hi', '1', { settings: { store: false } }), answered('Hi', '2'))).toEqual([]);
   });
 });

@@ -62,6 +62,29 @@ export function copy(pane: Pane): Pane {
   return { ...pane, id: newId(), sessionId: newId() };
 }
 
+/** Ids of the stored answers that other panes have to the question of this one, at the same place of the conversation. */
+export function rivals(panes: Pane[], own: string, turn: Turn): string[] {
+  const pane = panes.length > 1 && panes.find((found) => found.id === own);
+  if (!pane || !turn.parent || !isStored(turn)) return [];
+  const question = pane.turns[turn.parent]!;
+  const place = pathTo(pane, turn.id).length - 1;
+  return panes
+    .filter((found) => found.id !== own)
+    .flatMap((found) => {
+      const turns = path(found);
+      const other = turns[place];
+      const isSame = other && turns[place - 1]?.text === question.text && isStored(other);
+      // A copied column has the very same answers up to where it was copied.
+      return isSame && other.answer!.completionId !== turn.answer!.completionId
+        ? [other.answer!.completionId!]
+        : [];
+    });
+}
+
+function isStored({ answer }: Turn): boolean {
+  return answer?.state === 'done' && Boolean(answer.completionId) && answer.settings.store !== false;
+}
+
 export function isRunning(turn: Turn | undefined): boolean {
   return turn?.answer?.state === 'waiting' || turn?.answer?.state === 'streaming';
 }

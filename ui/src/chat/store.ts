@@ -24,6 +24,7 @@ interface ChatStore {
   removePane: (pane: string) => void;
   choose: (pane: string, turn: string) => void;
   setScore: (pane: string, turn: string, metric: string, value: number) => void;
+  setPreferred: (pane: string, turn: string) => void;
   /** Send a message to every pane. */
   send: (text: string, images?: string[]) => void;
   /** Send another message in the place of one, as a branch of its own. */
@@ -117,10 +118,12 @@ export const useChat = create<ChatStore>()((set, get) => {
             known = { ...known, warnings: [...(known.warnings ?? []), ...chunk.warnings] };
           if (choice) {
             text += choice.delta.content;
+            const thought = choice.delta.reasoning_content;
+            if (thought) known = { ...known, reasoning: (known.reasoning ?? '') + thought };
             known = { ...known, model: choice.model ?? undefined, completionId: choice.completion_id };
             if (choice.finish_reason) known = { ...known, finishReason: choice.finish_reason };
             if (choice.schema_valid != null) known = { ...known, schemaValid: choice.schema_valid };
-            if (text && known.firstTokenMs === undefined) {
+            if ((text || thought) && known.firstTokenMs === undefined) {
               known = { ...known, state: 'streaming', firstTokenMs: performance.now() - start };
             }
           }
@@ -133,8 +136,6 @@ export const useChat = create<ChatStore>()((set, get) => {
       const error = cause instanceof Error ? cause : new Error(String(cause));
       const requestId = error instanceof ApiError ? error.requestId : null;
       end({ state: 'failed', error: { message: error.message, requestId } });
-      if (error instanceof ApiError && error.isSignedOut)
-        void queryClient.invalidateQueries({ queryKey: ['me'] });
     }
   };
 
@@ -170,6 +171,10 @@ export const useChat = create<ChatStore>()((set, get) => {
           ...old,
           answer: { ...old.answer!, scores: { ...old.answer!.scores, [metric]: value } },
         })),
+      ),
+    setPreferred: (pane, turn) =>
+      changePane(pane, (found) =>
+        conversation.update(found, turn, (old) => ({ ...old, answer: { ...old.answer!, preferred: true } })),
       ),
     send: (text, images) => {
       change((chat) =>

@@ -42,6 +42,8 @@ export interface Failure {
 export interface Answer {
   state: AnswerState;
   settings: Settings;
+  /** What the model thought before, where its provider tells it. */
+  reasoning?: string;
   model?: string;
   abTest?: string;
   completionId?: string;
@@ -55,6 +57,8 @@ export interface Answer {
   error?: Failure;
   /** What the person has given it, by the metric's key. */
   scores?: Record<string, number>;
+  /** Whether they found it better than what other columns have. */
+  preferred?: boolean;
 }
 
 export interface Turn {

@@ -34,10 +34,16 @@ export function ChartCard({ title, note, wide, ...chart }: ChartCardProps) {
   return (
     <Paper withBorder p="md" miw={0} style={wide ? { gridColumn: '1 / -1' } : undefined}>
       <Group justify="space-between" mb="sm" wrap="nowrap">
-        <Title order={2} size="h5">
+        <Title order={2} size="h5" miw={0} style={{ overflowWrap: 'anywhere' }}>
           {title}
         </Title>
-        <UnstyledButton fz="xs" c="var(--mantine-color-anchor)" onClick={toggle} aria-expanded={table}>
+        <UnstyledButton
+          fz="xs"
+          c="var(--mantine-color-anchor)"
+          style={{ flexShrink: 0 }}
+          onClick={toggle}
+          aria-expanded={table}
+        >
           {table ? 'Hide table' : 'Show table'}
         </UnstyledButton>
       </Group>

@@ -11,7 +11,7 @@ export function EmptyState(props: {
 }) {
   const Icon = props.icon;
   return (
-    <Stack align="center" gap="sm" maw={520} mx="auto" px="md" py="xl" ta="center">
+    <Stack align="center" gap="sm" w="100%" maw={520} mx="auto" px="md" py="xl" ta="center">
       <ThemeIcon size={52} radius="xl" variant="light">
         <Icon size={26} stroke={1.6} />
       </ThemeIcon>
@@ -19,7 +19,7 @@ export function EmptyState(props: {
         {props.title}
       </Title>
       {props.children && (
-        <Text c="dimmed" size="sm" component="div">
+        <Text c="dimmed" size="sm" component="div" maw="100%">
           {props.children}
         </Text>
       )}

@@ -1,4 +1,4 @@
-import { Skeleton, Stack } from '@mantine/core';
+import { Alert, Skeleton, Stack } from '@mantine/core';
 import type { UseQueryResult } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
 import { ErrorNotice } from './ErrorNotice';
@@ -12,7 +12,18 @@ interface LoadedProps<T> {
 
 /** What a query found; before that its outline, or what went wrong and a way to try again. */
 export function Loaded<T>({ query, failed, children }: LoadedProps<T>) {
-  if (query.data !== undefined) return children(query.data);
+  if (query.data !== undefined) {
+    return (
+      <>
+        {query.error && (
+          <Alert color="yellow" mb="xs" py={6} role="status">
+            This is not the newest: {query.error.message}
+          </Alert>
+        )}
+        {children(query.data)}
+      </>
+    );
+  }
   if (query.error) {
     return (
       <ErrorNotice

@@ -54,9 +54,13 @@ const components: Components = {
 /** What a model wrote. HTML in it is text; addresses lead to the web or to mail, and nothing is fetched from them. */
 const Markdown = memo(function Markdown({ text }: { text: string }) {
   if (text.length > MAX_MARKDOWN || hasLongLine(text) || TOO_DEEP.test(text))
-    return <pre className={classes.plain}>{text}</pre>;
+    return (
+      <pre className={classes.plain} dir="auto">
+        {text}
+      </pre>
+    );
   return (
-    <div className={classes.markdown}>
+    <div className={classes.markdown} dir="auto">
       <ReactMarkdown remarkPlugins={[remarkGfm]} components={components} urlTransform={safeUrl}>
         {text}
       </ReactMarkdown>

@@ -1,5 +1,5 @@
-import { Group, Table, Text, Title } from '@mantine/core';
-import type { ReactNode } from 'react';
+import { Button, Group, Table, Text, Title } from '@mantine/core';
+import { Children, type ReactNode, useState } from 'react';
 import classes from './Page.module.css';
 
 interface PageProps {
@@ -34,6 +34,11 @@ export function Page({ title, description, actions, fixed, children }: PageProps
   );
 }
 
+/** More rows than this keep a page busy; those behind come when they are asked for. */
+const MOST_ROWS = 100;
+/** What a column takes at least, in px, before its table scrolls sideways. */
+const COLUMN = 100;
+
 /** A table that scrolls sideways by itself where it is wider than the page. `label` is its name for who cannot see it. */
 export function DataTable({
   label,
@@ -44,10 +49,12 @@ export function DataTable({
   head: ReactNode[];
   children: ReactNode;
 }) {
+  const [most, setMost] = useState(MOST_ROWS);
+  const rows = Children.toArray(children);
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: keyboards scroll what is wider than its place
     <section className={classes.table} tabIndex={0} aria-label={label}>
-      <Table verticalSpacing="xs" horizontalSpacing="sm" highlightOnHover>
+      <Table miw={head.length * COLUMN} verticalSpacing="xs" horizontalSpacing="sm" highlightOnHover>
         <Table.Thead>
           <Table.Tr>
             {head.map((name, index) => (
@@ -55,8 +62,13 @@ export function DataTable({
             ))}
           </Table.Tr>
         </Table.Thead>
-        <Table.Tbody>{children}</Table.Tbody>
+        <Table.Tbody>{rows.slice(0, most)}</Table.Tbody>
       </Table>
+      {rows.length > most && (
+        <Button variant="subtle" size="xs" fullWidth radius={0} onClick={() => setMost(most + 5 * MOST_ROWS)}>
+          {most} of {rows.length} shown: show more
+        </Button>
+      )}
     </section>
   );
 }

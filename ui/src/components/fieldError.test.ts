@@ -11,6 +11,11 @@ describe('an error of the server', () => {
     expect(fieldError(refused('models_of'), 'models')).toBeUndefined();
   });
 
+  it('does not say twice which field it is about', () => {
+    const error = new ApiError(400, { message: 'name: this field is required.', param: 'name' }, null);
+    expect(fieldError(error, 'name')).toBe('This field is required.');
+  });
+
   it('is shown by itself where no field is about it', () => {
     expect(otherError(refused('key'), 'key', 'name')).toBeNull();
     expect(otherError(refused(null), 'key')).toBeInstanceOf(ApiError);

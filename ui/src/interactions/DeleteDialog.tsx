@@ -3,7 +3,7 @@ import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, body } from '../api/client';
 import { ConfirmDialog } from '../components/ConfirmDialog';
-import { count } from '../components/format';
+import { many } from '../components/format';
 import { tell } from '../components/tell';
 import { ofCompletions } from './chosen';
 import { type Filter, isEmpty, selection } from './filter';
@@ -38,7 +38,7 @@ export function DeleteDialog({ project, filter, chosen, opened, onClose, onDelet
     } finally {
       await client.invalidateQueries({ queryKey: ['interactions', project] });
     }
-    tell(`${count(deleted)} interaction${deleted === 1 ? '' : 's'} deleted`);
+    tell(`${many(deleted, 'interaction')} deleted`);
     onDeleted();
   };
   return (
@@ -51,7 +51,7 @@ export function DeleteDialog({ project, filter, chosen, opened, onClose, onDelet
       disabled={!chosen.size && !sure}
     >
       {chosen.size ? (
-        <p>{chosen.size} selected interactions are deleted, with their scores and comparisons.</p>
+        <p>This deletes {many(chosen.size, 'selected interaction')}, with all scores and comparisons.</p>
       ) : (
         <>
           <p>

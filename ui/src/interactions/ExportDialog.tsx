@@ -5,6 +5,7 @@ import { api, type Schemas } from '../api/client';
 import { metricsQuery } from '../api/queries';
 import { CodeBlock } from '../components/CodeBlock';
 import { ErrorNotice } from '../components/ErrorNotice';
+import { many } from '../components/format';
 import { BATCH, joined, ofCompletions } from './chosen';
 import { type Filter, isEmpty, selection } from './filter';
 
@@ -60,7 +61,7 @@ export function ExportDialog({ project, filter, chosen, opened, onClose }: Expor
   });
   const tooMany = format === 'parquet' && chosen.size > BATCH;
   const what = chosen.size
-    ? `${chosen.size} selected interactions`
+    ? many(chosen.size, 'selected interaction')
     : isEmpty(filter)
       ? 'all interactions of the project'
       : 'all interactions that match the filter';

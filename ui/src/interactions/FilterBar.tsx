@@ -41,7 +41,6 @@ export function FilterBar({ project, filter, order, onFilter, onOrder }: FilterB
             aria-label="Answer contains"
             placeholder="Answer contains …, Enter"
             leftSection={<IconSearch size={15} />}
-            maxLength={1000}
             value={text}
             onChange={(event) => setText(event.currentTarget.value)}
           />

@@ -50,7 +50,6 @@ export function FilterDialog({ project, filter, opened, onClose, onApply }: Filt
           <TextInput
             label="Prompt contains"
             description="In the text of one message; without regard to the case of letters"
-            maxLength={1000}
             {...line('prompt')}
           />
           <TagsInput
@@ -96,7 +95,7 @@ export function FilterDialog({ project, filter, opened, onClose, onApply }: Filt
               value={draft.compared ?? ''}
               onChange={(compared) => set({ compared: compared || undefined })}
             />
-            <TextInput label="Session id" {...line('session')} />
+            <TextInput label="Session id" description="Of one conversation" {...line('session')} />
             <TextInput label="User" description="What the request called its user" {...line('user')} />
             <TextInput
               label="Created by"

@@ -9,12 +9,14 @@ import { Loaded } from '../components/Loaded';
 import { tell, tellError } from '../components/tell';
 import { useMay, useMe } from '../shell/useProject';
 import type { Filter } from './filter';
+import { GraderTry } from './GraderTry';
 import { InteractionFacts } from './InteractionFacts';
 import { InteractionLabels } from './InteractionLabels';
 import { InteractionScores } from './InteractionScores';
 import { Messages } from './Messages';
 import { type Interaction, interactionQuery } from './queries';
 import { chatOf, loadImages } from './replay';
+import { SessionOutcomes } from './SessionOutcomes';
 
 interface InteractionDrawerProps {
   project: string;
@@ -100,19 +102,22 @@ function Details({ project, interaction, onNarrow }: DetailsProps) {
           {typeof warning.message === 'string' ? warning.message : JSON.stringify(warning)}
         </Alert>
       ))}
-      <Tabs defaultValue="messages" keepMounted={false}>
+      {/* In one row on a phone too. */}
+      <Tabs defaultValue="messages" keepMounted={false} styles={{ tab: { paddingInline: 10 } }}>
         <Tabs.List mb="sm">
           <Tabs.Tab value="messages">Messages</Tabs.Tab>
           <Tabs.Tab value="scores">Scores and labels</Tabs.Tab>
-          <Tabs.Tab value="facts">Parameters and timings</Tabs.Tab>
+          <Tabs.Tab value="facts">Details</Tabs.Tab>
           <Tabs.Tab value="raw">Raw</Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="messages">
           <Messages interaction={interaction} />
         </Tabs.Panel>
         <Tabs.Panel value="scores">
-          <Stack>
+          <Stack gap="lg">
             <InteractionScores project={project} interaction={interaction} />
+            <GraderTry project={project} interaction={interaction} />
+            <SessionOutcomes project={project} session={interaction.session_id} />
             <InteractionLabels project={project} interaction={interaction} />
           </Stack>
         </Tabs.Panel>

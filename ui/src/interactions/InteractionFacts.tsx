@@ -1,7 +1,7 @@
 import { Divider, Stack } from '@mantine/core';
 import { CodeBlock } from '../components/CodeBlock';
 import { Facts } from '../components/Facts';
-import { count, duration, when } from '../components/format';
+import { count, duration, money, when } from '../components/format';
 import type { Interaction } from './queries';
 import { StateBadge } from './StateBadge';
 
@@ -32,12 +32,23 @@ export function InteractionFacts({ interaction }: { interaction: Interaction }) 
             `${count(usage.prompt_tokens)}${cached ? `, ${count(cached)} of them cached` : ''}`,
           ],
           ['Completion tokens', count(usage.completion_tokens)],
+          ...(interaction.cost != null
+            ? [['Cost', `${money(interaction.cost)} ${interaction.currency ?? ''}`] as [string, string]]
+            : []),
         ]}
       />
       <Divider />
       <Facts
         facts={[
           ['Model', interaction.model ?? '–'],
+          ...(interaction.provider
+            ? [
+                ['Provider', `${interaction.provider}, ${interaction.external_model ?? '–'}`] as [
+                  string,
+                  string,
+                ],
+              ]
+            : []),
           ['Source', interaction.source],
           ['User', interaction.user ?? '–'],
           ['Created by', interaction.created_by ?? '–'],

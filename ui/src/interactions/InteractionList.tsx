@@ -34,11 +34,6 @@ export function InteractionList({ project, search, chosen, onChoose, onGo, onCle
         }
         return (
           <>
-            {query.error && (
-              <Alert color="red" mb="xs">
-                This is not the newest: {query.error.message}
-              </Alert>
-            )}
             {page.searched_to && (
               <Alert color="yellow" mb="xs" py={6}>
                 The search took too long and stopped at {when(page.searched_to)}. The next page goes on there;

@@ -1,6 +1,5 @@
-import { Checkbox, UnstyledButton } from '@mantine/core';
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { type KeyboardEvent, useRef } from 'react';
+import { type KeyboardEvent, memo, useRef, useState } from 'react';
 import { atMoment, count, duration } from '../components/format';
 import { lastQuestion, oneLine } from './content';
 import classes from './Interactions.module.css';
@@ -36,6 +35,13 @@ export function InteractionTable({ rows, busy, chosen, onChoose, open, onOpen }:
     if (!next.delete(id)) next.add(id);
     onChoose(next);
   };
+  // The same two functions all the time, so that scrolling draws none of the rows again.
+  const latest = useRef({ toggle, onOpen });
+  latest.current = { toggle, onOpen };
+  const [{ onToggleRow, onOpenRow }] = useState(() => ({
+    onToggleRow: (id: string) => latest.current.toggle(id),
+    onOpenRow: (id: string) => latest.current.onOpen(id),
+  }));
   const all = rows.length > 0 && rows.every((row) => chosen.has(row.completion_id));
 
   const onKeyDown = (event: KeyboardEvent) => {
@@ -68,8 +74,8 @@ export function InteractionTable({ rows, busy, chosen, onChoose, open, onOpen }:
             <th className={classes.model}>Model</th>
             <th>Prompt and answer</th>
             <th className={classes.state}>State</th>
-            <th className={classes.number}>Tokens</th>
-            <th className={classes.number}>First token</th>
+            <th className={`${classes.number} ${classes.detail}`}>Tokens</th>
+            <th className={`${classes.number} ${classes.detail}`}>First token</th>
             <th className={classes.number}>Total</th>
           </tr>
         </thead>
@@ -82,8 +88,8 @@ export function InteractionTable({ rows, busy, chosen, onChoose, open, onOpen }:
               index={index}
               chosen={chosen.has(rows[index]!.completion_id)}
               isOpen={open === rows[index]!.completion_id}
-              onToggle={toggle}
-              onOpen={onOpen}
+              onToggle={onToggleRow}
+              onOpen={onOpenRow}
             />
           ))}
           <Spacer height={after} />
@@ -112,7 +118,7 @@ interface RowProps {
   onOpen: (id: string) => void;
 }
 
-function Row({ row, index, chosen, isOpen, onToggle, onOpen }: RowProps) {
+const Row = memo(function Row({ row, index, chosen, isOpen, onToggle, onOpen }: RowProps) {
   const id = row.completion_id;
   const question = lastQuestion(row.messages);
   return (
@@ -129,31 +135,36 @@ function Row({ row, index, chosen, isOpen, onToggle, onOpen }: RowProps) {
       <td className={classes.time}>{atMoment(row.created_at)}</td>
       <td className={classes.model}>{row.model ?? '–'}</td>
       <td>
-        <UnstyledButton className={classes.open}>
+        <button type="button" className={classes.open}>
           <span className={classes.question}>{question || '(empty)'}</span>
           <span className={classes.answer}>
             <span className={classes.small}>{atMoment(row.created_at)} · </span>
             {oneLine(row.completion) || '(no answer)'}
           </span>
-        </UnstyledButton>
+        </button>
       </td>
       <td className={classes.state}>
         <StateBadge state={row.state} />
       </td>
-      <td className={classes.number}>{count(row.usage.total_tokens)}</td>
-      <td className={classes.number}>{duration(row.timings.ttft_ms)}</td>
+      <td className={`${classes.number} ${classes.detail}`}>{count(row.usage.total_tokens)}</td>
+      <td className={`${classes.number} ${classes.detail}`}>{duration(row.timings.ttft_ms)}</td>
       <td className={classes.number}>{duration(row.timings.total_ms)}</td>
     </tr>
   );
-}
+});
 
+/** The browser's own: a hundred of them come and go while somebody scrolls. */
 function RowCheckbox(props: { label: string; checked: boolean; some?: boolean; onToggle: () => void }) {
+  const isSome = Boolean(props.some) && !props.checked;
   return (
-    <Checkbox
-      size="xs"
+    <input
+      type="checkbox"
+      className={classes.check}
       aria-label={props.label}
       checked={props.checked}
-      indeterminate={props.some && !props.checked}
+      ref={(element) => {
+        if (element) element.indeterminate = isSome;
+      }}
       onChange={props.onToggle}
       onClick={(event) => event.stopPropagation()}
     />

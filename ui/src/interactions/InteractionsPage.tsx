@@ -1,11 +1,12 @@
 import { Button, Menu, SegmentedControl } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
-import { IconDownload, IconLock, IconRefresh, IconTrash } from '@tabler/icons-react';
+import { IconDownload, IconLock, IconPencilPlus, IconRefresh, IconTrash } from '@tabler/icons-react';
 import { useQueryClient } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import { EmptyState } from '../components/EmptyState';
 import { Page } from '../components/Page';
+import { useAsked } from '../shell/useAsked';
 import { useMay, useProject } from '../shell/useProject';
 import { DeleteDialog } from './DeleteDialog';
 import { ExportDialog } from './ExportDialog';
@@ -14,6 +15,7 @@ import { type Filter, filterOf, type Grouping, type Search } from './filter';
 import { InteractionDrawer } from './InteractionDrawer';
 import { InteractionGroups } from './InteractionGroups';
 import { InteractionList } from './InteractionList';
+import { LogDialog } from './LogDialog';
 
 const ROUTE = '/projects/$project/interactions';
 const NONE: ReadonlySet<string> = new Set();
@@ -33,6 +35,10 @@ export function InteractionsPage() {
   const setChosen = (ids: ReadonlySet<string>) => setMarked({ of, ids });
   const [exporting, exportDialog] = useDisclosure(false);
   const [deleting, deleteDialog] = useDisclosure(false);
+  useAsked('Export interactions', exportDialog.open);
+  const mayLog = useMay('interaction:create');
+  const [logging, logDialog] = useDisclosure(false);
+  useAsked('Log an interaction', logDialog.open);
 
   const go = (next: Search) => void navigate({ search: next });
   const filter = (next: Filter) =>
@@ -80,6 +86,11 @@ export function InteractionsPage() {
           </Button>
         </Menu.Target>
         <Menu.Dropdown>
+          {mayLog && (
+            <Menu.Item leftSection={<IconPencilPlus size={15} />} onClick={logDialog.open}>
+              Log an interaction
+            </Menu.Item>
+          )}
           <Menu.Item leftSection={<IconDownload size={15} />} onClick={exportDialog.open}>
             Export
           </Menu.Item>
@@ -123,6 +134,16 @@ export function InteractionsPage() {
         onClose={() => go({ ...search, open: undefined })}
         onNarrow={(more) => go({ ...more })}
       />
+      {logging && (
+        <LogDialog
+          project={project}
+          onClose={logDialog.close}
+          onLogged={(id) => {
+            logDialog.close();
+            go({ ...search, open: id });
+          }}
+        />
+      )}
       <ExportDialog
         project={project}
         filter={filterOf(search)}

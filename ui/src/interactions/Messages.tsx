@@ -31,6 +31,9 @@ export function Messages({ interaction }: { interaction: Interaction }) {
         const { role, parts } = readMessage(message);
         return <Message key={index} who={role} parts={parts} formatted={formatted && role === 'assistant'} />;
       })}
+      {interaction.reasoning && (
+        <Message who="what it thought before" parts={[{ text: interaction.reasoning }]} formatted={false} />
+      )}
       <Message
         who={`answer${interaction.model ? ` of ${interaction.model}` : ''}`}
         parts={[{ text: interaction.completion }]}
@@ -64,7 +67,13 @@ function MessagePart({ part, formatted }: { part: Part; formatted: boolean }) {
   }
   const text = part.text ?? '';
   if (!text) return <Text c="dimmed">(empty)</Text>;
-  if (!formatted) return <pre className={classes.text}>{text}</pre>;
+  if (!formatted) {
+    return (
+      <pre className={classes.text} dir="auto">
+        {text}
+      </pre>
+    );
+  }
   const json = prettyJson(text);
   return json ? <CodeBlock code={json} label="JSON" /> : <Markdown text={text} />;
 }

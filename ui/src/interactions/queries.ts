@@ -65,3 +65,10 @@ export const labelsQuery = (project: string) =>
     queryKey: ['labels', project],
     queryFn: async () => (await body(api.GET('/api/v1/labels', { params: { query: { project } } }))).data,
   });
+
+export const outcomesQuery = (project: string, session: string) =>
+  queryOptions({
+    queryKey: ['outcomes', project, session],
+    queryFn: async () =>
+      (await body(api.GET('/api/v1/outcomes', { params: { query: { project, session_id: session } } }))).data,
+  });

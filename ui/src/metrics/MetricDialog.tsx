@@ -1,9 +1,11 @@
-import { Button, Group, Modal, Select, Stack, Textarea, TextInput } from '@mantine/core';
-import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { Modal, Select, TextInput } from '@mantine/core';
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, body } from '../api/client';
-import { ErrorNotice } from '../components/ErrorNotice';
-import { fieldError, otherError } from '../components/fieldError';
+import { metricsQuery } from '../api/queries';
+import { DialogForm } from '../components/Form';
+import { fieldError } from '../components/fieldError';
+import { LongTextField } from '../components/LongTextField';
 import type { Metric } from './queries';
 
 interface MetricDialogProps {
@@ -26,6 +28,7 @@ const EMPTY = {
 /** What scores will mean. Kind and direction stay as they are once there are scores. */
 export function MetricDialog({ project, metric, opened, onClose }: MetricDialogProps) {
   const client = useQueryClient();
+  const { data: metrics = [] } = useQuery({ ...metricsQuery(project), enabled: opened });
   const [draft, setDraft] = useState<{ [Name in keyof typeof EMPTY]: string }>(
     metric
       ? { ...EMPTY, name: metric.name, description: metric.description, unit: metric.unit ?? '' }
@@ -62,72 +65,72 @@ export function MetricDialog({ project, metric, opened, onClose }: MetricDialogP
     save.reset();
     if (!metric) setDraft(EMPTY);
   };
+  // Equal ones are one to the API, which would leave the words here behind.
+  const isTaken =
+    !metric &&
+    // What the server measures itself, it refuses with better words.
+    metrics.some((found) => found.category !== 'SYSTEM' && found.key === draft.key.trim());
   const field = (name: keyof typeof EMPTY) => ({
     value: draft[name],
-    onChange: (event: { currentTarget: HTMLInputElement | HTMLTextAreaElement }) =>
+    onChange: (event: { currentTarget: HTMLInputElement }) =>
       setDraft({ ...draft, [name]: event.currentTarget.value }),
     error: fieldError(save.error, name),
   });
-  const rest = otherError(save.error, 'key', 'name', 'description', 'unit', 'kind', 'scoring_type');
   return (
     <Modal opened={opened} onClose={close} title={metric ? `Edit ${metric.name}` : 'Create metric'}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          save.mutate();
-        }}
+      <DialogForm
+        disabled={isTaken}
+        sending={save}
+        fields={['key', 'name', 'description', 'unit', 'kind', 'scoring_type']}
+        confirm={metric ? 'Save' : 'Create'}
+        onCancel={close}
       >
-        <Stack>
-          {!metric && (
-            <TextInput
-              label="Key"
-              description="How programs name it when they log a score"
-              placeholder="helpful"
-              required
-              data-autofocus
-              {...field('key')}
+        {!metric && (
+          <TextInput
+            label="Key"
+            description="How programs name it when they log a score"
+            placeholder="helpful"
+            required
+            data-autofocus
+            {...field('key')}
+            {...(isTaken ? { error: 'The project has a metric of this key. Choose another key' } : {})}
+          />
+        )}
+        <TextInput label="Name" placeholder="Helpful" {...field('name')} />
+        <LongTextField
+          label="Description"
+          value={draft.description}
+          onChange={(description) => setDraft({ ...draft, description })}
+          error={fieldError(save.error, 'description')}
+        />
+        {!metric && (
+          <>
+            <Select
+              label="Values"
+              allowDeselect={false}
+              data={[
+                { value: 'BOOL', label: 'Yes or no' },
+                { value: 'SCALAR', label: 'Numbers' },
+              ]}
+              value={draft.kind}
+              onChange={(kind) => setDraft({ ...draft, kind: kind! })}
+              error={fieldError(save.error, 'kind')}
             />
-          )}
-          <TextInput label="Name" placeholder="Helpful" {...field('name')} />
-          <Textarea label="Description" autosize minRows={2} {...field('description')} />
-          {!metric && (
-            <>
-              <Select
-                label="Values"
-                allowDeselect={false}
-                data={[
-                  { value: 'BOOL', label: 'Yes or no' },
-                  { value: 'SCALAR', label: 'Numbers' },
-                ]}
-                value={draft.kind}
-                onChange={(kind) => setDraft({ ...draft, kind: kind! })}
-                error={fieldError(save.error, 'kind')}
-              />
-              <Select
-                label="Better is"
-                allowDeselect={false}
-                data={[
-                  { value: 'HIGHER_IS_BETTER', label: 'Higher' },
-                  { value: 'LOWER_IS_BETTER', label: 'Lower' },
-                ]}
-                value={draft.scoring}
-                onChange={(scoring) => setDraft({ ...draft, scoring: scoring! })}
-                error={fieldError(save.error, 'scoring_type')}
-              />
-            </>
-          )}
-          <TextInput label="Unit" placeholder="EUR" {...field('unit')} />
-          {rest && <ErrorNotice error={rest} />}
-          <Group justify="flex-end">
-            <Button variant="default" onClick={close}>
-              Cancel
-            </Button>
-            <Button type="submit" loading={save.isPending} disabled={!metric && !draft.key.trim()}>
-              {metric ? 'Save' : 'Create'}
-            </Button>
-          </Group>
-        </Stack>
-      </form>
+            <Select
+              label="Better is"
+              allowDeselect={false}
+              data={[
+                { value: 'HIGHER_IS_BETTER', label: 'Higher' },
+                { value: 'LOWER_IS_BETTER', label: 'Lower' },
+              ]}
+              value={draft.scoring}
+              onChange={(scoring) => setDraft({ ...draft, scoring: scoring! })}
+              error={fieldError(save.error, 'scoring_type')}
+            />
+          </>
+        )}
+        <TextInput label="Unit" placeholder="EUR" {...field('unit')} />
+      </DialogForm>
     </Modal>
   );
 }

@@ -28,7 +28,8 @@ export function MetricTable({ project }: { project: string }) {
     await api.DELETE('/api/v1/metrics/{key}', {
       params: { path: { key: deleting!.key }, query: { project } },
     });
-    await client.invalidateQueries({ queryKey: ['metrics', project] });
+    // It may have been the project's default.
+    for (const queryKey of [['metrics', project], ['projects']]) await client.invalidateQueries({ queryKey });
   };
   return (
     <Stack gap="sm">

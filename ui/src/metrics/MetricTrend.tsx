@@ -1,4 +1,4 @@
-import { Group, Select, SimpleGrid, Stack, Table, Text, Title } from '@mantine/core';
+import { Group, Select, Stack, Table, Text, Title } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { metricsQuery } from '../api/queries';
@@ -6,6 +6,7 @@ import { ChartCard } from '../components/ChartCard';
 import { count, figure, inUnit } from '../components/format';
 import { Loaded } from '../components/Loaded';
 import { DataTable } from '../components/Page';
+import { CountedFrom } from './CountedFrom';
 import { type Metric, statisticsQuery } from './queries';
 import { bucketLabel, NO_MODEL, SPANS, type Span, trends } from './series';
 
@@ -46,31 +47,36 @@ function Trend(props: { project: string; metric: Metric; span: Span; starts: num
   const models = useQuery(statisticsQuery(project, metric.key, 'model', from));
   const lower = metric.scoring_type === 'LOWER_IS_BETTER';
   return (
-    <SimpleGrid cols={{ base: 1, lg: 2 }}>
+    <Stack gap="sm">
       <Loaded query={trend} failed="The trend could not be read">
-        {(groups) => (
-          <ChartCard
-            title={`${metric.name}, mean`}
-            note={`${lower ? 'Lower' : 'Higher'} is better. ${metric.description}`}
-            kind="line"
-            names={starts.map((start) => bucketLabel(start, span))}
-            format={(value) => inUnit(value, metric.unit)}
-            series={trends(starts, groups).map((line, index) => ({ ...line, color: COLORS[index]! }))}
-          />
+        {({ data, searched_to }) => (
+          <>
+            <CountedFrom moment={searched_to} />
+            {data.length === 0 ? (
+              <Text size="sm" c="dimmed">
+                Nothing was given a value of {metric.name} in this time.
+              </Text>
+            ) : (
+              <ChartCard
+                title={`${metric.name}, mean`}
+                note={`${lower ? 'Lower' : 'Higher'} is better. ${metric.description}`}
+                kind="line"
+                names={starts.map((start) => bucketLabel(start, span))}
+                format={(value) => inUnit(value, metric.unit)}
+                series={trends(starts, data).map((line, index) => ({ ...line, color: COLORS[index]! }))}
+              />
+            )}
+          </>
         )}
       </Loaded>
       <Loaded query={models} failed="The models could not be compared">
-        {(groups) =>
-          groups.length === 0 ? (
-            <Text size="sm" c="dimmed">
-              No values in this time.
-            </Text>
-          ) : (
+        {({ data }) =>
+          data.length > 0 && (
             <DataTable
               label={`${metric.name} by model`}
               head={['Model', 'Mean', 'Least', 'Greatest', 'Deviation', 'Values']}
             >
-              {groups.map((group) => (
+              {data.map((group) => (
                 <Table.Tr key={group.group ?? ''}>
                   <Table.Td>{group.group ?? NO_MODEL}</Table.Td>
                   <Table.Td fw={600}>{inUnit(group.mean, metric.unit)}</Table.Td>
@@ -84,6 +90,6 @@ function Trend(props: { project: string; metric: Metric; span: Span; starts: num
           )
         }
       </Loaded>
-    </SimpleGrid>
+    </Stack>
   );
 }

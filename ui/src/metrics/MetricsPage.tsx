@@ -6,7 +6,9 @@ import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useMemo, useState } from 'react';
 import { EmptyState } from '../components/EmptyState';
 import { Page } from '../components/Page';
+import { useAsked } from '../shell/useAsked';
 import { useMay, useProject } from '../shell/useProject';
+import { Costs } from './Costs';
 import { MetricDialog } from './MetricDialog';
 import { MetricTable } from './MetricTable';
 import { MetricTrend } from './MetricTrend';
@@ -27,10 +29,12 @@ export function MetricsPage() {
   const starts = useMemo(() => buckets(span, now), [span, now]);
   const refresh = () => {
     setNow(Date.now());
-    for (const of of ['traffic', 'statistics']) void client.invalidateQueries({ queryKey: [of, project] });
+    for (const of of ['traffic', 'statistics', 'usage'])
+      void client.invalidateQueries({ queryKey: [of, project] });
   };
   const mayManage = useMay('metric:manage');
   const [creating, dialog] = useDisclosure(false);
+  useAsked('Create metric', dialog.open);
   if (!useMay('project:read')) {
     return (
       <EmptyState icon={IconLock} title="This key may not see the project">
@@ -66,6 +70,7 @@ export function MetricsPage() {
       <Stack gap="lg">
         <Traffic project={project} span={span} starts={starts} />
         <MetricTrend project={project} span={span} starts={starts} />
+        <Costs project={project} from={starts[0]!} />
         <MetricTable project={project} />
       </Stack>
       <MetricDialog project={project} opened={creating} onClose={dialog.close} />

@@ -1,11 +1,12 @@
-import { Alert, Button, SimpleGrid, Stack } from '@mantine/core';
+import { Button, SimpleGrid, Stack } from '@mantine/core';
 import { IconChartLine } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { ChartCard } from '../components/ChartCard';
 import { EmptyState } from '../components/EmptyState';
-import { count, duration, when } from '../components/format';
+import { count, duration } from '../components/format';
 import { Loaded } from '../components/Loaded';
+import { CountedFrom } from './CountedFrom';
 import { LatencyPercentiles } from './LatencyPercentiles';
 import { type TrafficGroup, trafficQuery } from './queries';
 import { aligned, bucketLabel, SPANS, type Span } from './series';
@@ -35,12 +36,7 @@ export function Traffic({ project, span, starts }: { project: string; span: Span
           }));
         return (
           <Stack gap="md" style={{ opacity: query.isPlaceholderData ? 0.6 : 1 }}>
-            {traffic.searched_to && (
-              <Alert color="yellow" py={6}>
-                Counting took too long: only what was asked from {when(traffic.searched_to)} on is in these
-                numbers. Choose a shorter time.
-              </Alert>
-            )}
+            <CountedFrom moment={traffic.searched_to} />
             <SimpleGrid cols={{ base: 1, lg: 2 }}>
               <ChartCard
                 title="Answers"

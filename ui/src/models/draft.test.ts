@@ -11,6 +11,7 @@ describe('settings', () => {
       seed: 7,
       max_ttft_ms: 500,
       stop: ['END'],
+      fallbacks: ['second', 'third'],
       response_format: {
         type: 'json_schema' as const,
         json_schema: { name: 'n', schema: { type: 'object' }, strict: true, complete: true },
@@ -32,6 +33,7 @@ describe('settings', () => {
       seed: null,
       max_ttft_ms: null,
       stop: null,
+      fallbacks: null,
       response_format: null,
     };
     expect(settingsOf(draftOf(null))).toEqual(none);

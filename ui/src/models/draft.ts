@@ -12,6 +12,8 @@ export interface Draft {
   seed?: number;
   maxTtftMs?: number;
   stop: string[];
+  /** Keys of models of the project, in their order. */
+  fallbacks: string[];
   format: 'none' | 'text' | 'json_object' | 'json_schema';
   schema?: AnswerSchema;
 }
@@ -27,6 +29,7 @@ export function draftOf(settings: Schemas['ModelSettings'] | null | undefined): 
     seed: settings?.seed ?? undefined,
     maxTtftMs: settings?.max_ttft_ms ?? undefined,
     stop: [settings?.stop ?? []].flat(),
+    fallbacks: settings?.fallbacks ?? [],
     format: format?.type ?? 'none',
     ...(wanted
       ? {
@@ -51,6 +54,7 @@ export function settingsOf(draft: Draft): Schemas['ModelSettingsInput'] {
     seed: draft.seed ?? null,
     max_ttft_ms: draft.maxTtftMs ?? null,
     stop: draft.stop.length ? draft.stop : null,
+    fallbacks: draft.fallbacks.length ? draft.fallbacks : null,
     response_format: formatOf(draft),
   };
 }

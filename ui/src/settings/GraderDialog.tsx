@@ -1,147 +1,151 @@
-import {
-  Button,
-  Checkbox,
-  Group,
-  Modal,
-  NumberInput,
-  Select,
-  Stack,
-  Textarea,
-  TextInput,
-} from '@mantine/core';
+import { Checkbox, Modal, Select, SimpleGrid, TextInput } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, body } from '../api/client';
-import { metricsQuery, modelsQuery } from '../api/queries';
-import { ErrorNotice } from '../components/ErrorNotice';
-import { fieldError, otherError } from '../components/fieldError';
-import { gradersQuery } from './queries';
+import { gradersQuery, metricsQuery, modelsQuery } from '../api/queries';
+import { DialogForm } from '../components/Form';
+import { fieldError } from '../components/fieldError';
+import { LongTextField } from '../components/LongTextField';
+import { NumberField } from '../components/NumberField';
+import { GraderExamples } from './GraderExamples';
+import { changes, creation, draftOfGrader, EMPTY, type GraderDraft } from './graderDraft';
+import type { Grader } from './queries';
+
+const FIELDS = [
+  'key',
+  'metric',
+  'name',
+  'criteria',
+  'model',
+  'sampling_rate',
+  'scale',
+  'template',
+  'examples',
+];
 
 interface GraderDialogProps {
   project: string;
-  opened: boolean;
+  /** Absent: a new one. */
+  grader?: Grader;
   onClose: () => void;
 }
 
-/** A new judge. Without a scale it says pass, fail or not applicable. */
-export function GraderDialog({ project, opened, onClose }: GraderDialogProps) {
+/** What a judge looks for. Without a scale it says pass, fail or not applicable. */
+export function GraderDialog({ project, grader, onClose }: GraderDialogProps) {
   const client = useQueryClient();
-  const { data: models = [] } = useQuery({ ...modelsQuery(project), enabled: opened });
-  const [key, setKey] = useState('');
-  const [criteria, setCriteria] = useState('');
-  const [model, setModel] = useState<string | null>(null);
-  const [rate, setRate] = useState<number | string>(100);
-  const [scaled, setScaled] = useState(false);
-  const [least, setLeast] = useState<number | string>(1);
-  const [greatest, setGreatest] = useState<number | string>(5);
-  const create = useMutation({
+  const { data: models = [] } = useQuery(modelsQuery(project));
+  const [draft, setDraft] = useState(() => (grader ? draftOfGrader(grader) : EMPTY));
+  const set = (change: Partial<GraderDraft>) => setDraft({ ...draft, ...change });
+  const save = useMutation({
     mutationFn: () =>
-      body(
-        api.POST('/api/v1/graders', {
-          body: {
-            project,
-            key: key.trim(),
-            criteria,
-            model: model ?? '',
-            sampling_rate: Number(rate) / 100,
-            enabled: true,
-            examples: [],
-            ...(scaled ? { scale: { min: Number(least), max: Number(greatest) } } : {}),
-          },
-        }),
-      ),
+      grader
+        ? body(
+            api.PATCH('/api/v1/graders/{key}', {
+              params: { path: { key: grader.key }, query: { project } },
+              body: changes(draft),
+            }),
+          )
+        : body(api.POST('/api/v1/graders', { body: creation(project, draft) })),
     onSuccess: async () => {
       await client.invalidateQueries({ queryKey: gradersQuery(project).queryKey });
       await client.invalidateQueries({ queryKey: metricsQuery(project).queryKey });
-      close();
+      onClose();
     },
   });
-  const close = () => {
-    create.reset();
-    setKey('');
-    setCriteria('');
-    onClose();
-  };
-  const wrong = (...names: string[]) => fieldError(create.error, ...names);
-  const rest = otherError(create.error, 'key', 'criteria', 'model', 'sampling_rate', 'scale');
+  const wrong = (...names: string[]) => fieldError(save.error, ...names);
+  const known = models.map((found) => found.id.slice(project.length + 1));
   return (
-    <Modal opened={opened} onClose={close} title="Create grader" size="lg">
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          create.mutate();
-        }}
-      >
-        <Stack>
-          <TextInput
-            label="Key"
-            placeholder="polite"
-            required
-            data-autofocus
-            value={key}
-            onChange={(event) => setKey(event.currentTarget.value)}
-            error={wrong('key')}
-          />
-          <Textarea
-            label="Criteria"
-            description="What a good answer is, in your words"
-            placeholder="The answer is polite."
-            required
-            autosize
-            minRows={3}
-            value={criteria}
-            onChange={(event) => setCriteria(event.currentTarget.value)}
-            error={wrong('criteria')}
-          />
-          <Group grow align="flex-start">
-            <Select
-              label="Judge"
-              description="The larger the model, the better it judges"
+    <Modal opened onClose={onClose} title={grader ? `Edit ${grader.name}` : 'Create grader'} size="lg">
+      <DialogForm sending={save} fields={FIELDS} confirm={grader ? 'Save' : 'Create'} onCancel={onClose}>
+        <SimpleGrid cols={{ base: 1, xs: 2 }}>
+          {!grader && (
+            <TextInput
+              label="Key"
+              placeholder="polite"
               required
-              data={models.map((found) => found.id.slice(project.length + 1))}
-              value={model}
-              onChange={setModel}
-              error={wrong('model')}
+              data-autofocus
+              value={draft.key}
+              onChange={(event) => set({ key: event.currentTarget.value })}
+              error={wrong('key', 'metric')}
             />
-            <NumberInput
-              label="Share"
-              description="Of new interactions"
-              suffix=" %"
-              min={0}
-              max={100}
-              value={rate}
-              onChange={setRate}
-              error={wrong('sampling_rate')}
-            />
-          </Group>
+          )}
+          <TextInput
+            label="Name"
+            placeholder="Polite"
+            required={grader !== undefined}
+            value={draft.name}
+            onChange={(event) => set({ name: event.currentTarget.value })}
+            error={wrong('name')}
+          />
+        </SimpleGrid>
+        <LongTextField
+          label="Criteria"
+          description="What a good answer is, in your words"
+          placeholder="The answer is polite."
+          required
+          minRows={3}
+          value={draft.criteria}
+          onChange={(criteria) => set({ criteria })}
+          error={wrong('criteria')}
+        />
+        <SimpleGrid cols={{ base: 1, xs: 2 }}>
+          <Select
+            label="Judge"
+            description="The larger the model, the better it judges"
+            required
+            searchable
+            nothingFoundMessage="The project has no such model"
+            // A judge that was detached meanwhile is still what is stored.
+            data={[...new Set([...known, ...(grader ? [grader.model] : [])])]}
+            value={draft.model}
+            onChange={(model) => set({ model })}
+            error={wrong('model')}
+          />
+          <NumberField
+            label="Share"
+            required
+            description="Of new interactions"
+            suffix=" %"
+            min={0}
+            max={100}
+            value={draft.share}
+            onChange={(share) => set({ share })}
+            error={wrong('sampling_rate')}
+          />
+        </SimpleGrid>
+        {!grader && (
           <Checkbox
             label="Give a number instead of pass or fail"
-            checked={scaled}
-            onChange={(event) => setScaled(event.currentTarget.checked)}
+            checked={draft.scaled}
+            onChange={(event) => set({ scaled: event.currentTarget.checked, examples: [] })}
           />
-          {scaled && (
-            <Group grow align="flex-start">
-              <NumberInput
-                label="Least"
-                allowDecimal={false}
-                value={least}
-                onChange={setLeast}
-                error={wrong('scale')}
-              />
-              <NumberInput label="Greatest" allowDecimal={false} value={greatest} onChange={setGreatest} />
-            </Group>
-          )}
-          {rest && <ErrorNotice error={rest} />}
-          <Group justify="flex-end">
-            <Button variant="default" onClick={close}>
-              Cancel
-            </Button>
-            <Button type="submit" loading={create.isPending}>
-              Create
-            </Button>
-          </Group>
-        </Stack>
-      </form>
+        )}
+        {draft.scaled && !grader && (
+          <SimpleGrid cols={{ base: 1, xs: 2 }}>
+            <NumberField
+              label="Least"
+              required
+              value={draft.least}
+              onChange={(least) => set({ least })}
+              error={wrong('scale')}
+            />
+            <NumberField
+              label="Greatest"
+              required
+              value={draft.greatest}
+              onChange={(greatest) => set({ greatest })}
+            />
+          </SimpleGrid>
+        )}
+        <GraderExamples draft={draft} onChange={setDraft} error={wrong('examples')} />
+        <LongTextField
+          label="Template"
+          description="Empty: the usual one. {{ completion }} has to be in it; {{ conversation }}, {{ question }} and {{ criteria }} may"
+          value={draft.template}
+          onChange={(template) => set({ template })}
+          error={wrong('template')}
+        />
+      </DialogForm>
     </Modal>
   );
 }

@@ -4,6 +4,7 @@ import { IconGavel, IconPlus } from '@tabler/icons-react';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, body } from '../api/client';
+import { gradersQuery } from '../api/queries';
 import { CodeBlock } from '../components/CodeBlock';
 import { ConfirmDialog } from '../components/ConfirmDialog';
 import { EmptyState } from '../components/EmptyState';
@@ -11,18 +12,18 @@ import { count } from '../components/format';
 import { Loaded } from '../components/Loaded';
 import { DataTable } from '../components/Page';
 import { tell, tellError } from '../components/tell';
+import { useAsked } from '../shell/useAsked';
 import { useMay } from '../shell/useProject';
 import { GraderDialog } from './GraderDialog';
-import { type Grader, gradersQuery } from './queries';
-
-/** How many of the newest interactions are judged at the press of a button. */
-const RUN = 100;
+import { GraderRunDialog } from './GraderRunDialog';
+import type { Grader } from './queries';
 
 /** The judges of the project: what they look for, and how far they are. */
 export function GradersTab({ project }: { project: string }) {
   const mayManage = useMay('grader:manage');
   const query = useQuery(gradersQuery(project));
   const [creating, dialog] = useDisclosure(false);
+  useAsked('Create grader', dialog.open);
   return (
     <Stack>
       {mayManage && (
@@ -49,7 +50,7 @@ export function GradersTab({ project }: { project: string }) {
           )
         }
       </Loaded>
-      <GraderDialog project={project} opened={creating} onClose={dialog.close} />
+      {creating && <GraderDialog project={project} onClose={dialog.close} />}
     </Stack>
   );
 }
@@ -79,7 +80,8 @@ function Graders({ project, graders }: { project: string; graders: Grader[] }) {
 function GraderRow({ project, grader }: { project: string; grader: Grader }) {
   const client = useQueryClient();
   const mayManage = useMay('grader:manage');
-  const [deleting, dialog] = useDisclosure(false);
+  const [asking, setAsking] = useState<'edit' | 'run' | 'delete' | null>(null);
+  const close = () => setAsking(null);
   const [enabled, setEnabled] = useState(grader.enabled);
   const changed = () => client.invalidateQueries({ queryKey: gradersQuery(project).queryKey });
   const params = { path: { key: grader.key }, query: { project } };
@@ -91,13 +93,6 @@ function GraderRow({ project, grader }: { project: string; grader: Grader }) {
       setEnabled(grader.enabled);
       tellError(error, `${grader.name} was not changed`);
     },
-    onSettled: changed,
-  });
-  const run = useMutation({
-    mutationFn: () =>
-      body(api.POST('/api/v1/graders/{key}/run', { params, body: { again: false, limit: RUN, models: [] } })),
-    onSuccess: ({ queued }) => tell(`${queued} interactions wait to be judged`),
-    onError: (error) => tellError(error, `${grader.name} was not run`),
     onSettled: changed,
   });
   const drop = useMutation({
@@ -139,21 +134,24 @@ function GraderRow({ project, grader }: { project: string; grader: Grader }) {
               </Button>
             </Menu.Target>
             <Menu.Dropdown>
-              <Menu.Item onClick={() => run.mutate()}>Judge the newest {RUN} interactions</Menu.Item>
+              <Menu.Item onClick={() => setAsking('edit')}>Edit</Menu.Item>
+              <Menu.Item onClick={() => setAsking('run')}>Judge stored interactions</Menu.Item>
               <Menu.Item disabled={progress.pending === 0} onClick={() => drop.mutate()}>
                 Drop what is waiting
               </Menu.Item>
-              <Menu.Item color="red" onClick={dialog.open}>
+              <Menu.Item color="red" onClick={() => setAsking('delete')}>
                 Delete
               </Menu.Item>
             </Menu.Dropdown>
           </Menu>
         )}
+        {asking === 'edit' && <GraderDialog project={project} grader={grader} onClose={close} />}
+        {asking === 'run' && <GraderRunDialog project={project} grader={grader} onClose={close} />}
         <ConfirmDialog
           title={`Delete ${grader.name}`}
           confirm="Delete"
-          opened={deleting}
-          onClose={dialog.close}
+          opened={asking === 'delete'}
+          onClose={close}
           onConfirm={async () => {
             await api.DELETE('/api/v1/graders/{key}', { params });
             await changed();

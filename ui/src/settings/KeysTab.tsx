@@ -4,6 +4,7 @@ import { IconKey, IconPlus } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api } from '../api/client';
+import { keysQuery } from '../api/queries';
 import { ConfirmDialog } from '../components/ConfirmDialog';
 import { EmptyState } from '../components/EmptyState';
 import { onDay } from '../components/format';
@@ -11,7 +12,9 @@ import { Loaded } from '../components/Loaded';
 import { DataTable } from '../components/Page';
 import { NewKeyDialog } from '../shell/NewKeyDialog';
 import { useMay, useMe } from '../shell/useProject';
-import { type ApiKey, keysQuery } from './queries';
+import { LimitsDialog } from './LimitsDialog';
+import { limitsText } from './limits';
+import type { ApiKey } from './queries';
 
 /** The keys that this one may see, and what they are for. */
 export function KeysTab({ project }: { project: string }) {
@@ -21,6 +24,7 @@ export function KeysTab({ project }: { project: string }) {
   const query = useQuery(keysQuery);
   const [all, setAll] = useState(false);
   const [creating, dialog] = useDisclosure(false);
+  const [limiting, setLimiting] = useState<ApiKey | null>(null);
   const [revoking, setRevoking] = useState<ApiKey | null>(null);
   const changed = () => client.invalidateQueries({ queryKey: keysQuery.queryKey });
   const revoke = async () => {
@@ -50,7 +54,7 @@ export function KeysTab({ project }: { project: string }) {
               that you know what stops when you revoke it.
             </EmptyState>
           ) : (
-            <DataTable label="API keys" head={['Name', 'May do', 'Where', 'Created', 'Ends', '']}>
+            <DataTable label="API keys" head={['Name', 'May do', 'Where', 'Limits', 'Created', 'Ends', '']}>
               {shown.map((key) => (
                 <Table.Tr key={key.id}>
                   <Table.Td>
@@ -64,6 +68,7 @@ export function KeysTab({ project }: { project: string }) {
                   </Table.Td>
                   <Table.Td>{key.role ?? `what ${key.user} may`}</Table.Td>
                   <Table.Td>{key.project ?? 'all projects'}</Table.Td>
+                  <Table.Td>{limitsText(key.limits) || 'none of its own'}</Table.Td>
                   <Table.Td>{onDay(key.created_at)}</Table.Td>
                   <Table.Td>
                     {key.revoked_at ? (
@@ -71,10 +76,20 @@ export function KeysTab({ project }: { project: string }) {
                         revoked {onDay(key.revoked_at)}
                       </Badge>
                     ) : (
-                      onDay(key.expires_at)
+                      <Text size="sm">{key.expires_at ? onDay(key.expires_at) : 'never'}</Text>
                     )}
                   </Table.Td>
                   <Table.Td>
+                    {isValid(key) && mayCreate && key.id !== me.key && (
+                      <Button
+                        size="compact-xs"
+                        variant="subtle"
+                        aria-label={`Limits of ${key.name}`}
+                        onClick={() => setLimiting(key)}
+                      >
+                        Limits
+                      </Button>
+                    )}
                     {isValid(key) && (
                       <Button
                         size="compact-xs"
@@ -93,14 +108,8 @@ export function KeysTab({ project }: { project: string }) {
           );
         }}
       </Loaded>
-      <NewKeyDialog
-        project={project}
-        opened={creating}
-        onClose={() => {
-          dialog.close();
-          void changed();
-        }}
-      />
+      {creating && <NewKeyDialog project={project} onClose={dialog.close} />}
+      {limiting && <LimitsDialog apiKey={limiting} onClose={() => setLimiting(null)} onSaved={changed} />}
       <ConfirmDialog
         title={`Revoke ${revoking?.name ?? 'key'}`}
         confirm="Revoke"

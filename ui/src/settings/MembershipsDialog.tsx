@@ -3,9 +3,9 @@ import { IconTrash } from '@tabler/icons-react';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, body } from '../api/client';
-import { rolesQuery } from '../api/queries';
+import { rolesQuery, teamsQuery } from '../api/queries';
 import { ErrorNotice } from '../components/ErrorNotice';
-import { teamsQuery, type User, usersQuery } from './queries';
+import { type User, usersQuery } from './queries';
 
 /** The teams of a user and their roles there. Each change counts at once. */
 export function MembershipsDialog({ user, onClose }: { user?: User; onClose: () => void }) {

@@ -1,20 +1,23 @@
-import { Alert, Button, Group, Select, Stack, Text, Textarea, TextInput } from '@mantine/core';
+import { Alert, Button, Select, Stack, Text, TextInput } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, body, type Schemas } from '../api/client';
 import { metricsQuery, projectsQuery } from '../api/queries';
 import { ConfirmDialog } from '../components/ConfirmDialog';
-import { ErrorNotice } from '../components/ErrorNotice';
 import { Facts } from '../components/Facts';
-import { fieldError, otherError } from '../components/fieldError';
+import { Form } from '../components/Form';
+import { fieldError } from '../components/fieldError';
 import { onDay } from '../components/format';
 import { Loaded } from '../components/Loaded';
+import { LongTextField } from '../components/LongTextField';
 import { tell, tellError } from '../components/tell';
 import { useMay } from '../shell/useProject';
+import { LimitInputs } from './LimitInputs';
+import { type Limits, limitsText } from './limits';
 import { projectQuery } from './queries';
 
-/** What the project is called and what its thumbs count for; and its end. */
+/** What the project is called, what its thumbs count for and what may be asked in it; and its end. */
 export function ProjectTab({ project }: { project: string }) {
   const mayUpdate = useMay('project:update');
   const query = useQuery(projectQuery(project));
@@ -31,6 +34,7 @@ export function ProjectTab({ project }: { project: string }) {
                 ['Name', found.name],
                 ['Description', found.description || '–'],
                 ['Default metric', found.settings?.default_metric ?? '–'],
+                ['Limits', limitsText(found.settings?.limits) || 'the server’s'],
                 ['Created', onDay(found.created_at)],
               ]}
             />
@@ -56,12 +60,13 @@ function ProjectForm({ found }: { found: Schemas['Project'] }) {
   const [name, setName] = useState(found.name);
   const [description, setDescription] = useState(found.description);
   const [metric, setMetric] = useState(found.settings?.default_metric ?? null);
+  const [limits, setLimits] = useState<Limits>(found.settings?.limits ?? {});
   const save = useMutation({
     mutationFn: () =>
       body(
         api.PATCH('/api/v1/projects/{project}', {
           params: { path: { project: found.key } },
-          body: { name, description, settings: { default_metric: metric } },
+          body: { name, description, settings: { default_metric: metric, limits } },
         }),
       ),
     onSuccess: async (saved) => {
@@ -69,56 +74,44 @@ function ProjectForm({ found }: { found: Schemas['Project'] }) {
       tell('The project is saved');
     },
   });
-  const rest = otherError(save.error, 'name', 'description', 'settings');
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        save.mutate();
-      }}
+    <Form
+      sending={save}
+      fields={['name', 'description', 'settings']}
+      buttons={
+        <Button type="submit" w="fit-content" loading={save.isPending}>
+          Save
+        </Button>
+      }
     >
-      <Stack>
-        <TextInput
-          label="Key"
-          description="What requests name; it cannot change"
-          value={found.key}
-          readOnly
-        />
-        <TextInput
-          label="Name"
-          required
-          value={name}
-          onChange={(event) => setName(event.currentTarget.value)}
-          error={fieldError(save.error, 'name')}
-        />
-        <Textarea
-          label="Description"
-          autosize
-          minRows={2}
-          value={description}
-          onChange={(event) => setDescription(event.currentTarget.value)}
-          error={fieldError(save.error, 'description')}
-        />
-        <Select
-          label="Default metric"
-          description="What thumbs in the chat count for"
-          clearable
-          placeholder="None"
-          data={metrics
-            .filter((one) => one.category === 'USER')
-            .map((one) => ({ value: one.key, label: one.name }))}
-          value={metric}
-          onChange={setMetric}
-          error={fieldError(save.error, 'settings')}
-        />
-        {rest && <ErrorNotice error={rest} />}
-        <Group>
-          <Button type="submit" loading={save.isPending}>
-            Save
-          </Button>
-        </Group>
-      </Stack>
-    </form>
+      <TextInput label="Key" description="What requests name; it cannot change" value={found.key} readOnly />
+      <TextInput
+        label="Name"
+        required
+        value={name}
+        onChange={(event) => setName(event.currentTarget.value)}
+        error={fieldError(save.error, 'name')}
+      />
+      <LongTextField
+        label="Description"
+        value={description}
+        onChange={setDescription}
+        error={fieldError(save.error, 'description')}
+      />
+      <Select
+        label="Default metric"
+        description="What thumbs in the chat count for"
+        clearable
+        placeholder="None"
+        data={metrics
+          .filter((one) => one.category === 'USER')
+          .map((one) => ({ value: one.key, label: one.name }))}
+        value={metric}
+        onChange={setMetric}
+        error={fieldError(save.error, 'settings.default_metric')}
+      />
+      <LimitInputs limits={limits} onChange={setLimits} error={save.error} path="settings.limits" />
+    </Form>
   );
 }
 

@@ -7,6 +7,7 @@ import { rolesQuery } from '../api/queries';
 import { ConfirmDialog } from '../components/ConfirmDialog';
 import { Loaded } from '../components/Loaded';
 import { DataTable } from '../components/Page';
+import { useAsked } from '../shell/useAsked';
 import { useMayOnServer } from '../shell/useMayOnServer';
 import type { Role } from './queries';
 import { RoleDialog } from './RoleDialog';
@@ -17,6 +18,7 @@ export function RolesTab() {
   const mayManage = useMayOnServer('admin:manage_roles');
   const query = useQuery(rolesQuery);
   const [editing, setEditing] = useState<Role | 'new' | null>(null);
+  useAsked('Create role', () => setEditing('new'));
   const [deleting, setDeleting] = useState<Role | null>(null);
   return (
     <Stack>

@@ -2,6 +2,7 @@ import { Tabs } from '@mantine/core';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import type { ComponentType } from 'react';
 import { Page } from '../components/Page';
+import { SETTINGS_TABS, type SettingsTab } from '../shell/settingsTabs';
 import { useMe, useProject } from '../shell/useProject';
 import { GradersTab } from './GradersTab';
 import { KeysTab } from './KeysTab';
@@ -13,39 +14,26 @@ import { UsersTab } from './UsersTab';
 
 const ROUTE = '/projects/$project/settings';
 
-interface Tab {
-  value: string;
-  label: string;
-  /** Without it there is nothing to see. */
-  permission?: string;
-  component: ComponentType<{ project: string }>;
-}
-
-const OF_THE_PROJECT: Tab[] = [
-  { value: 'project', label: 'Project', component: ProjectTab },
-  { value: 'keys', label: 'API keys', component: KeysTab },
-  { value: 'graders', label: 'Graders', permission: 'interaction:read', component: GradersTab },
-  { value: 'shares', label: 'Shares', component: SharesTab },
-];
-const OF_THE_SERVER: Tab[] = [
-  { value: 'users', label: 'Users', permission: 'admin:manage_users', component: UsersTab },
-  { value: 'teams', label: 'Teams', component: TeamsTab },
-  { value: 'roles', label: 'Roles', component: RolesTab },
-];
+const COMPONENTS: Record<SettingsTab['value'], ComponentType<{ project: string }>> = {
+  project: ProjectTab,
+  keys: KeysTab,
+  graders: GradersTab,
+  shares: SharesTab,
+  users: UsersTab,
+  teams: TeamsTab,
+  roles: RolesTab,
+};
 
 /** The project, who may use it, and the people of the server: as much of it as the key may see. */
 export function SettingsPage() {
   const project = useProject();
   const me = useMe();
   const navigate = useNavigate({ from: ROUTE });
-  const granted = me.projects[project] ?? [];
-  const tabs = [
-    ...OF_THE_PROJECT.filter(({ permission }) => !permission || granted.includes(permission)),
-    ...OF_THE_SERVER.filter(({ permission }) => !permission || me.permissions.includes(permission)),
-  ];
+  const granted = new Set([...me.permissions, ...(me.projects[project] ?? [])]);
+  const tabs = SETTINGS_TABS.filter(({ permission }) => !permission || granted.has(permission));
   const asked = useSearch({ from: ROUTE }).tab;
   const shown = tabs.find(({ value }) => value === asked) ?? tabs[0]!;
-  const Shown = shown.component;
+  const Shown = COMPONENTS[shown.value];
   return (
     <Page title="Settings">
       <Tabs

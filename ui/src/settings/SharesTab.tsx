@@ -3,13 +3,13 @@ import { IconTrash } from '@tabler/icons-react';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, body } from '../api/client';
-import { rolesQuery } from '../api/queries';
+import { rolesQuery, teamsQuery } from '../api/queries';
 import { ErrorNotice } from '../components/ErrorNotice';
 import { Loaded } from '../components/Loaded';
 import { DataTable } from '../components/Page';
 import { tell } from '../components/tell';
 import { useMay } from '../shell/useProject';
-import { type Share, sharesQuery, teamsQuery } from './queries';
+import { type Share, sharesQuery } from './queries';
 
 /** Which teams see the project, and how much they may do in it. */
 export function SharesTab({ project }: { project: string }) {

@@ -3,14 +3,14 @@ import { IconTrash } from '@tabler/icons-react';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, body } from '../api/client';
+import { teamsQuery } from '../api/queries';
 import { ConfirmDialog } from '../components/ConfirmDialog';
-import { ErrorNotice } from '../components/ErrorNotice';
-import { fieldError, otherError } from '../components/fieldError';
+import { Form } from '../components/Form';
+import { fieldError } from '../components/fieldError';
 import { onDay } from '../components/format';
 import { Loaded } from '../components/Loaded';
 import { DataTable } from '../components/Page';
 import { useMayOnServer } from '../shell/useMayOnServer';
-import { teamsQuery } from './queries';
 
 /** Teams of the server: users have roles in them, and projects are shared with them. */
 export function TeamsTab() {
@@ -34,7 +34,6 @@ export function TeamsTab() {
       await changed();
     },
   });
-  const rest = otherError(create.error, 'key', 'name');
   return (
     <Stack maw={760}>
       <Loaded query={query} failed="Teams could not be read">
@@ -65,17 +64,13 @@ export function TeamsTab() {
         )}
       </Loaded>
       {mayManage && (
-        <form
-          onSubmit={(event) => {
-            event.preventDefault();
-            create.mutate();
-          }}
-        >
+        <Form sending={create} fields={['key', 'name']} buttons={null}>
           <Group align="flex-start">
             <TextInput
               size="xs"
               label="Key of a new team"
               placeholder="research"
+              required
               value={key}
               onChange={(event) => setKey(event.currentTarget.value)}
               error={fieldError(create.error, 'key')}
@@ -88,12 +83,11 @@ export function TeamsTab() {
               onChange={(event) => setName(event.currentTarget.value)}
               error={fieldError(create.error, 'name')}
             />
-            <Button mt={22} size="xs" type="submit" disabled={!key.trim()} loading={create.isPending}>
+            <Button mt={22} size="xs" type="submit" loading={create.isPending}>
               Create team
             </Button>
           </Group>
-          {rest && <ErrorNotice error={rest} />}
-        </form>
+        </Form>
       )}
       <ConfirmDialog
         title={`Delete team ${deleting ?? ''}`}

@@ -1,12 +1,12 @@
-import { Button, Checkbox, Group, Modal, Select, Stack, Text, TextInput } from '@mantine/core';
+import { Checkbox, Modal, Select, SimpleGrid, TextInput } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, body } from '../api/client';
-import { rolesQuery } from '../api/queries';
-import { CodeBlock } from '../components/CodeBlock';
-import { ErrorNotice } from '../components/ErrorNotice';
-import { fieldError, otherError } from '../components/fieldError';
-import { teamsQuery, usersQuery } from './queries';
+import { rolesQuery, teamsQuery } from '../api/queries';
+import { DialogForm } from '../components/Form';
+import { fieldError } from '../components/fieldError';
+import { KeyShown } from '../shell/KeyShown';
+import { usersQuery } from './queries';
 
 const EMPTY = {
   name: '',
@@ -47,90 +47,65 @@ export function UserDialog({ opened, onClose }: { opened: boolean; onClose: () =
     setDraft(EMPTY);
     create.reset();
   };
-  const rest = otherError(create.error, 'name', 'email', 'teams');
   const key = create.data?.api_key;
   return (
     <Modal opened={opened} onClose={close} title={key ? `The key of ${create.data?.name}` : 'Create user'}>
       {key ? (
-        <Stack>
-          <Text size="sm">
-            Hand it over safely. It is shown this once; the server stores only a hash of it.
-          </Text>
-          <CodeBlock code={key} label="API key" />
-          <Group justify="flex-end">
-            <Button onClick={close}>Done</Button>
-          </Group>
-        </Stack>
+        <KeyShown apiKey={key} advice="Hand it over safely." onDone={close} />
       ) : (
-        <form
-          onSubmit={(event) => {
-            event.preventDefault();
-            create.mutate();
-          }}
-        >
-          <Stack>
+        <DialogForm sending={create} fields={['name', 'email', 'teams']} confirm="Create" onCancel={close}>
+          <Select
+            label="Kind"
+            allowDeselect={false}
+            data={[
+              { value: 'HUMAN', label: 'Person' },
+              { value: 'SYSTEM', label: 'Service account, for an application' },
+            ]}
+            value={draft.kind}
+            onChange={(kind) => set({ kind: kind as 'HUMAN' | 'SYSTEM' })}
+          />
+          <TextInput
+            label="Name"
+            required
+            data-autofocus
+            value={draft.name}
+            onChange={(event) => set({ name: event.currentTarget.value })}
+            error={fieldError(create.error, 'name')}
+          />
+          <TextInput
+            label="E-mail address"
+            type="email"
+            required={draft.kind === 'HUMAN'}
+            description={draft.kind === 'SYSTEM' ? 'Made of the name where none is given' : undefined}
+            value={draft.email}
+            onChange={(event) => set({ email: event.currentTarget.value })}
+            error={fieldError(create.error, 'email')}
+          />
+          <SimpleGrid cols={{ base: 1, xs: 2 }}>
             <Select
-              label="Kind"
+              label="Team"
+              placeholder="None yet"
+              clearable
+              data={teams.map((team) => ({ value: team.key, label: team.name }))}
+              value={draft.team}
+              onChange={(team) => set({ team })}
+              error={fieldError(create.error, 'teams')}
+            />
+            <Select
+              label="Role in it"
               allowDeselect={false}
-              data={[
-                { value: 'HUMAN', label: 'Person' },
-                { value: 'SYSTEM', label: 'Service account, for an application' },
-              ]}
-              value={draft.kind}
-              onChange={(kind) => set({ kind: kind as 'HUMAN' | 'SYSTEM' })}
+              disabled={!draft.team}
+              data={roles.map((role) => ({ value: role.key, label: role.name }))}
+              value={draft.role}
+              onChange={(role) => set({ role: role! })}
             />
-            <TextInput
-              label="Name"
-              required
-              data-autofocus
-              value={draft.name}
-              onChange={(event) => set({ name: event.currentTarget.value })}
-              error={fieldError(create.error, 'name')}
-            />
-            <TextInput
-              label="E-mail address"
-              type="email"
-              required={draft.kind === 'HUMAN'}
-              description={draft.kind === 'SYSTEM' ? 'Made of the name where none is given' : undefined}
-              value={draft.email}
-              onChange={(event) => set({ email: event.currentTarget.value })}
-              error={fieldError(create.error, 'email')}
-            />
-            <Group grow align="flex-start">
-              <Select
-                label="Team"
-                placeholder="None yet"
-                clearable
-                data={teams.map((team) => ({ value: team.key, label: team.name }))}
-                value={draft.team}
-                onChange={(team) => set({ team })}
-                error={fieldError(create.error, 'teams')}
-              />
-              <Select
-                label="Role in it"
-                allowDeselect={false}
-                disabled={!draft.team}
-                data={roles.map((role) => ({ value: role.key, label: role.name }))}
-                value={draft.role}
-                onChange={(role) => set({ role: role! })}
-              />
-            </Group>
-            <Checkbox
-              label="Generate an API key"
-              checked={draft.key}
-              onChange={(event) => set({ key: event.currentTarget.checked })}
-            />
-            {rest && <ErrorNotice error={rest} />}
-            <Group justify="flex-end">
-              <Button variant="default" onClick={close}>
-                Cancel
-              </Button>
-              <Button type="submit" loading={create.isPending}>
-                Create
-              </Button>
-            </Group>
-          </Stack>
-        </form>
+          </SimpleGrid>
+          <Checkbox
+            label="Generate an API key"
+            checked={draft.key}
+            onChange={(event) => set({ key: event.currentTarget.checked })}
+          />
+        </DialogForm>
       )}
     </Modal>
   );

@@ -1,6 +1,6 @@
 import { ActionIcon, Badge, Button, Group, Stack, Table, Text } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
-import { IconPlus, IconTrash, IconUsers } from '@tabler/icons-react';
+import { IconKey, IconPlus, IconTrash, IconUsers } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api } from '../api/client';
@@ -9,6 +9,8 @@ import { EmptyState } from '../components/EmptyState';
 import { onDay } from '../components/format';
 import { Loaded } from '../components/Loaded';
 import { DataTable } from '../components/Page';
+import { UserKeyDialog } from '../shell/UserKeyDialog';
+import { useAsked } from '../shell/useAsked';
 import { useMayOnServer } from '../shell/useMayOnServer';
 import { MembershipsDialog } from './MembershipsDialog';
 import { type User, usersQuery } from './queries';
@@ -20,7 +22,9 @@ export function UsersTab() {
   const mayPlace = useMayOnServer('admin:manage_teams');
   const query = useQuery(usersQuery);
   const [creating, dialog] = useDisclosure(false);
+  useAsked('Create user', dialog.open);
   const [deleting, setDeleting] = useState<User | null>(null);
+  const [keyed, setKeyed] = useState<User | null>(null);
   const [placing, setPlacing] = useState<string | null>(null);
   return (
     <Stack>
@@ -71,14 +75,24 @@ export function UsersTab() {
                     </Table.Td>
                     <Table.Td>{onDay(user.created_at)}</Table.Td>
                     <Table.Td>
-                      <ActionIcon
-                        variant="subtle"
-                        color="red"
-                        aria-label={`Delete ${user.name}`}
-                        onClick={() => setDeleting(user)}
-                      >
-                        <IconTrash size={16} />
-                      </ActionIcon>
+                      <Group gap={2} wrap="nowrap" justify="flex-end">
+                        <ActionIcon
+                          variant="subtle"
+                          color="gray"
+                          aria-label={`New API key of ${user.name}`}
+                          onClick={() => setKeyed(user)}
+                        >
+                          <IconKey size={16} />
+                        </ActionIcon>
+                        <ActionIcon
+                          variant="subtle"
+                          color="red"
+                          aria-label={`Delete ${user.name}`}
+                          onClick={() => setDeleting(user)}
+                        >
+                          <IconTrash size={16} />
+                        </ActionIcon>
+                      </Group>
                     </Table.Td>
                   </Table.Tr>
                 ))}
@@ -91,6 +105,7 @@ export function UsersTab() {
           </>
         )}
       </Loaded>
+      {keyed && <UserKeyDialog user={keyed} onClose={() => setKeyed(null)} />}
       <UserDialog opened={creating} onClose={dialog.close} />
       <ConfirmDialog
         title={`Delete ${deleting?.name ?? 'user'}`}

@@ -7,27 +7,15 @@ export type Role = Schemas['Role'];
 export type Share = Schemas['Share'];
 export type User = Schemas['User'];
 
-const GRADING_MS = 3_000;
-
 export const projectQuery = (project: string) =>
   queryOptions({
     queryKey: ['project', project],
     queryFn: () => body(api.GET('/api/v1/projects/{project}', { params: { path: { project } } })),
   });
 
-export const keysQuery = queryOptions({
-  queryKey: ['keys'],
-  queryFn: async () => (await body(api.GET('/api/v1/keys'))).data,
-});
-
 export const usersQuery = queryOptions({
   queryKey: ['users'],
   queryFn: async () => (await body(api.GET('/api/v1/users'))).data,
-});
-
-export const teamsQuery = queryOptions({
-  queryKey: ['teams'],
-  queryFn: async () => (await body(api.GET('/api/v1/teams'))).data,
 });
 
 export const permissionsQuery = queryOptions({
@@ -41,13 +29,4 @@ export const sharesQuery = (project: string) =>
     queryKey: ['shares', project],
     queryFn: async () =>
       (await body(api.GET('/api/v1/projects/{project}/shares', { params: { path: { project } } }))).data,
-  });
-
-/** Asked again while something waits to be judged. */
-export const gradersQuery = (project: string) =>
-  queryOptions({
-    queryKey: ['graders', project],
-    queryFn: async () => (await body(api.GET('/api/v1/graders', { params: { query: { project } } }))).data,
-    refetchInterval: ({ state }) =>
-      state.data?.some(({ progress }) => progress.pending + progress.running > 0) ? GRADING_MS : false,
   });

@@ -13,18 +13,20 @@ import {
 import { useDisclosure, useHotkeys } from '@mantine/hooks';
 import { spotlight } from '@mantine/spotlight';
 import { IconPlus, IconSearch } from '@tabler/icons-react';
-import { useSuspenseQuery } from '@tanstack/react-query';
+import { useQuery, useSuspenseQuery } from '@tanstack/react-query';
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router';
 import { lazy, Suspense, useEffect } from 'react';
-import { meQuery } from '../api/queries';
+import { meQuery, projectsQuery } from '../api/queries';
 import { NotFoundPage } from '../components/NotFoundPage';
 import { AccountMenu } from './AccountMenu';
 import { CommandPalette } from './CommandPalette';
 import { rememberProject } from './lastProject';
 import { NewKeyDialog } from './NewKeyDialog';
+import { NewProjectDialog } from './NewProjectDialog';
 import { ProjectSwitcher } from './ProjectSwitcher';
 import { PAGES } from './pages';
 import classes from './Shell.module.css';
+import { useMayOnServer } from './useMayOnServer';
 import { useMay, useProject } from './useProject';
 
 const ChatHistory = lazy(() =>
@@ -47,10 +49,14 @@ function ShellOfProject({ project }: { project: string }) {
   const me = useSuspenseQuery(meQuery).data;
   const [menu, { toggle, close }] = useDisclosure(false);
   const [newKey, { open: openNewKey, close: closeNewKey }] = useDisclosure(false);
+  const [newProject, { open: openNewProject, close: closeNewProject }] = useDisclosure(false);
+  const { data: projects = [] } = useQuery(projectsQuery);
+  const name = projects.find(({ key }) => key === project)?.name ?? project;
   const navigate = useNavigate();
   const path = useRouterState({ select: (state) => state.location.pathname });
   const mayChat = useMay('completion:create');
   const mayShare = useMay('project:share');
+  const mayCreate = useMayOnServer('project:create');
   const pages = PAGES.filter((page) => me.projects[project]!.includes(page.permission));
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: a new page covers the menu that led to it
@@ -76,7 +82,7 @@ function ShellOfProject({ project }: { project: string }) {
         <Group h="100%" justify="space-between" wrap="nowrap">
           <Burger opened={menu} onClick={toggle} size="sm" aria-label="Navigation" />
           <Text fw={600} className="truncate">
-            {project}
+            {name}
           </Text>
           <ActionIcon
             variant="subtle"
@@ -92,7 +98,11 @@ function ShellOfProject({ project }: { project: string }) {
       </AppShell.Header>
       <AppShell.Navbar className={classes.navbar} aria-label="Project">
         <Group p="sm" gap="xs" wrap="nowrap">
-          <ProjectSwitcher project={project} onNewKey={mayShare ? openNewKey : undefined} />
+          <ProjectSwitcher
+            project={project}
+            onNewKey={mayShare ? openNewKey : undefined}
+            onNewProject={mayCreate ? openNewProject : undefined}
+          />
           <Burger opened={menu} onClick={toggle} size="sm" hiddenFrom="sm" aria-label="Close navigation" />
         </Group>
         <Stack gap={2} px="sm" pb="xs">
@@ -123,11 +133,17 @@ function ShellOfProject({ project }: { project: string }) {
           <AccountMenu />
         </div>
       </AppShell.Navbar>
-      <AppShell.Main className={classes.main} id="content">
+      <AppShell.Main className={classes.main} id="content" tabIndex={-1}>
         <Outlet />
       </AppShell.Main>
-      <CommandPalette project={project} onNewChat={newChat} onNewKey={mayShare ? openNewKey : undefined} />
-      <NewKeyDialog project={project} opened={newKey} onClose={closeNewKey} />
+      <CommandPalette
+        project={project}
+        onNewChat={mayChat ? newChat : undefined}
+        onNewKey={mayShare ? openNewKey : undefined}
+        onNewProject={mayCreate ? openNewProject : undefined}
+      />
+      {newKey && <NewKeyDialog project={project} onClose={closeNewKey} />}
+      {newProject && <NewProjectDialog onClose={closeNewProject} />}
     </AppShell>
   );
 }

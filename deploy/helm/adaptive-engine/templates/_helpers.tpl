@@ -33,6 +33,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- else if or .Values.appSecret .Values.adminApiKey .Values.databaseUrl -}}
 {{- fail "existingSecret has the secrets: leave appSecret, adminApiKey and databaseUrl empty." -}}
 {{- end -}}
+{{- range $name, $value := dict "ADAPTIVE_SERVER__DRAIN_SECONDS" "drainSeconds" "ADAPTIVE_SERVER__UNREADY_SECONDS" "unreadySeconds" -}}
+{{- if hasKey $.Values.settings $name -}}
+{{- fail (printf "settings.%s: set %s instead, by which Kubernetes waits too." $name $value) -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) -}}
 {{- fail "ingress.host is the name under which browsers open the web application; set it." -}}
 {{- end -}}

@@ -16,8 +16,7 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-VISION_FILE = "openvino_vision_embeddings_model.xml"
-TEXT_FILE = "openvino_text_embeddings_model.xml"
+from adaptive_engine.engine.files import VISION_FILE
 
 # A thread that has so much more than another gets a quarter of a core that both want: with much less, requests that
 # could be answered together come one after the other.

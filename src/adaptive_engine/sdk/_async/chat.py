@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeVar, Unpack, overload
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from pydantic import TypeAdapter
 
@@ -153,7 +153,8 @@ class AsyncChat:
             "POST",
             "/chat/completions",
             content=encode({**fields, **(extra_body or {})}),
-            headers=extra_headers or {},
+            # So that a second try has the answer of the first, if that was made after all.
+            headers={"Idempotency-Key": str(uuid4()), **(extra_headers or {})},
             timeout_secs=timeout_secs,
             stream=stream,
         )

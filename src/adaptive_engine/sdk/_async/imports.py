@@ -25,9 +25,11 @@ _ASK_EVERY_SECS = 0.5
 class AsyncImports:
     """Models that the server imports, one at a time.
 
+    ```python
     begun = await client.imports.create("smollm2-135m-instruct")
     done = await client.imports.wait(begun.id)
     print(done.state, done.error and done.error.message)
+    ```
     """
 
     def __init__(self, client: AsyncAdaptive) -> None:

@@ -81,10 +81,9 @@ class AsyncModels:
         self._client = client
 
     async def list(self, project: str | None = None) -> ModelCards:
-        """The deployments of `project`, or of all projects that the key may use."""
-        response = await self._client._send(Call("GET", "/models"))
-        cards = decode(ModelList, response).data
-        return [card for card in cards if project is None or card.project == project]
+        """The deployments of `project`, or of all projects that the key may use. Raises NotFoundError."""
+        query = [] if project is None else [("project", project)]
+        return decode(ModelList, await self._client._send(Call("GET", "/models", query=query))).data
 
     async def list_registered(self) -> RegisteredModels:
         """Every model that was imported on the server, with its state. Needs an admin key."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import quote
 
 from adaptive_engine.sdk._async.shares import AsyncShares
 from adaptive_engine.sdk.errors import NotFoundError
 from adaptive_engine.sdk.http import Call
-from adaptive_engine.sdk.payloads import TimeRange, decode, encode, time_text
+from adaptive_engine.sdk.payloads import ProjectSettingsInput, TimeRange, decode, encode, time_text
 from adaptive_engine.sdk.settings import choose_project
 from adaptive_engine.wire.projects import Project, ProjectList
 from adaptive_engine.wire.traffic import ProjectTraffic
@@ -42,9 +41,10 @@ class AsyncProjects(AsyncShares):
         description: str | None = None,
         team: str | None = None,
         *,
-        settings: Mapping[str, str | None] | None = None,
+        settings: ProjectSettingsInput | None = None,
     ) -> Project:
-        """Make a project. Without a key it is made from the name; without a name it is the key.
+        """Make a project. Without a key it is made from the name; without a name it is the key. `settings` are as in
+        `update`.
 
         It belongs to `team`, one of the caller's, or to team `default`. Raises ConflictError when the
         key is taken, if only by an archived project.
@@ -73,9 +73,11 @@ class AsyncProjects(AsyncShares):
         *,
         name: str | None = None,
         description: str | None = None,
-        settings: Mapping[str, str | None] | None = None,
+        settings: ProjectSettingsInput | None = None,
     ) -> Project:
-        """Change what is given. `settings` has `default_metric`, a metric's key; None removes it."""
+        """Change what is given. `settings` has `default_metric`, a metric's key, and `limits`: `requests_per_minute`,
+        `tokens_per_minute` and `concurrent_requests` of all its keys together. None removes each of these.
+        """
         body = encode({"name": name, "description": description, "settings": settings})
         return decode(Project, await self._client._send(Call("PATCH", self._path(project), content=body)))
 

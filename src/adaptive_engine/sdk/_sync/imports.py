@@ -26,9 +26,11 @@ _ASK_EVERY_SECS = 0.5
 class Imports:
     """Models that the server imports, one at a time.
 
+    ```python
     begun = client.imports.create("smollm2-135m-instruct")
     done = client.imports.wait(begun.id)
     print(done.state, done.error and done.error.message)
+    ```
     """
 
     def __init__(self, client: Adaptive) -> None:

@@ -6,8 +6,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote
 
+from pydantic_core import to_json
+
 from adaptive_engine.sdk.http import Call
-from adaptive_engine.sdk.payloads import TimeInput, decode, encode, time_text
+from adaptive_engine.sdk.payloads import LimitsInput, TimeInput, decode, encode, time_text
 from adaptive_engine.wire.keys import ApiKey, ApiKeyCreated, ApiKeyList
 
 if TYPE_CHECKING:
@@ -41,11 +43,13 @@ class Keys:
         user: str | None = None,
         expires_at: TimeInput | None = None,
         expiration_for_previous_keys: TimeInput | None = None,
+        limits: LimitsInput | None = None,
     ) -> ApiKeyCreated:
         """Make a key with a `role`, in one `project` or in all; or a key of `user` (e-mail or id), who may be you.
 
         Its text is in `api_key` and cannot be shown again. The user's earlier keys end at once, or at
-        `expiration_for_previous_keys`. Raises PermissionDeniedError for a key that permits more than yours.
+        `expiration_for_previous_keys`. `limits` are its `requests_per_minute`, `tokens_per_minute` and
+        `concurrent_requests`. Raises PermissionDeniedError for a key that permits more than yours.
         """
         fields = {
             "name": name,
@@ -54,8 +58,14 @@ class Keys:
             "user": user,
             "expires_at": time_text(expires_at),
             "expiration_for_previous_keys": time_text(expiration_for_previous_keys),
+            "limits": limits,
         }
         return decode(ApiKeyCreated, self._client._send(Call("POST", "/keys", content=encode(fields))))
+
+    def update(self, key: str, *, limits: LimitsInput | None) -> ApiKey:
+        """Change the limits of the key with this id, those that are given; None removes all."""
+        call = Call("PATCH", f"/keys/{quote(key, safe='')}", content=to_json({"limits": limits}))
+        return decode(ApiKey, self._client._send(call))
 
     def revoke(self, key: str) -> ApiKey:
         """End the key with this id. Raises ConflictError for the last admin key."""

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import quote
 
 from adaptive_engine.sdk._sync.shares import Shares
 from adaptive_engine.sdk.errors import NotFoundError
 from adaptive_engine.sdk.http import Call
-from adaptive_engine.sdk.payloads import TimeRange, decode, encode, time_text
+from adaptive_engine.sdk.payloads import ProjectSettingsInput, TimeRange, decode, encode, time_text
 from adaptive_engine.sdk.settings import choose_project
 from adaptive_engine.wire.projects import Project, ProjectList
 from adaptive_engine.wire.traffic import ProjectTraffic
@@ -43,9 +42,10 @@ class Projects(Shares):
         description: str | None = None,
         team: str | None = None,
         *,
-        settings: Mapping[str, str | None] | None = None,
+        settings: ProjectSettingsInput | None = None,
     ) -> Project:
-        """Make a project. Without a key it is made from the name; without a name it is the key.
+        """Make a project. Without a key it is made from the name; without a name it is the key. `settings` are as in
+        `update`.
 
         It belongs to `team`, one of the caller's, or to team `default`. Raises ConflictError when the
         key is taken, if only by an archived project.
@@ -74,9 +74,11 @@ class Projects(Shares):
         *,
         name: str | None = None,
         description: str | None = None,
-        settings: Mapping[str, str | None] | None = None,
+        settings: ProjectSettingsInput | None = None,
     ) -> Project:
-        """Change what is given. `settings` has `default_metric`, a metric's key; None removes it."""
+        """Change what is given. `settings` has `default_metric`, a metric's key, and `limits`: `requests_per_minute`,
+        `tokens_per_minute` and `concurrent_requests` of all its keys together. None removes each of these.
+        """
         body = encode({"name": name, "description": description, "settings": settings})
         return decode(Project, self._client._send(Call("PATCH", self._path(project), content=body)))
 

@@ -12,7 +12,7 @@ from adaptive_engine.server.api.models import to_wire
 from adaptive_engine.server.bodies import body_of, read_body
 from adaptive_engine.server.connections import STOPPING_ERROR, ClientLeft, until_disconnect
 from adaptive_engine.server.context import PrincipalDep, Services, ServicesDep
-from adaptive_engine.server.errors import error_response
+from adaptive_engine.server.errors import as_invalid_request, error_response
 from adaptive_engine.types import Notice, Principal, Project
 from adaptive_engine.wire import models as wire
 from adaptive_engine.wire.chat import Warning as WireWarning
@@ -91,7 +91,8 @@ async def detach_model(
 async def deploy_model(request: Request, services: ServicesDep, principal: PrincipalDep, model: str) -> Response:
     """POST /api/v1/projects/{project}/models by another name."""
     body = await read_body(request, wire.ModelDeploy)
-    attach = wire.ModelAttach(model=model, wait=body.wait, make_default=body.make_default)
+    with as_invalid_request():
+        attach = wire.ModelAttach(model=model, wait=body.wait, make_default=body.make_default)
     return await _attach(request, services, principal, body.project, attach)
 
 

@@ -7,14 +7,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request
 
-from adaptive_engine.server.bodies import body_of, read_body
+from adaptive_engine.server.bodies import body_of
 from adaptive_engine.server.body_limit import require_small_text
 from adaptive_engine.server.context import PrincipalDep, Services, ServicesDep
+from adaptive_engine.server.idempotency import Keep, once
 from adaptive_engine.server.times import from_ms
 from adaptive_engine.services import feedback, interactions
 from adaptive_engine.services.feedback import Answer, Comparing, Scoring
 from adaptive_engine.store import Connection, metrics, outcomes
-from adaptive_engine.types import Comparison, Principal
+from adaptive_engine.types import Principal
 from adaptive_engine.wire import feedback as wire
 
 router = APIRouter()
@@ -23,49 +24,74 @@ router = APIRouter()
 @router.post("/feedback", status_code=201, openapi_extra=body_of(wire.FeedbackCreate))
 async def create_feedback(request: Request, services: ServicesDep, principal: PrincipalDep) -> wire.FeedbackCreated:
     """Score one completion on one metric."""
-    body = await read_body(request, wire.FeedbackCreate)
-    given = Scoring(body.metric, body.value, body.reason, body.details, body.user_id, body.source or "USER")
-    readable = [project.id for project in services.routing.projects(principal)]
-    interaction = (await services.read(interactions.find, readable, body.completion_id)).interaction
-    services.routing.project(principal, str(interaction.project_id), needs="score:create")
-    (row,) = await services.write(feedback.score, interaction, [given])
-    services.referee.scored(interaction.ab_test_id)
-    return wire.FeedbackCreated(feedback_id=row.id)
+
+    async def create(body: wire.FeedbackCreate, keep: Keep) -> wire.FeedbackCreated:
+        given = Scoring(body.metric, body.value, body.reason, body.details, body.user_id, body.source or "USER")
+        readable = [project.id for project in services.routing.projects(principal)]
+        interaction = (await services.read(interactions.find, readable, body.completion_id)).interaction
+        services.routing.project(principal, str(interaction.project_id), needs="score:create")
+
+        def write(connection: Connection) -> wire.FeedbackCreated:
+            (row,) = feedback.score(connection, interaction, [given])
+            created = wire.FeedbackCreated(feedback_id=row.id)
+            keep(connection, created, None)
+            return created
+
+        created = await services.write(write)
+        services.referee.scored(interaction.ab_test_id)
+        return created
+
+    return await once(request, services, principal, wire.FeedbackCreate, wire.FeedbackCreated, create)
 
 
 @router.post("/comparison", status_code=201, openapi_extra=body_of(wire.ComparisonCreate))
 async def create_comparison(request: Request, services: ServicesDep, principal: PrincipalDep) -> wire.ComparisonCreated:
     """Say which of two completions is better on a metric, or that they are equally good or bad."""
-    body = await read_body(request, wire.ComparisonCreate)
-    require_small_text(request, body.messages or (), services.settings)
-    given = _comparing(body, principal)
-    by_text = given.preferred.completion_id is None or given.other.completion_id is None
-    projects = _projects(services, principal, body.project)
-    messages = (body.messages or []) if by_text else []
-    images = await services.images.read(messages)
 
-    def write(connection: Connection) -> tuple[Comparison, UUID | None]:
-        chosen = projects[0] if body.project else feedback.project_of_comparison(connection, projects, given)
-        if by_text:
-            # They are stored as interactions.
-            services.routing.project(principal, str(chosen), needs="interaction:create")
-        asked = images.stored_messages(messages, chosen) or given.messages
-        return feedback.compare(connection, chosen, replace(given, messages=asked, images=images.files()))
+    async def create(body: wire.ComparisonCreate, keep: Keep) -> wire.ComparisonCreated:
+        require_small_text(request, body.messages or (), services.settings)
+        given = _comparing(body, principal)
+        by_text = given.preferred.completion_id is None or given.other.completion_id is None
+        projects = _projects(services, principal, body.project)
+        messages = (body.messages or []) if by_text else []
+        images = await services.images.read(messages)
 
-    row, ab_test_id = await services.write(write)
-    services.referee.scored(ab_test_id)
-    return wire.ComparisonCreated(comparison_id=row.id)
+        def write(connection: Connection) -> tuple[wire.ComparisonCreated, UUID | None]:
+            chosen = projects[0] if body.project else feedback.project_of_comparison(connection, projects, given)
+            if by_text:
+                # They are stored as interactions.
+                services.routing.project(principal, str(chosen), needs="interaction:create")
+            asked = images.stored_messages(messages, chosen) or given.messages
+            row, ab_test_id = feedback.compare(
+                connection, chosen, replace(given, messages=asked, images=images.files())
+            )
+            created = wire.ComparisonCreated(comparison_id=row.id)
+            keep(connection, created, None)
+            return created, ab_test_id
+
+        created, ab_test_id = await services.write(write)
+        services.referee.scored(ab_test_id)
+        return created
+
+    return await once(request, services, principal, wire.ComparisonCreate, wire.ComparisonCreated, create)
 
 
 @router.post("/outcome", status_code=201, openapi_extra=body_of(wire.OutcomeCreate))
 async def create_outcome(request: Request, services: ServicesDep, principal: PrincipalDep) -> wire.OutcomeCreated:
     """Give a whole session a value on one metric."""
-    body = await read_body(request, wire.OutcomeCreate)
-    projects = _projects(services, principal, body.project_id)
-    row = await services.write(
-        feedback.report_outcome, projects, body.metric, body.session_id, body.value, body.user_id
-    )
-    return wire.OutcomeCreated(outcome_id=row.id)
+
+    async def create(body: wire.OutcomeCreate, keep: Keep) -> wire.OutcomeCreated:
+        projects = _projects(services, principal, body.project_id)
+
+        def write(connection: Connection) -> wire.OutcomeCreated:
+            row = feedback.report_outcome(connection, projects, body.metric, body.session_id, body.value, body.user_id)
+            created = wire.OutcomeCreated(outcome_id=row.id)
+            keep(connection, created, None)
+            return created
+
+        return await services.write(write)
+
+    return await once(request, services, principal, wire.OutcomeCreate, wire.OutcomeCreated, create)
 
 
 @router.get("/outcomes")

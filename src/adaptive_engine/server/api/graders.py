@@ -8,9 +8,11 @@ from starlette.responses import Response
 from adaptive_engine.errors import NotFound
 from adaptive_engine.server.bodies import body_of, read_body
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
+from adaptive_engine.server.idempotency import Keep, once
 from adaptive_engine.server.times import from_ms, to_ms
 from adaptive_engine.services import graders, interactions
 from adaptive_engine.services.graders import GraderOverview
+from adaptive_engine.store import Connection
 from adaptive_engine.store.judgements import Backfill
 from adaptive_engine.types import Judge, JudgeExample, Project
 from adaptive_engine.wire import graders as wire
@@ -25,26 +27,35 @@ _READ = "interaction:read"
 @router.post("", status_code=201, openapi_extra=body_of(wire.GraderCreate))
 async def create_grader(request: Request, services: ServicesDep, principal: PrincipalDep) -> wire.Grader:
     """Make a grader. From now on it judges its share of the project's new interactions."""
-    body = await read_body(request, wire.GraderCreate)
-    project = services.routing.project(principal, body.project, needs=_MANAGE)
-    judge = Judge(
-        model=body.model,
-        criteria=body.criteria,
-        scale=(body.scale.min, body.scale.max) if body.scale else None,
-        template=body.template,
-        examples=_examples(body.examples),
-    )
-    created = await services.write(
-        graders.create,
-        project.id,
-        body.key,
-        judge,
-        name=body.name,
-        metric=body.metric,
-        sampling_rate=body.sampling_rate,
-        enabled=body.enabled,
-    )
-    return _to_wire(created, project)
+
+    async def create(body: wire.GraderCreate, keep: Keep) -> wire.Grader:
+        project = services.routing.project(principal, body.project, needs=_MANAGE)
+        judge = Judge(
+            model=body.model,
+            criteria=body.criteria,
+            scale=(body.scale.min, body.scale.max) if body.scale else None,
+            template=body.template,
+            examples=_examples(body.examples),
+        )
+
+        def write(connection: Connection) -> wire.Grader:
+            overview = graders.create(
+                connection,
+                project.id,
+                body.key,
+                judge,
+                name=body.name,
+                metric=body.metric,
+                sampling_rate=body.sampling_rate,
+                enabled=body.enabled,
+            )
+            created = _to_wire(overview, project)
+            keep(connection, created, None)
+            return created
+
+        return await services.write(write)
+
+    return await once(request, services, principal, wire.GraderCreate, wire.Grader, create)
 
 
 @router.get("")
@@ -119,8 +130,10 @@ async def try_grader(
 ) -> wire.Judgement:
     """What the grader says about one interaction. Nothing is stored."""
     body = await read_body(request, wire.GraderTry)
-    found = services.routing.project(principal, project, needs=_READ)
+    found = services.routing.project(principal, project, needs=_MANAGE)
     overview = await services.read(graders.get, found.id, key)
+    # Its reasons may quote what was said.
+    services.routing.project(principal, project, needs=_READ)
     stored = await services.read(interactions.find, [found.id], body.completion_id)
     judged = stored.interaction
     if not judged.completion:

@@ -12,6 +12,7 @@ from adaptive_engine.errors import InvalidRequest
 from adaptive_engine.server.bodies import body_of, read_body
 from adaptive_engine.server.body_limit import require_small_text
 from adaptive_engine.server.context import PrincipalDep, Services, ServicesDep
+from adaptive_engine.server.idempotency import Keep, once
 from adaptive_engine.server.times import from_ms
 from adaptive_engine.server.usage import usage_body
 from adaptive_engine.services import interactions as service
@@ -33,11 +34,14 @@ async def create_interaction(
     request: Request, services: ServicesDep, principal: PrincipalDep
 ) -> wire.InteractionCreated:
     """Log a completion made elsewhere, with its scores if there are any."""
-    body = await read_body(request, wire.InteractionCreate)
-    require_small_text(request, body.messages, services.settings)
-    project = services.routing.project(principal, body.project, needs="interaction:create")
-    images = await services.images.read(body.messages)
-    return await asyncio.to_thread(_create, services, principal, project, body, images)
+
+    async def create(body: wire.InteractionCreate, keep: Keep) -> wire.InteractionCreated:
+        require_small_text(request, body.messages, services.settings)
+        project = services.routing.project(principal, body.project, needs="interaction:create")
+        images = await services.images.read(body.messages)
+        return await asyncio.to_thread(_create, services, principal, project, body, images, keep)
+
+    return await once(request, services, principal, wire.InteractionCreate, wire.InteractionCreated, create)
 
 
 @router.get("/interactions/{completion_id}")
@@ -98,7 +102,12 @@ def _require(services: Services, principal: Principal, stored: StoredInteraction
 
 
 def _create(
-    services: Services, principal: Principal, project: Project, body: wire.InteractionCreate, images: DecodedImages
+    services: Services,
+    principal: Principal,
+    project: Project,
+    body: wire.InteractionCreate,
+    images: DecodedImages,
+    keep: Keep,
 ) -> wire.InteractionCreated:
     if body.feedbacks:
         services.routing.project(principal, body.project, needs="score:create")
@@ -137,12 +146,13 @@ def _create(
         interactions.insert(connection, [row])
         enqueue(connection, [row])
         rows = score(connection, row, given)
+        feedback_ids = [saved.id for saved in rows]
+        created = wire.InteractionCreated(completion_id=row.id, session_id=session_id, feedback_ids=feedback_ids)
+        keep(connection, created, row.id)
     services.grading.look()
     if rows:
         services.referee.scored(row.ab_test_id)
-    return wire.InteractionCreated(
-        completion_id=row.id, session_id=row.session_id, feedback_ids=[saved.id for saved in rows]
-    )
+    return created
 
 
 def _created_at(moment: datetime) -> int:

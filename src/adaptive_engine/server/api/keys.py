@@ -1,7 +1,8 @@
-"""/api/v1/keys: make, list and revoke API keys."""
+"""/api/v1/keys: make, list, limit and revoke API keys."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -9,11 +10,12 @@ from fastapi import APIRouter, Request
 from adaptive_engine.server.bodies import body_of, read_body
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
 from adaptive_engine.server.times import from_ms, to_ms
-from adaptive_engine.services import api_keys
+from adaptive_engine.services import api_keys, limits
 from adaptive_engine.services.api_keys import NewKey
 from adaptive_engine.store import Connection, projects, users
-from adaptive_engine.types import ApiKey
+from adaptive_engine.types import UNLIMITED, ApiKey, Principal
 from adaptive_engine.wire import keys as wire
+from adaptive_engine.wire.limits import Limits as WireLimits
 
 router = APIRouter(prefix="/keys")
 
@@ -43,23 +45,35 @@ async def create_key(request: Request, services: ServicesDep, principal: Princip
         user=body.user,
         expires_at=to_ms(body.expires_at),
         expiration_for_previous_keys=to_ms(body.expiration_for_previous_keys),
+        limits=limits.changed(UNLIMITED, body.limits),
     )
 
-    def create(connection: Connection) -> wire.ApiKeyCreated:
+    def create(connection: Connection, principal: Principal) -> wire.ApiKeyCreated:
         key, text = api_keys.create(connection, services.keys, principal, wanted)
         return wire.ApiKeyCreated(**_Names(connection).to_wire(key).model_dump(), api_key=text)
 
-    return await services.change_access(create)
+    return await services.change_access(principal, create)
+
+
+@router.patch("/{key}", openapi_extra=body_of(wire.ApiKeyUpdate))
+async def update_key(request: Request, services: ServicesDep, principal: PrincipalDep, key: str) -> wire.ApiKey:
+    """Change a key's limits: here at once, on other servers within 5 seconds."""
+    body = await read_body(request, wire.ApiKeyUpdate)
+
+    def update(connection: Connection, principal: Principal) -> wire.ApiKey:
+        return _Names(connection).to_wire(api_keys.limit(connection, principal, key, body.limits))
+
+    return await services.change_access(principal, update)
 
 
 @router.delete("/{key}")
 async def revoke_key(services: ServicesDep, principal: PrincipalDep, key: str) -> wire.ApiKey:
     """End a key: here at once, on other servers within 5 seconds."""
 
-    def revoke(connection: Connection) -> wire.ApiKey:
+    def revoke(connection: Connection, principal: Principal) -> wire.ApiKey:
         return _Names(connection).to_wire(api_keys.revoke(connection, principal, key))
 
-    return await services.change_access(revoke)
+    return await services.change_access(principal, revoke)
 
 
 class _Names:
@@ -79,6 +93,7 @@ class _Names:
             created_at=from_ms(key.created_at),
             expires_at=from_ms(key.expires_at),
             revoked_at=from_ms(key.revoked_at),
+            limits=WireLimits(**asdict(key.limits)),
         )
 
 

@@ -12,6 +12,7 @@ from adaptive_engine.errors import InvalidRequest
 from adaptive_engine.server.api.parameters import FromQuery, ToQuery, known_query, moment
 from adaptive_engine.server.bodies import body_of, read_body
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
+from adaptive_engine.server.idempotency import Keep, once
 from adaptive_engine.server.times import from_ms
 from adaptive_engine.services import metrics
 from adaptive_engine.services.metrics import MetricUse
@@ -28,24 +29,30 @@ _Plain = Literal["model", "hour", "day"]
 @router.post("", status_code=201, openapi_extra=body_of(wire.MetricCreate))
 async def create_metric(request: Request, services: ServicesDep, principal: PrincipalDep) -> wire.Metric:
     """Register a metric in a project. Registering the same one again changes nothing."""
-    body = await read_body(request, wire.MetricCreate)
-    project = services.routing.project(principal, body.project, needs="metric:manage")
-    metric = Metric(
-        id=uuid7(),
-        project_id=project.id,
-        key=body.key,
-        name=body.name or body.key,
-        kind=cast(MetricKind, (body.kind or "SCALAR").upper()),
-        scoring_type=cast(ScoringType, (body.scoring_type or "HIGHER_IS_BETTER").upper()),
-        description=body.description or "",
-        unit=body.unit,
-        created_at=now_ms(),
-    )
 
-    def register(connection: Connection) -> MetricUse:
-        return metrics.with_use(connection, [metrics.register(connection, metric)])[0]
+    async def create(body: wire.MetricCreate, keep: Keep) -> wire.Metric:
+        project = services.routing.project(principal, body.project, needs="metric:manage")
+        metric = Metric(
+            id=uuid7(),
+            project_id=project.id,
+            key=body.key,
+            name=body.name or body.key,
+            kind=cast(MetricKind, (body.kind or "SCALAR").upper()),
+            scoring_type=cast(ScoringType, (body.scoring_type or "HIGHER_IS_BETTER").upper()),
+            description=body.description or "",
+            unit=body.unit,
+            created_at=now_ms(),
+        )
 
-    return _to_wire(await services.write(register), project)
+        def register(connection: Connection) -> wire.Metric:
+            (use,) = metrics.with_use(connection, [metrics.register(connection, metric)])
+            created = _to_wire(use, project)
+            keep(connection, created, None)
+            return created
+
+        return await services.write(register)
+
+    return await once(request, services, principal, wire.MetricCreate, wire.Metric, create)
 
 
 @router.get("")
@@ -78,13 +85,14 @@ async def get_metric_statistics(
     needs = "interaction:read" if grouping.by == "label" else "project:read"
     found = services.routing.project(principal, project, needs=needs)
     first, last = moment(created_from, "from"), moment(created_to, "to")
-    metric, groups = await services.read(metrics.summarise, found, key, grouping, first, last)
+    metric, report = await services.read(metrics.summarise, found, key, grouping, first, last)
     return wire.MetricStatistics(
         project=found.key,
         metric=metric.key,
         unit=metric.unit,
         group_by=group_by,
-        data=[_group(group) for group in groups],
+        data=[_group(group) for group in report.groups],
+        searched_to=None if report.searched_to is None else from_ms(report.searched_to),
     )
 
 
@@ -119,7 +127,8 @@ async def update_metric(
 async def delete_metric(services: ServicesDep, principal: PrincipalDep, key: str, project: str) -> Response:
     """Delete a metric with its scores, comparisons and outcomes."""
     found = services.routing.project(principal, project, needs="metric:manage")
-    await services.write(metrics.delete, found, key)
+    # Projects are routed with their settings.
+    await services.change_routing(metrics.delete, found, key)
     return Response(status_code=204)
 
 

@@ -34,20 +34,20 @@ async def list_roles(services: ServicesDep, _: PrincipalDep) -> wire.RoleList:
 async def create_role(request: Request, services: ServicesDep, principal: PrincipalDep) -> wire.Role:
     """Name a set of permissions, all of which the caller has."""
     body = await read_body(request, wire.RoleCreate)
-    return _to_wire(await services.change_access(roles.create, principal, body.key, body.name, body.permissions))
+    return _to_wire(await services.change_access(principal, roles.create, body.key, body.name, body.permissions))
 
 
 @router.patch("/roles/{role}", openapi_extra=body_of(wire.RoleUpdate))
 async def update_role(request: Request, services: ServicesDep, principal: PrincipalDep, role: str) -> wire.Role:
     """Change what everybody may do who has the role."""
     body = await read_body(request, wire.RoleUpdate)
-    return _to_wire(await services.change_access(roles.update, principal, role, body.permissions))
+    return _to_wire(await services.change_access(principal, roles.update, role, body.permissions))
 
 
 @router.delete("/roles/{role}")
 async def delete_role(services: ServicesDep, principal: PrincipalDep, role: str) -> wire.Role:
     """Delete a role that nobody has."""
-    return _to_wire(await services.change_access(roles.delete, principal, role))
+    return _to_wire(await services.change_access(principal, roles.delete, role))
 
 
 def _to_wire(role: AccessRole) -> wire.Role:

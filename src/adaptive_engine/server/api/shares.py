@@ -30,7 +30,7 @@ async def replace_shares(
     found = services.routing.project(principal, project, needs="project:share")
     body = await read_body(request, wire.SharesReplace)
     wanted = [Sharing(share.team, share.role, share.is_owner) for share in body.shares]
-    return _to_wire(await services.change_access(shares.replace, principal, found, wanted))
+    return _to_wire(await services.change_access(principal, shares.replace, found, wanted))
 
 
 def _to_wire(found: list[Share]) -> wire.ShareList:

@@ -18,5 +18,6 @@ async def validate_schema(request: Request, services: ServicesDep, principal: Pr
     routing = services.routing
     deployment = routing.deployment(principal, body.model) if body.model else routing.first_default(principal)
     # What a provider enforces of a schema is not known here; of its answers, what is told is what is checked.
-    engine = services.engines.get(deployment) if deployment.model.provider == "internal" else None
-    return await services.structured.inspect(body.wanted, engine)
+    if deployment.model.provider != "internal":
+        return await services.structured.inspect(body.wanted, None)
+    return await services.backends.engine(deployment).inspect(body.wanted)

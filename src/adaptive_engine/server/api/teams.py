@@ -24,13 +24,13 @@ async def list_teams(services: ServicesDep, principal: PrincipalDep) -> wire.Tea
 async def create_team(request: Request, services: ServicesDep, principal: PrincipalDep) -> wire.Team:
     """Create a team without members."""
     body = await read_body(request, wire.TeamCreate)
-    return _to_wire(await services.change_access(teams.create, principal, body.key, body.name))
+    return _to_wire(await services.change_access(principal, teams.create, body.key, body.name))
 
 
 @router.delete("/teams/{team}")
 async def delete_team(services: ServicesDep, principal: PrincipalDep, team: str) -> wire.Team:
     """Delete a team that is not the only owner of a project. Its members stay users."""
-    return _to_wire(await services.change_access(teams.delete, principal, team))
+    return _to_wire(await services.change_access(principal, teams.delete, team))
 
 
 def _to_wire(team: Team) -> wire.Team:

@@ -10,6 +10,7 @@ from adaptive_engine.server.times import from_ms
 from adaptive_engine.services import access, api_keys, users
 from adaptive_engine.services.users import NewUser, UserInTeams
 from adaptive_engine.store import Connection
+from adaptive_engine.types import Principal
 from adaptive_engine.wire import users as wire
 
 router = APIRouter()
@@ -46,20 +47,20 @@ async def create_user(request: Request, services: ServicesDep, principal: Princi
     body = await read_body(request, wire.UserCreate)
     wanted = NewUser(body.name, body.email, body.user_type, [(place.team, place.role) for place in body.teams])
 
-    def create(connection: Connection) -> wire.UserCreated:
+    def create(connection: Connection, principal: Principal) -> wire.UserCreated:
         created = users.create(connection, principal, wanted)
         text = None
         if body.generate_api_key:
             text = api_keys.create_first(connection, services.keys, principal, created.user)
         return wire.UserCreated(**_to_wire(created).model_dump(), api_key=text)
 
-    return await services.change_access(create)
+    return await services.change_access(principal, create)
 
 
 @router.delete("/users/{user}")
 async def delete_user(services: ServicesDep, principal: PrincipalDep, user: str) -> wire.User:
     """Delete a user and end their keys at once. What they made stays."""
-    return _to_wire(await services.change_access(users.delete, principal, user))
+    return _to_wire(await services.change_access(principal, users.delete, user))
 
 
 @router.put("/users/{user}/teams/{team}", openapi_extra=body_of(wire.TeamMemberSet))
@@ -68,13 +69,13 @@ async def set_team_member(
 ) -> wire.User:
     """Add a user to a team, or change their role there."""
     body = await read_body(request, wire.TeamMemberSet)
-    return _to_wire(await services.change_access(users.set_team_member, principal, user, team, body.role))
+    return _to_wire(await services.change_access(principal, users.set_team_member, user, team, body.role))
 
 
 @router.delete("/users/{user}/teams/{team}")
 async def remove_team_member(services: ServicesDep, principal: PrincipalDep, user: str, team: str) -> wire.User:
     """Take a user out of a team."""
-    return _to_wire(await services.change_access(users.remove_team_member, principal, user, team))
+    return _to_wire(await services.change_access(principal, users.remove_team_member, user, team))
 
 
 def _to_wire(found: UserInTeams) -> wire.User:

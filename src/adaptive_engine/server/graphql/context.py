@@ -60,9 +60,10 @@ class Context:
             return comparisons.list_for_preferred(connection, ids)
 
     def _read_completions(self, ids: Collection[UUID]) -> Mapping[UUID, StoredInteraction]:
-        projects = [each.id for each in self.projects(needs="interaction:read")]
+        projects = {each.id for each in self.projects(needs="interaction:read")}
         with self.services.database.read() as connection:
-            return {id_: found for id_ in ids if (found := interactions.get(connection, projects, id_))}
+            found = interactions.load(connection, [*ids])
+        return {each.interaction.id: each for each in found if each.interaction.project_id in projects}
 
 
 Info: TypeAlias = GraphQLResolveInfo[Context]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,11 @@ from graphql import (
 
 MAX_TOKENS = 5_000
 """Of the document's text; the longest of the vendor's has 500."""
+MAX_CHARACTERS = 100_000
+"""Of its text; what is long belongs into variables."""
+MAX_FRAGMENTS = 30
+MAX_REPEATED = 20
+"""Fields of a name that their selection has already."""
 MAX_DEPTH = 15
 MAX_FIELDS = 1_000
 """With fragments written out, so that a few lines cannot stand for millions."""
@@ -30,10 +35,30 @@ MAX_VALUES = 100_000
 """Fields of all objects of a reply: lists within lists multiply."""
 
 
+_WITH_SELECTIONS = OperationDefinitionNode | FragmentDefinitionNode
+
+
 @dataclass(frozen=True, slots=True)
 class _Size:
     depth: int
     fields: int
+
+
+def require_comparable(document: DocumentNode) -> None:
+    """Raises GraphQLError for a document whose validation would take long: all that has one name in one place is
+    compared pair by pair, and so are fragments.
+    """
+    fragments = sum(isinstance(node, FragmentDefinitionNode) for node in document.definitions)
+    selections = [node.selection_set for node in document.definitions if isinstance(node, _WITH_SELECTIONS)]
+    written = [fields for each in selections for fields in _selections_of(each)]
+    repeated = sum(len(fields) - len({(node.alias or node.name).value for node in fields}) for fields in written)
+    for what, found, most in (
+        ("fragments", fragments, MAX_FRAGMENTS),
+        ("fields", sum(map(len, written)), MAX_FIELDS),
+        ("fields whose name stands beside them already", repeated, MAX_REPEATED),
+    ):
+        if found > most:
+            raise GraphQLError(f"The document has {found} {what}; at most {most} are allowed.")
 
 
 def require_bounded(document: DocumentNode) -> None:
@@ -84,6 +109,26 @@ class Budget:
         return GraphQLError(
             f"The reply would have more than {self._values} values. Ask for smaller pages, or for fewer lists in lists."
         )
+
+
+def _selections_of(selections: SelectionSetNode) -> Iterator[list[FieldNode]]:
+    """The fields of each selection, from the outside in."""
+    fields = _fields_of(selections)
+    yield fields
+    for node in fields:
+        if node.selection_set is not None:
+            yield from _selections_of(node.selection_set)
+
+
+def _fields_of(selections: SelectionSetNode) -> list[FieldNode]:
+    """Those of inline fragments too, whose place is the same."""
+    found: list[FieldNode] = []
+    for node in selections.selections:
+        if isinstance(node, FieldNode):
+            found.append(node)
+        elif isinstance(node, InlineFragmentNode):
+            found += _fields_of(node.selection_set)
+    return found
 
 
 def _count_roots(selections: SelectionSetNode, fragments: dict[str, FragmentDefinitionNode]) -> int:

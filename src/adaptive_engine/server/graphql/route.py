@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Request
 from graphql import ExecutionResult, GraphQLError, MiddlewareManager, execute, parse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 from starlette.responses import Response
 
 from adaptive_engine.server.bodies import body_of, read_body
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
 from adaptive_engine.server.graphql import errors, schema
 from adaptive_engine.server.graphql.context import Context
-from adaptive_engine.server.graphql.limits import MAX_TOKENS, Budget, require_bounded
+from adaptive_engine.server.graphql.limits import (
+    MAX_CHARACTERS,
+    MAX_TOKENS,
+    Budget,
+    require_bounded,
+    require_comparable,
+)
 
 router = APIRouter()
 
@@ -23,7 +29,7 @@ router = APIRouter()
 class GraphQLRequest(BaseModel):
     """As in https://graphql.github.io/graphql-over-http/."""
 
-    query: str
+    query: Annotated[str, StringConstraints(max_length=MAX_CHARACTERS)]
     operation_name: str | None = Field(None, alias="operationName")
     variables: dict[str, Any] | None = None
 
@@ -42,6 +48,7 @@ async def graphql(request: Request, services: ServicesDep, principal: PrincipalD
 async def _execute(body: GraphQLRequest, context: Context) -> ExecutionResult:
     try:
         document = parse(body.query, max_tokens=MAX_TOKENS)
+        require_comparable(document)
         chosen, problems = schema.choose(document)
         if problems:
             return ExecutionResult(None, problems)

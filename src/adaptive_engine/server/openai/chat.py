@@ -9,19 +9,24 @@ from collections.abc import AsyncIterator, Iterable
 from functools import partial
 from math import inf
 from typing import Any
+from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from adaptive_engine.server.bodies import body_of, read_body
+from adaptive_engine.server.bodies import body_of, parse, read_raw
 from adaptive_engine.server.body_limit import require_small_text
 from adaptive_engine.server.connections import STOPPING_ERROR, ClientLeft, although_cancelled, until_disconnect
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
 from adaptive_engine.server.errors import error_response
+from adaptive_engine.server.idempotency import enter, is_idempotent
+from adaptive_engine.server.openai.replay import replayed, without_texts
+from adaptive_engine.server.openapi import schema_of
 from adaptive_engine.server.sse import DONE, EventStream
 from adaptive_engine.server.usage import usage_body
-from adaptive_engine.services.completion import Choice, Completion
+from adaptive_engine.services.completion import Choice, Completion, Once
+from adaptive_engine.services.idempotency import Answer
 from adaptive_engine.types import Delta, Notice, TokenLogprob, hex7
 from adaptive_engine.wire.chat import ChatChunk, ChatRequest, ChatResponse
 from adaptive_engine.wire.errors import ErrorBody
@@ -31,7 +36,7 @@ router = APIRouter()
 Deltas = AsyncIterator[tuple[Choice, Delta]]
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"model": ChatResponse, "content": {"text/event-stream": {"schema": ChatChunk.model_json_schema()}}},
+    200: {"model": ChatResponse, "content": {"text/event-stream": {"schema": schema_of(ChatChunk)}}},
     "4XX": {"model": ErrorBody},
     "5XX": {"model": ErrorBody},
 }
@@ -40,14 +45,28 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 @router.post("/chat/completions", openapi_extra=body_of(ChatRequest), responses=_RESPONSES)
 async def create_chat_completion(request: Request, services: ServicesDep, principal: PrincipalDep) -> Response:
     """Answer a conversation: one JSON object, or server-sent events with `stream`."""
-    body = await read_body(request, ChatRequest)
+    raw = await read_raw(request)
+    body = parse(ChatRequest, raw)
     require_small_text(request, body.messages, services.settings)
     stream, include_usage = body.stream, bool(body.stream_options and body.stream_options.include_usage)
+    kept = None
+    if is_idempotent(request):
+        # Who may not ask any more is told nothing of what was answered.
+        services.routing.project(principal, body.model.partition("/")[0], param="model", needs="completion:create")
+        entered = await enter(request, services, principal, raw)
+        if isinstance(entered, Answer):
+            return await replayed(services, entered, stream=bool(stream), include_usage=include_usage)
+        kept = Once(entered, _answer)
+    del raw
     try:
-        completion = await services.completions.start(principal, body, f"chatcmpl-{hex7()}")
+        completion = await services.completions.start(principal, body, f"chatcmpl-{hex7()}", once=kept)
     except asyncio.CancelledError:
         # The server stops while a schema is compiled.
         return error_response(STOPPING_ERROR)
+    except Exception:
+        if kept is not None:
+            kept.claim.release()
+        raise
     # Images take tens of megabytes as text, and generating takes a while.
     del body
     # For the log: it is what interactions keep as their request id.
@@ -87,19 +106,32 @@ async def _drain(deltas: Deltas) -> None:
 
 def _headers(completion: Completion, request: Request) -> dict[str, str]:
     deployment = completion.prepared.deployment
-    headers = {"x-adaptive-model": f"{deployment.project.key}/{deployment.model.key}"}
+    model = deployment.model
+    headers = {
+        "x-adaptive-model": f"{deployment.project.key}/{_in_header(model.key, model.id)}",
+        **completion.limit_headers(),
+    }
     if (waited := completion.waited) is not None:
         ours = time.perf_counter() - request.state.arrived - waited
         headers["x-adaptive-overhead-ms"] = f"{1000 * ours:.2f}"
     if completion.prepared.ab_test is not None:
         test = completion.prepared.ab_test
-        # Headers are ASCII; keys need not be.
-        headers["x-adaptive-ab-campaign"] = test.key if test.key.isascii() else str(test.id)
+        headers["x-adaptive-ab-campaign"] = _in_header(test.key, test.id)
     if completion.prepared.warnings:
         named = ", ".join(f"{w.code}: {w.param}" for w in completion.prepared.warnings)
         # The parameters' names are the client's: a line break among them would end the header.
         headers["x-adaptive-warning"] = re.sub(r"[^ -~]", "?", named)[:1000].rstrip()
     return headers
+
+
+def _answer(completion: Completion) -> tuple[str, str | None]:
+    body = _body(completion)
+    return orjson.dumps(body).decode(), without_texts(body)
+
+
+def _in_header(key: str, id_: UUID) -> str:
+    """Headers are ASCII; keys need not be."""
+    return key if key.isascii() else str(id_)
 
 
 def _body(completion: Completion) -> dict[str, Any]:

@@ -14,12 +14,21 @@ from adaptive_engine.errors import StorageUnavailable
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0004"
+HEAD = "0005"
 """The revision this code reads and writes: the newest in `versions/`."""
 
 
 class StoreTooNew(StorageUnavailable):
     """The store was written by a newer version of Adaptive Engine than this one."""
+
+
+class StoreOutdated(StorageUnavailable):
+    """The store has to be migrated before this version can use it."""
+
+    def __init__(self, revision: str | None) -> None:
+        super().__init__(f"The store has schema revision {revision or 'none'}, and this version needs {HEAD}.")
+        self.revision = revision
+        """None: it is empty."""
 
 
 def current_revision(connection: sa.Connection) -> str | None:

@@ -13,6 +13,7 @@ from adaptive_engine.store.tables.access import teams as teams
 from adaptive_engine.store.tables.access import users as users
 from adaptive_engine.store.tables.graders import graders as graders
 from adaptive_engine.store.tables.graders import judgements as judgements
+from adaptive_engine.store.tables.idempotency import idempotency_keys as idempotency_keys
 from adaptive_engine.store.tables.installation import installation as installation
 from adaptive_engine.store.tables.interactions import ENDED_BADLY as ENDED_BADLY
 from adaptive_engine.store.tables.interactions import images as images

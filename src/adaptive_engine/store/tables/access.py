@@ -75,4 +75,5 @@ api_keys = sa.Table(
     sa.Column("expires_at", sa.BigInteger),
     sa.Column("revoked_at", sa.BigInteger),
     sa.Column("user_id", sa.Uuid, sa.ForeignKey("users.id")),
+    sa.Column("limits", Json),
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +11,6 @@ import pytest
 from adaptive_engine.engine.vision.graph import _give_way
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux")
 @pytest.mark.parametrize("server", [0, 10, 19])
 def test_it_gives_way_in_a_server_that_gives_way_too(server: int) -> None:
     """To become less nice than the server, its thread would need a right that servers do not have."""

@@ -6,9 +6,12 @@ import time
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adaptive_engine.grammar.schema.limits import SchemaLimits
 from adaptive_engine.grammar.schema.lint import lint
+from adaptive_engine.grammar.schema.normalise import normalise
 from adaptive_engine.grammar.schema.report import SchemaRefused
 
 INVALID = [
@@ -113,11 +116,11 @@ def nested(depth: int) -> dict[str, Any]:
     ids=["size", "depth", "enum", "optional", "pattern", "const", "patterns", "branches"],
 )
 def test_what_costs_too_much_is_refused_at_once(schema: object) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(SchemaRefused) as refused:
         lint(schema)
     assert refused.value.code == "schema_too_complex"
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 def test_limits_can_be_set() -> None:
@@ -130,3 +133,65 @@ def test_references_are_not_multiplied_out() -> None:
         f"d{i}": {"allOf": [{"$ref": f"#/$defs/d{i + 1}"}, {"$ref": f"#/$defs/d{i + 1}"}]} for i in range(60)
     }
     lint({"$defs": {**definitions, "d60": {"type": "string"}}, "$ref": "#/$defs/d0"})
+
+
+_KEYWORDS = [
+    *(
+        "type",
+        "properties",
+        "required",
+        "items",
+        "prefixItems",
+        "enum",
+        "const",
+        "anyOf",
+        "allOf",
+        "oneOf",
+        "not",
+        "$ref",
+    ),
+    *(
+        "$defs",
+        "$id",
+        "$anchor",
+        "pattern",
+        "format",
+        "patternProperties",
+        "additionalProperties",
+        "minimum",
+        "multipleOf",
+    ),
+    *(
+        "minLength",
+        "maxLength",
+        "minItems",
+        "contains",
+        "uniqueItems",
+        "propertyNames",
+        "dependentRequired",
+        "if",
+        "then",
+    ),
+]
+_TELLING = ["#", "#/$defs/a", "#a", "string", "object", "array", "[", "(?=a)", "^a*$", "a{1,9999999999}", "date"]
+_LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.sampled_from(_TELLING)
+SCHEMAS = st.recursive(
+    _LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from([*_KEYWORDS, "a", "", "/", "~", "\x00"]), inner, max_size=4)
+    ),
+    max_leaves=15,
+)
+
+
+@settings(max_examples=150)
+@given(schema=SCHEMAS)
+def test_any_json_is_a_schema_or_refused_with_its_place(schema: Any) -> None:
+    pointer = ""
+    try:
+        lint(schema)
+        normalise(schema)
+    except SchemaRefused as refused:
+        pointer = refused.pointer
+    assert pointer == "" or pointer.startswith("/")

@@ -16,6 +16,7 @@ from adaptive_engine.services.metrics import MetricUse
 from adaptive_engine.store import Connection, outcomes
 from adaptive_engine.types import Metric, Project, Score, now_ms, uuid7
 from adaptive_engine.wire.feedback import MetricCreate
+from adaptive_engine.wire.interactions import FeedbackInput
 
 query = QueryType()
 mutation = MutationType()
@@ -186,7 +187,9 @@ async def add_direct_score(
     value = input["value"]
     if not isinstance(value, bool | int | float):
         raise InvalidRequest("A score is a number, true or false.", param="value")
-    given = Scoring(metricId, value, input.get("reason"), input.get("details"))
+    reason, details = input.get("reason"), input.get("details")
+    checked = FeedbackInput.model_validate({"metric": metricId, "value": value, "reason": reason, "details": details})
+    given = Scoring(checked.metric, checked.value, checked.reason, checked.details)
 
     def write(connection: Connection) -> tuple[Score, UUID | None]:
         interaction = interactions.find(connection, projects, completionId).interaction

@@ -12,12 +12,12 @@ from adaptive_engine.server.errors import as_invalid_request
 from adaptive_engine.server.graphql.context import Context, Info
 from adaptive_engine.server.graphql.fields import project_name
 from adaptive_engine.services import models
-from adaptive_engine.services.engines import ModelStatus
+from adaptive_engine.services.local_models import ModelStatus
 from adaptive_engine.store import Connection, deployments
 from adaptive_engine.store import models as store
 from adaptive_engine.types import ComputeConfig, Deployment, Model, Project
 from adaptive_engine.wire.external_models import ExternalModelCreate
-from adaptive_engine.wire.models import ModelSettings
+from adaptive_engine.wire.models import ModelComputeConfig, ModelSettings
 
 query = QueryType()
 mutation = MutationType()
@@ -273,11 +273,11 @@ async def update_model_compute_config(
     if input.get("tp") not in (None, 1):
         raise InvalidRequest("Models run on this machine's processors; tp is 1.", param="tp")
     names = {"kvCacheLen": "kv_cache_len", "maxSeqLen": "max_seq_len"}
-    changes = {names[name]: value for name, value in input.items() if name in names}
+    given = ModelComputeConfig.model_validate({names[name]: input[name] for name in names if name in input})
     key = await _key(context, idOrKey)
 
     def change(config: ComputeConfig) -> ComputeConfig:
-        return dataclasses.replace(config, **changes)
+        return dataclasses.replace(config, **given.model_dump(exclude_unset=True))
 
     await context.services.lifecycle.configure(key, change)
     return (await context.services.lifecycle.get(key)).model

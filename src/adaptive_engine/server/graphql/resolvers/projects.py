@@ -16,6 +16,13 @@ from adaptive_engine.store import shares as store
 from adaptive_engine.types import Deployment, Metric, Project, Share
 from adaptive_engine.wire.projects import ProjectCreate
 
+_SETTINGS = {"defaultMetric": "default_metric", "limits": "limits"}
+_LIMITS = {
+    "requestsPerMinute": "requests_per_minute",
+    "tokensPerMinute": "tokens_per_minute",
+    "concurrentRequests": "concurrent_requests",
+}
+
 query = QueryType()
 mutation = MutationType()
 project = ObjectType("Project")
@@ -26,6 +33,9 @@ for either in (project, use_case):
     either.set_alias("createdAt", "created_at")
     either.set_alias("isArchived", "archived")
 share.set_alias("isOwner", "is_owner")
+limits = ObjectType("Limits")
+for name, attribute in _LIMITS.items():
+    limits.set_alias(name, attribute)
 
 
 @query.field("projects")
@@ -52,14 +62,16 @@ async def create_project(_: Any, info: Info, input: dict[str, Any]) -> Project: 
     for unknown in ("gradientColor", "metadata", "widgets"):
         if input.get(unknown):
             raise InvalidRequest(f"Projects have no {unknown} here; leave it out.", param=unknown)
-    settings = input.get("settings") or {}
+    settings = {_SETTINGS[name]: value for name, value in (input.get("settings") or {}).items() if value}
+    if "limits" in settings:
+        settings["limits"] = {_LIMITS[name]: value for name, value in settings["limits"].items()}
     given = ProjectCreate.model_validate(
         {
             "key": input.get("key"),
             "name": input["name"],
             "description": input.get("description"),
             "team": input.get("team"),
-            "settings": {"default_metric": settings["defaultMetric"]} if settings.get("defaultMetric") else None,
+            "settings": settings or None,
         }
     )
     return await context.services.projects.create(context.principal, given)
@@ -76,7 +88,7 @@ async def share_project(
     context = info.context
     found = context.project(idOrKey)
     wanted = [Sharing(each["team"], each["role"], each["isOwner"]) for each in input["shares"]]
-    await context.change_access(shares.replace, context.principal, found, wanted)
+    await context.change_access(context.principal, shares.replace, found, wanted)
     return found
 
 
@@ -121,4 +133,4 @@ async def _deployments(found: Project, info: Info) -> Seq[Deployment]:
     return await info.context.read(deployments.list_for_project, found.id)
 
 
-BINDABLES = (query, mutation, project, use_case, share)
+BINDABLES = (query, mutation, project, use_case, share, limits)

@@ -13,7 +13,7 @@ from adaptive_engine.services import api_keys, roles, teams, users
 from adaptive_engine.services.users import NewUser, UserInTeams
 from adaptive_engine.store import Connection
 from adaptive_engine.store import roles as stored_roles
-from adaptive_engine.types import AccessRole, Membership, Team
+from adaptive_engine.types import AccessRole, Membership, Principal, Team
 from adaptive_engine.wire.roles import RoleCreate
 from adaptive_engine.wire.teams import TeamCreate
 from adaptive_engine.wire.users import UserCreate
@@ -101,14 +101,14 @@ async def create_user(_: Any, info: Info, input: dict[str, Any]) -> dict[str, An
     )
     wanted = NewUser(given.name, given.email, given.user_type, [(place.team, place.role) for place in given.teams])
 
-    def change(connection: Connection) -> dict[str, Any]:
-        created = users.create(connection, context.principal, wanted)
+    def change(connection: Connection, principal: Principal) -> dict[str, Any]:
+        created = users.create(connection, principal, wanted)
         text = None
         if given.generate_api_key:
-            text = api_keys.create_first(connection, context.services.keys, context.principal, created.user)
+            text = api_keys.create_first(connection, context.services.keys, principal, created.user)
         return {"user": created, "generatedApiKey": text}
 
-    return await context.change_access(change)
+    return await context.change_access(context.principal, change)
 
 
 @use_case_mutation.field("createUser")
@@ -120,32 +120,32 @@ async def create_user_alone(_: Any, info: Info, input: dict[str, Any]) -> UserIn
 @mutation.field("deleteUser")
 async def delete_user(_: Any, info: Info, user: str) -> UserInTeams:
     context = info.context
-    return await context.change_access(users.delete, context.principal, user)
+    return await context.change_access(context.principal, users.delete, user)
 
 
 @mutation.field("setTeamMember")
 async def set_team_member(_: Any, info: Info, input: dict[str, Any]) -> dict[str, Any]:  # noqa: A002
     context = info.context
 
-    def change(connection: Connection) -> dict[str, Any]:
-        found = users.set_team_member(connection, context.principal, input["user"], input["team"], input["role"])
+    def change(connection: Connection, principal: Principal) -> dict[str, Any]:
+        found = users.set_team_member(connection, principal, input["user"], input["team"], input["role"])
         place = _place(found, teams.find(connection, input["team"]))
         return {"user": found, "team": place.team, "role": place.role}
 
-    return await context.change_access(change)
+    return await context.change_access(context.principal, change)
 
 
 @mutation.field("removeTeamMember")
 async def remove_team_member(_: Any, info: Info, input: dict[str, Any]) -> UserInTeams:  # noqa: A002
     context = info.context
-    return await context.change_access(users.remove_team_member, context.principal, input["user"], input["team"])
+    return await context.change_access(context.principal, users.remove_team_member, input["user"], input["team"])
 
 
 @mutation.field("createTeam")
 async def create_team(_: Any, info: Info, input: dict[str, Any]) -> Team:  # noqa: A002
     context = info.context
     given = TeamCreate.model_validate({"key": input.get("key") or input["name"], "name": input["name"]})
-    return await context.change_access(teams.create, context.principal, given.key, given.name)
+    return await context.change_access(context.principal, teams.create, given.key, given.name)
 
 
 @mutation.field("createRole")
@@ -153,7 +153,7 @@ async def create_role(_: Any, info: Info, input: dict[str, Any]) -> AccessRole: 
     context = info.context
     key = input.get("key") or input["name"]
     given = RoleCreate.model_validate({"key": key, "name": input["name"], "permissions": input["permissions"]})
-    return await context.change_access(roles.create, context.principal, given.key, given.name, given.permissions)
+    return await context.change_access(context.principal, roles.create, given.key, given.name, given.permissions)
 
 
 def _place(found: UserInTeams, in_team: Team) -> Membership:

@@ -1,0 +1,133 @@
+"""`adaptive serve --workers 2`: two processes on one socket, one store and one engine process."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from adaptive_engine.registry import ModelDirectory
+from integration.processes import children, engine_of, lives, until
+from integration.server import Server, place_model, start
+from integration.wire import ask, post, streaming
+
+ECHO = {"key": "echo", "name": "Echo", "provider": "fake", "external_model_id": "echo"}
+SLOW = ECHO | {"key": "slow", "extra_params": {"answer": "word " * 400, "delay_ms": 20}}
+
+
+def workers(server: Server) -> list[int]:
+    return children(server.process.pid, "adaptive_engine.cli.worker")
+
+
+@pytest.fixture(scope="module")
+def server(shallow_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    data_dir = tmp_path_factory.mktemp("workers")
+    place_model(shallow_model_dir.path, data_dir)
+    running = start(data_dir, "--workers", "2", env={"ADAPTIVE_ENGINE__KV_CACHE_LEN": "8192"})
+    for body in (ECHO, SLOW):
+        added = post(running, "/admin/models/external", body)
+        assert added.ok, added.text
+        assert post(running, f"/admin/models/{body['key']}/deploy", {"project": "default"}).ok
+    yield running
+    mine = [*workers(running), engine_of(running.process.pid)]
+    assert running.stop() == 0, running.log.read_text()
+    assert not any(map(lives, mine))
+    assert not list(data_dir.glob("*.worker"))
+
+
+def test_both_share_one_engine_process(server: Server) -> None:
+    assert len(workers(server)) == 2
+    assert engine_of(server.process.pid)
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda _: ask(server), range(4)))
+    assert {answer.json()["choices"][0]["message"]["content"] for answer in answers} == {
+        answers[0].json()["choices"][0]["message"]["content"]
+    }
+    assert requests.get(f"{server.url}/readyz", timeout=5).json() == {"status": "ok", "problems": []}
+
+
+def test_what_one_has_changed_the_other_knows(server: Server) -> None:
+    """Each request has a connection of its own, so it meets either of them."""
+    for number in range(8):
+        made = post(server, "/projects", {"key": f"p{number}", "name": f"P {number}"})
+        assert made.ok, made.text
+        shown = [requests.get(f"{server.api}/projects/p{number}", headers=server.headers) for _ in range(6)]
+        # Told at once, but not before the answer.
+        assert [each.status_code for each in shown[3:]] == [200] * 3
+
+
+def test_each_lets_its_part_of_a_limit_through(server: Server) -> None:
+    settings = {"limits": {"requests_per_minute": 100_000}}
+    changed = requests.patch(f"{server.api}/projects/default", json={"settings": settings}, headers=server.headers)
+    assert changed.ok, changed.text
+    answer = ask(server, model="default/echo", max_tokens=None)
+    assert answer.headers["x-ratelimit-limit-requests"] == "50000"
+
+
+def test_one_is_killed_under_streams(server: Server) -> None:
+    """Its streams are cut off and their interactions closed; those of the other go on, and another takes its place."""
+    killed, other = workers(server)
+    with streaming(server, 12, model="default/slow") as streams:
+        until(lambda: states(server).get("pending") == len(streams), "they are not on record")
+        os.kill(killed, signal.SIGKILL)
+        with ThreadPoolExecutor(len(streams)) as threads:
+            ends = list(threads.map(end_of, streams))
+    finished = ends.count("data: [DONE]")
+    assert finished + ends.count("cut off") == len(streams)
+    until(lambda: len(workers(server)) == 2, "no other takes its place")
+    assert other in workers(server)
+    assert killed not in workers(server)
+    until(lambda: states(server).get("pending", 0) == 0, "what the dead one ran is not closed")
+    assert states(server).get("aborted", 0) == len(streams) - finished
+    assert ask(server).ok
+    assert server.logs(f"worker {killed} has ended with status -9")
+
+
+def end_of(lines: Iterator[str]) -> str:
+    last = ""
+    try:
+        for line in lines:
+            last = line or last
+    except requests.exceptions.RequestException:
+        return "cut off"
+    return last
+
+
+def states(server: Server) -> dict[str, int]:
+    query = {"project": "default", "model": "slow", "limit": "100"}
+    rows: list[dict[str, Any]] = requests.get(
+        f"{server.api}/interactions", params=query, headers=server.headers
+    ).json()["data"]
+    found = [row["state"] for row in rows]
+    return {state: found.count(state) for state in found}
+
+
+def test_the_engine_process_is_killed(server: Server) -> None:
+    engine = engine_of(server.process.pid)
+    os.kill(engine, signal.SIGKILL)
+    assert ask(server, model="default/echo", max_tokens=None).ok
+    until(lambda: all(ask(server).ok for _ in range(4)), "the models do not come back")
+    assert len(workers(server)) == 2
+
+
+def test_nothing_outlives_a_server_that_is_killed(small_data_dir: Path) -> None:
+    server = start(small_data_dir, "--workers", "2")
+    mine = [*workers(server), engine_of(server.process.pid)]
+    assert len(mine) == 3
+    os.kill(mine[0], signal.SIGSTOP)
+    server.stop(signal.SIGKILL)
+    until(lambda: not any(map(lives, mine)), "a process is an orphan")
+    again = start(small_data_dir)
+    assert again.stop() == 0
+    assert not list(small_data_dir.glob("*.worker"))
+
+
+def test_workers_need_the_engine_process(small_data_dir: Path) -> None:
+    with pytest.raises(AssertionError, match="ADAPTIVE_ENGINE__OWN_PROCESS"):
+        start(small_data_dir, "--workers", "2", env={"ADAPTIVE_ENGINE__OWN_PROCESS": "false"})

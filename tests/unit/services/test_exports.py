@@ -1,0 +1,51 @@
+"""Cells and lines of exports, whatever texts they are made of."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adaptive_engine.services import exports
+from adaptive_engine.services.exports import Export
+from adaptive_engine.store import Database
+from adaptive_engine.store.filters import And, InteractionFilter
+from adaptive_engine.types import Project
+from unit.services.platform import store_answer
+
+_RISKY = st.sampled_from(
+    ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20", '"', ",", ";", "\x00", "|", " "]
+)
+TEXTS = st.lists(_RISKY | st.text(max_size=3), max_size=8).map("".join)
+
+
+@settings(max_examples=50)
+@given(rows=st.lists(st.lists(TEXTS, min_size=3, max_size=3), min_size=1, max_size=5))
+def test_a_cell_is_read_back_and_runs_nothing(rows: list[list[str]]) -> None:
+    written = exports._csv([exports._cell(text) for text in row] for row in rows).decode()
+    read = list(csv.reader(io.StringIO(written, newline="")))
+    assert [[cell.removeprefix("'") for cell in row] for row in read] == [
+        [text.removeprefix("'") for text in row] for row in rows
+    ]
+    for row in read:
+        for cell in row:
+            assert not cell.startswith(
+                ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+            ), cell
+
+
+@pytest.mark.parametrize("kind", ["interactions", "messages", "sft"])
+def test_a_line_is_a_record(database: Database, project: Project, kind: Any) -> None:
+    texts = ["\n", "\r\n", "\u2028", "\x00", '"', "\\", "{}\n{}", "\ud800", "\ufeff"]
+    for text in texts:
+        store_answer(database, project, "a", completion=text, messages=[{"role": "user", "content": text}], user=text)
+    wanted = InteractionFilter(project.id, And(()))
+    export = Export(project, wanted, kind, "jsonl", False, None, None)
+    lines = b"".join(exports.chunks(database, export)).split(b"\n")
+    assert lines.pop() == b""
+    assert len([json.loads(line) for line in lines]) == len(texts)
