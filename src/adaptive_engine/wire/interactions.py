@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from adaptive_engine.wire.chat import LabelKey, Labels, Message
+from adaptive_engine.wire.chat import MAX_MESSAGES, LabelKey, Labels, Message
 from adaptive_engine.wire.chat import Usage as Usage
 from adaptive_engine.wire.filters import Selection
 
@@ -63,7 +63,7 @@ class InteractionCreate(InProject):
     model_config = ConfigDict(extra="forbid", protected_namespaces=(), populate_by_name=True)
 
     project: Key = Field(validation_alias=AliasChoices("project", "use_case"))
-    messages: Annotated[list[Message], Field(min_length=1)]
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
     completion: Text
     model_service: Key | None = Field(default=None, validation_alias=AliasChoices("model_service", "model"))
     feedbacks: list[FeedbackInput] | None = None

@@ -95,7 +95,9 @@ def test_one_whose_guard_is_killed_goes_with_it(make_server: MakeServer) -> None
     guard, vllm = processes(running)
     os.kill(guard, signal.SIGKILL)
     wait_for(lambda: not is_alive(vllm))
-    wait_for(lambda: running.status.state == "ONLINE" and processes(running)[0] != guard)
+    wait_for(lambda: running._process is not None and running._process.pid != guard)
+    wait_for(lambda: running.status.state == "ONLINE")
+    assert is_alive(processes(running)[1])
 
 
 def test_nothing_outlives_a_server_that_is_killed(tmp_path: Path) -> None:
