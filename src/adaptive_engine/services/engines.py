@@ -90,15 +90,23 @@ class Engines(ModelEngines["Engine"]):
             return loading.settled
 
     def unload(self, model_key: str) -> Vocabulary | None:
+        gone = self.remove(model_key)
+        return None if gone is None else self.end(model_key, gone)
+
+    def remove(self, model_key: str) -> Engine | None:
+        """The quick part of `unload`: what is loaded from now on stays. `end` takes the engine, if there was one."""
         with self._lock:
             self._graphs.pop(model_key, None)
             gone = self._models.pop(model_key, None)
-            if gone is not None:
-                gone.settle()
-        if gone is None or gone.engine is None:
-            return None
-        vocabulary = gone.engine.vocabulary
-        gone.engine.close(partial(ModelOffline, f"Model '{model_key}' was taken offline during this request."))
+            if gone is None:
+                return None
+            gone.settle()
+            return gone.engine
+
+    def end(self, model_key: str, engine: Engine) -> Vocabulary:
+        """Close an engine that was removed, whose vocabulary this is. Blocks for a step of it."""
+        vocabulary = engine.vocabulary
+        engine.close(partial(ModelOffline, f"Model '{model_key}' was taken offline during this request."))
         log.info("model %s is unloaded", model_key)
         self._on_change()
         return vocabulary

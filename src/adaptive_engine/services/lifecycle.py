@@ -207,20 +207,28 @@ class ModelLifecycle:
         unloaded = []
         with self._lock:
             with self._database.write() as connection:
-                wanted = [
-                    (model, any(d.online for d in deployments.list_for_model(connection, model.key)))
-                    for model in change(connection)
-                    if model.external is None
-                ]
+                changed = [model for model in change(connection) if model.external is None]
+                wanted = self._wanted(connection, changed)
+            gone = [model for model in changed if model not in wanted]
             # In this order no request is routed to a model that nobody has begun to load, or that is gone already.
-            for model, is_wanted in wanted:
-                if is_wanted:
-                    self._backends.local(model).load(model)
+            self._load(wanted)
             self._routing.refresh()
-            for model, is_wanted in wanted:
-                if not is_wanted and (vocabulary := self._backends.local(model).unload(model.key)) is not None:
+            for model in gone:
+                if (vocabulary := self._backends.local(model).unload(model.key)) is not None:
                     unloaded.append(vocabulary)
+            if gone:
+                # Another server of the same engine process may have been told to deploy it meanwhile.
+                with self._database.read() as connection:
+                    self._load(self._wanted(connection, gone))
         return unloaded
+
+    def _wanted(self, connection: Connection, among: Seq[Model]) -> Seq[Model]:
+        """Those that some project wants online."""
+        return [model for model in among if any(d.online for d in deployments.list_for_model(connection, model.key))]
+
+    def _load(self, wanted: Seq[Model]) -> None:
+        for model in wanted:
+            self._backends.local(model).load(model)
 
     async def _check(self, project: Project, model_key: str, settings: ModelSettings | None) -> tuple[Notice, ...]:
         """Settings are checked together: a schema may need more tokens than another setting allows."""

@@ -77,6 +77,17 @@ async def test_answers_end_when_their_model_is_unloaded(
     assert process.engines.loaded("tiny") is None
 
 
+async def test_one_that_is_loaded_right_after_it_was_unloaded_stays(
+    process: Host, client: EngineClient, make_model: MakeModel
+) -> None:
+    tiny = make_model("tiny")
+    client.read_ahead("tiny")
+    # It is not known to be loaded yet, so nobody waits for this.
+    client.unload("tiny")
+    await load(client, tiny)
+    assert process.engines.loaded("tiny") is not None
+
+
 async def test_an_answer_that_nobody_wants_ends_in_the_process(
     process: Host, client: EngineClient, make_model: MakeModel
 ) -> None:

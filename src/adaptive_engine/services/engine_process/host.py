@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from adaptive_engine.engine import TokenStream
 from adaptive_engine.errors import AdaptiveError
@@ -15,6 +15,9 @@ from adaptive_engine.services.engine_process import frames, messages
 from adaptive_engine.services.engine_process.sent import SentStream
 from adaptive_engine.services.engines import Engines
 from adaptive_engine.services.structured import StructuredOutput
+
+if TYPE_CHECKING:
+    from adaptive_engine.engine import Engine
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +148,9 @@ class Server(asyncio.Protocol):
                 self.seen = content["id"]
                 self._host.tell()
             case "unload":
-                self._start(content["id"], self._unload(content["model"]))
+                # At once, since a model that is loaded after this message is wanted.
+                gone = engines.remove(content["model"])
+                self._start(content["id"], self._end(content["model"], gone))
             case "generate":
                 self._start(content["id"], self._generate(content, payload))
             case "cancel":
@@ -198,9 +203,9 @@ class Server(asyncio.Protocol):
             if each in self._streams:
                 self._streams.pop(each).cancel()
 
-    async def _unload(self, model_key: str) -> None:
-        vocabulary = await asyncio.to_thread(self._host.engines.unload, model_key)
-        if vocabulary is not None:
+    async def _end(self, model_key: str, gone: Engine | None) -> None:
+        if gone is not None:
+            vocabulary = await asyncio.to_thread(self._host.engines.end, model_key, gone)
             self._host.schemas.forget(vocabulary)
 
     async def _inspect(self, model_key: str, schema: Any) -> Any:
