@@ -69,6 +69,8 @@ class Sample:
     memory_mib: float
     files: int
     threads: int
+    server_mib: float = 0.0
+    """Of `memory_mib`, what is not the engine process's."""
 
 
 @dataclass
@@ -208,7 +210,7 @@ def sample(pid: int, start: float) -> Sample:
     files, threads = (
         sum(1 for each in pids for _ in Path(f"/proc/{each}/{name}").iterdir()) for name in ("fd", "task")
     )
-    return Sample(minute, machine.memory_mib(pids), files, threads)
+    return Sample(minute, machine.memory_mib(pids), files, threads, machine.memory_mib([pid]))
 
 
 def _runs_models(pid: int) -> bool:
@@ -302,10 +304,10 @@ def engine_leaks(stats: EngineStats, *, healthy: bool) -> list[str]:
 
 
 def print_samples(samples: Sequence[Sample], after: Sample) -> None:
-    print(f"\n{'minute':>8}{'MiB':>8}{'files':>7}{'threads':>9}")
+    print(f"\n{'minute':>8}{'MiB':>8}{'server':>8}{'files':>7}{'threads':>9}")
     shown = [samples[0], *samples[1 :: max(len(samples) // 20, 1)], after]
     for one in shown:
-        print(f"{one.minute:8.1f}{one.memory_mib:8.0f}{one.files:7}{one.threads:9}")
+        print(f"{one.minute:8.1f}{one.memory_mib:8.0f}{one.server_mib:8.0f}{one.files:7}{one.threads:9}")
     slope, total = growth(samples)
     print(f"memory in the second half: {slope:+.2f} MiB a minute, {total:+.1f} MiB in all")
 
