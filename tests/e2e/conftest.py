@@ -48,7 +48,8 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser, server: Server) -> Iterator[BrowserContext]:
     """A browser that nobody used before."""
-    context = browser.new_context(base_url=server.url, viewport={"width": 1280, "height": 800})
+    # What moves is waited for by every click.
+    context = browser.new_context(base_url=server.url, viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     context.set_default_timeout(20_000)
     yield context
     context.close()
