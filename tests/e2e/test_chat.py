@@ -113,7 +113,7 @@ def test_two_columns_get_the_same_message(page: Page, server: Server) -> None:
     labels.press("Enter")
     page.get_by_role("button", name="Close").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
-    expect(composer(page)).to_have_attribute("placeholder", "Message to all 2 columns")
+    expect(composer(page)).to_have_attribute("placeholder", "Message to both columns")
     ask(page, "Name one colour of the rainbow.")
     finished(page, 2)
     rows = _interactions(server, "Name one colour of the rainbow.")

@@ -58,10 +58,10 @@ export function AbTestsPage() {
                     </Badge>
                   </Table.Td>
                   <Table.Td>{test.metric ?? '(deleted)'}</Table.Td>
-                  <Table.Td>{test.models.map((model) => model.key).join(', ')}</Table.Td>
+                  <Table.Td miw={200}>{test.models.map((model) => model.key).join(', ')}</Table.Td>
                   <Table.Td>{percent(test.traffic_split)}</Table.Td>
                   <Table.Td>{count(test.scores)}</Table.Td>
-                  <Table.Td>{onDay(test.begun_at)}</Table.Td>
+                  <Table.Td style={{ whiteSpace: 'nowrap' }}>{onDay(test.begun_at)}</Table.Td>
                   <Table.Td>{test.verdict?.winner ?? '–'}</Table.Td>
                 </Table.Tr>
               ))}

@@ -54,7 +54,13 @@ export function DataTable({
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: keyboards scroll what is wider than its place
     <section className={classes.table} tabIndex={0} aria-label={label}>
-      <Table miw={head.length * COLUMN} verticalSpacing="xs" horizontalSpacing="sm" highlightOnHover>
+      <Table
+        data-actions={head.at(-1) === '' || undefined}
+        miw={head.length * COLUMN}
+        verticalSpacing="xs"
+        horizontalSpacing="sm"
+        highlightOnHover
+      >
         <Table.Thead>
           <Table.Tr>
             {head.map((name, index) => (

@@ -1,7 +1,8 @@
 import { Tabs } from '@mantine/core';
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import type { ComponentType } from 'react';
+import { type ComponentType, useEffect, useRef } from 'react';
 import { Page } from '../components/Page';
+import pageClasses from '../components/Page.module.css';
 import { SETTINGS_TABS, type SettingsTab } from '../shell/settingsTabs';
 import { useMe, useProject } from '../shell/useProject';
 import { GradersTab } from './GradersTab';
@@ -34,6 +35,11 @@ export function SettingsPage() {
   const asked = useSearch({ from: ROUTE }).tab;
   const shown = tabs.find(({ value }) => value === asked) ?? tabs[0]!;
   const Shown = COMPONENTS[shown.value];
+  const list = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const tab = list.current?.querySelector(`[data-tab="${shown.value}"]`);
+    tab?.scrollIntoView({ block: 'nearest', inline: 'center' });
+  }, [shown.value]);
   return (
     <Page title="Settings">
       <Tabs
@@ -41,9 +47,9 @@ export function SettingsPage() {
         onChange={(tab) => void navigate({ search: { tab: tab! } })}
         keepMounted={false}
       >
-        <Tabs.List mb="md">
+        <Tabs.List ref={list} mb="md" className={pageClasses.tabs}>
           {tabs.map(({ value, label }) => (
-            <Tabs.Tab key={value} value={value}>
+            <Tabs.Tab key={value} value={value} data-tab={value}>
               {label}
             </Tabs.Tab>
           ))}

@@ -45,7 +45,7 @@ export function TeamsTab() {
                 <Table.Td>
                   <code>{team.key}</code>
                 </Table.Td>
-                <Table.Td>{onDay(team.created_at)}</Table.Td>
+                <Table.Td style={{ whiteSpace: 'nowrap' }}>{onDay(team.created_at)}</Table.Td>
                 <Table.Td>
                   {mayManage && (
                     <ActionIcon
@@ -83,7 +83,7 @@ export function TeamsTab() {
               onChange={(event) => setName(event.currentTarget.value)}
               error={fieldError(create.error, 'name')}
             />
-            <Button mt={22} size="xs" type="submit" loading={create.isPending}>
+            <Button mt={{ base: 0, xs: 25 }} size="xs" type="submit" loading={create.isPending}>
               Create team
             </Button>
           </Group>
