@@ -13,6 +13,8 @@ from adaptive_engine.sdk import Adaptive
 from e2e.visitor import answers, ask, composer, finished
 from integration.server import MODEL, Server
 
+pytestmark = pytest.mark.unopened
+
 
 @pytest.fixture
 def page(page: Page) -> Page:

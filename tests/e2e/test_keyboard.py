@@ -83,6 +83,7 @@ def command(page: Page, name: str) -> None:
     expect(page.get_by_placeholder("Type a command")).to_have_count(0)
 
 
+@pytest.mark.unopened
 @pytest.mark.parametrize("path", PAGES)
 def test_tab_comes_to_everything_that_can_be_used_and_shows_where_it_is(page: Page, path: str) -> None:
     page.goto(f"/projects/default/{path}")

@@ -14,6 +14,7 @@ def refuse(route: Route) -> None:
     route.fulfill(status=500, json={"error": REFUSAL})
 
 
+@pytest.mark.unopened
 @pytest.mark.parametrize(
     ("path", "opens", "of", "said", "field", "offered"),
     [
