@@ -133,6 +133,8 @@ export function AbTestDialog({ project, opened, onClose }: AbTestDialogProps) {
             label="Traffic"
             description="The share of requests that enter"
             suffix=" %"
+            min={0}
+            max={100}
             value={share}
             onChange={setShare}
             error={wrong('traffic_split')}
@@ -148,6 +150,8 @@ export function AbTestDialog({ project, opened, onClose }: AbTestDialogProps) {
             label="Risk"
             description="Of naming a wrong winner"
             suffix=" %"
+            min={0}
+            max={50}
             value={error}
             onChange={setError}
             error={wrong('alpha')}
