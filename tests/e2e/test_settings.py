@@ -13,6 +13,8 @@ from e2e.test_pages import violations
 from e2e.visitor import Visitor
 from integration.server import MODEL, Server
 
+pytestmark = pytest.mark.unopened
+
 
 @pytest.fixture(scope="module")
 def project(server: Server) -> str:
@@ -200,3 +202,7 @@ def test_the_tabs_are_one_row_on_a_small_screen(page: Page) -> None:
     page.get_by_role("tab", name="Roles").press("Home")
     page.keyboard.press("Enter")
     expect(page.get_by_role("tab", name="Project", selected=True)).to_be_in_viewport(ratio=1)
+    page.set_viewport_size({"width": 1280, "height": 844})
+    page.get_by_role("tab", name="Roles").click()
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(page.get_by_role("tab", name="Roles", selected=True)).to_be_in_viewport(ratio=1)

@@ -50,7 +50,7 @@ export function MembershipsDialog({ user, onClose }: { user?: User; onClose: () 
               size="xs"
               aria-label={`Role in ${place.team}`}
               allowDeselect={false}
-              data={names}
+              data={names ?? [place.role]}
               value={place.role}
               onChange={(next) => change.mutate({ team: place.team, role: next })}
             />
@@ -78,7 +78,7 @@ export function MembershipsDialog({ user, onClose }: { user?: User; onClose: () 
             size="xs"
             label="Role"
             allowDeselect={false}
-            data={names}
+            data={names ?? [role]}
             value={role}
             onChange={(next) => setRole(next!)}
           />

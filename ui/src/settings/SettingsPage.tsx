@@ -35,11 +35,18 @@ export function SettingsPage() {
   const asked = useSearch({ from: ROUTE }).tab;
   const shown = tabs.find(({ value }) => value === asked) ?? tabs[0]!;
   const Shown = COMPONENTS[shown.value];
+  const place = tabs.indexOf(shown);
   const list = useRef<HTMLDivElement>(null);
   useEffect(() => {
-    const tab = list.current?.querySelector(`[data-tab="${shown.value}"]`);
-    tab?.scrollIntoView({ block: 'nearest', inline: 'center' });
-  }, [shown.value]);
+    const show = () => {
+      const row = list.current!;
+      const tab = row.children[place] as HTMLElement;
+      row.scrollLeft = tab.offsetLeft - (row.clientWidth - tab.clientWidth) / 2;
+    };
+    show();
+    window.addEventListener('resize', show);
+    return () => window.removeEventListener('resize', show);
+  }, [place]);
   return (
     <Page title="Settings">
       <Tabs
@@ -49,7 +56,7 @@ export function SettingsPage() {
       >
         <Tabs.List ref={list} mb="md" className={pageClasses.tabs}>
           {tabs.map(({ value, label }) => (
-            <Tabs.Tab key={value} value={value} data-tab={value}>
+            <Tabs.Tab key={value} value={value}>
               {label}
             </Tabs.Tab>
           ))}

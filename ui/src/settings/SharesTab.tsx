@@ -56,7 +56,7 @@ function Shares({ project, saved }: { project: string; saved: Share[] }) {
                   size="xs"
                   aria-label={`Role of ${share.team}`}
                   allowDeselect={false}
-                  data={names}
+                  data={names ?? [share.role]}
                   value={share.role}
                   onChange={(role) => change(share.team, { role: role! })}
                 />

@@ -45,7 +45,7 @@ export function TeamsTab() {
                 <Table.Td>
                   <code>{team.key}</code>
                 </Table.Td>
-                <Table.Td style={{ whiteSpace: 'nowrap' }}>{onDay(team.created_at)}</Table.Td>
+                <Table.Td>{onDay(team.created_at)}</Table.Td>
                 <Table.Td>
                   {mayManage && (
                     <ActionIcon

@@ -96,7 +96,7 @@ export function UserDialog({ opened, onClose }: { opened: boolean; onClose: () =
               label="Role in it"
               allowDeselect={false}
               disabled={!draft.team}
-              data={roles.data?.map((role) => ({ value: role.key, label: role.name }))}
+              data={roles.data?.map((role) => ({ value: role.key, label: role.name })) ?? [draft.role]}
               value={draft.role}
               onChange={(role) => set({ role: role! })}
             />

@@ -28,7 +28,7 @@ export function NewKeyDialog({ project, onClose }: { project: string; onClose: (
           <Select
             label="Role"
             description="Applications use inference: it asks models, and cannot read what others asked"
-            data={roles.data?.map((found) => ({ value: found.key, label: found.name }))}
+            data={roles.data?.map((found) => ({ value: found.key, label: found.name })) ?? [role]}
             value={role}
             onChange={(value) => value && setRole(value)}
             allowDeselect={false}
