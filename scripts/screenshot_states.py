@@ -30,6 +30,12 @@ def signed_out(page: Page) -> None:
     page.context.add_cookies(cookies)  # type: ignore[arg-type]
 
 
+def list_unread(page: Page) -> None:
+    page.route("**/api/v1/roles", lambda route: route.fulfill(status=500, json={"error": refusal}))
+    asked(tab("default", "keys"), "Create API key")(page)
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
 def navigation(page: Page) -> None:
     """What stands beside each page, and before it where that is narrow."""
     opened(f"/projects/{SHOP}/models")(page)
@@ -92,7 +98,7 @@ def chat_compare(page: Page) -> None:
     page.get_by_label("System prompt").fill("You answer in one short sentence.")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
-    ask(page, "Why is the sky blue?")
+    ask(page, "What is photosynthesis?")
     finished(page, 2)
 
 
@@ -278,6 +284,7 @@ STATES: dict[str, State] = {
     "chat_right_to_left": chat_right_to_left,
     "commands": commands,
     "new_key": asked(chat_new, "switch project", "Generate new API key"),
+    "list_unread": list_unread,
     "new_project": asked(chat_new, "switch project", "Create project"),
     "projects_menu": projects_menu,
     "long_names": long_names,

@@ -53,7 +53,7 @@ def show(page: Page, name: str) -> None:
     # Nothing is shown as if the pointer were above it.
     page.mouse.move(0, 0)
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         for width, (columns, rows) in WIDTHS.items():
             page.set_viewport_size({"width": columns, "height": rows})
             page.wait_for_function(_SETTLED, arg=scheme)
@@ -73,9 +73,12 @@ def take(server: Server, names: list[str]) -> None:
     columns, rows = WIDTHS["wide"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        context = browser.new_context(base_url=server.url)
+        context = browser.new_context(base_url=server.url, reduced_motion="reduce")
         page = context.new_page()
         page.request.post("/api/v1/sign_in", headers=server.headers)
+        # The first answer of a server is slower than those that follow, and the pictures show how long they took.
+        warmup = {"model": "default", "store": False, "max_tokens": 8, "messages": [{"role": "user", "content": "Hi."}]}
+        assert page.request.post("/api/v1/chat/completions", headers=server.headers, data=warmup).ok
         for name, reach in STATES.items():
             if not names or name in names:
                 page.set_viewport_size({"width": columns, "height": rows})

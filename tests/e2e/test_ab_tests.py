@@ -14,6 +14,8 @@ from e2e.arms import register_tiny_model
 from e2e.test_pages import violations
 from integration.server import MODEL, Server
 
+pytestmark = pytest.mark.unopened
+
 PROJECT = "trial"
 ARM = "challenger"
 

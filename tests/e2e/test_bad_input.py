@@ -12,6 +12,8 @@ from playwright.sync_api import Locator, Page, expect
 from adaptive_engine.sdk import Adaptive
 from integration.server import MODEL, Server
 
+pytestmark = pytest.mark.unopened
+
 PROJECT = "clumsy"
 LONG = "x" * 10_000
 
@@ -174,14 +176,15 @@ def test_ab_tests(page: Page, client: Adaptive) -> None:
     key.fill("taken")
     missing(form, form.get_by_role("combobox", name="Metric"), "Begin")
     choose(page, form.get_by_role("combobox", name="Metric"), "taken")
-    refused(form, form.get_by_label("Traffic"), "-5", "Begin", "above 0")
+    refused(form, form.get_by_label("Traffic"), "250", "Begin", "From 0 to 100")
+    refused(form, form.get_by_label("Traffic"), "0", "Begin", "above 0")
     form.get_by_label("Traffic").fill("50")
     refused(form, form.get_by_label("Scores before a decision"), "1.5", "Begin", "integer")
     refused(
         form, form.get_by_label("Scores before a decision"), "1", "Begin", "at least 10|greater than or equal to 10"
     )
     form.get_by_label("Scores before a decision").fill("30")
-    refused(form, form.get_by_label("Risk"), "100", "Begin", "less than|below|at most")
+    refused(form, form.get_by_label("Risk"), "100", "Begin", "From 0 to 50")
     form.get_by_label("Risk").fill("5")
     refused(form, key, LONG, "Begin", "at most 128 characters")
 

@@ -13,6 +13,8 @@ from adaptive_engine.sdk import Adaptive
 from e2e.visitor import answers, ask, composer, finished
 from integration.server import MODEL, Server
 
+pytestmark = pytest.mark.unopened
+
 
 @pytest.fixture
 def page(page: Page) -> Page:
@@ -113,7 +115,7 @@ def test_two_columns_get_the_same_message(page: Page, server: Server) -> None:
     labels.press("Enter")
     page.get_by_role("button", name="Close").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
-    expect(composer(page)).to_have_attribute("placeholder", "Message to all 2 columns")
+    expect(composer(page)).to_have_attribute("placeholder", "Message to both columns")
     ask(page, "Name one colour of the rainbow.")
     finished(page, 2)
     rows = _interactions(server, "Name one colour of the rainbow.")

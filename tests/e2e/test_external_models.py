@@ -15,6 +15,8 @@ from e2e.test_pages import violations
 from e2e.visitor import ask, finished
 from integration.server import Server
 
+pytestmark = pytest.mark.unopened
+
 PROJECT = "elsewhere"
 
 

@@ -46,6 +46,7 @@ def project(server: Server) -> str:
     return f"/projects/{PROJECT}"
 
 
+@pytest.mark.unopened
 @pytest.mark.parametrize("place", PLACES)
 def test_names_are_text_on_every_page(page: Page, project: str, place: str) -> None:
     page.goto(f"{project}/{place}")

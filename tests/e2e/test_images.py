@@ -20,6 +20,8 @@ from e2e.visitor import ask, composer, finished
 from integration.server import Server, place_model
 from pictures import draw
 
+pytestmark = pytest.mark.unopened
+
 PROJECT = "gallery"
 
 

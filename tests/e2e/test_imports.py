@@ -12,6 +12,8 @@ from e2e.test_pages import violations
 from integration.server import Server
 from unit.registry.gguf_builder import tiny_model
 
+pytestmark = pytest.mark.unopened
+
 
 @pytest.fixture
 def files(server: Server) -> Path:

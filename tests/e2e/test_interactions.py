@@ -17,6 +17,8 @@ from e2e.test_pages import violations
 from e2e.visitor import composer, script_model
 from integration.server import Server
 
+pytestmark = pytest.mark.unopened
+
 PROJECT = "logbook"
 HOSTILE = "<img src=x onerror=\"alert('run')\"> [link](javascript:alert(1)) ![](http://example.com/a.png)"
 

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from e2e.visitor import composer
+from integration.server import MODEL
 
 PAGES = (
     "chat",
@@ -24,6 +25,7 @@ DIALOGS = (
     "Add an external model",
     "Create metric",
     "Create A/B test",
+    "Log an interaction",
     "Export interactions",
     "Create grader",
     "Create user",
@@ -81,6 +83,7 @@ def command(page: Page, name: str) -> None:
     expect(page.get_by_placeholder("Type a command")).to_have_count(0)
 
 
+@pytest.mark.unopened
 @pytest.mark.parametrize("path", PAGES)
 def test_tab_comes_to_everything_that_can_be_used_and_shows_where_it_is(page: Page, path: str) -> None:
     page.goto(f"/projects/default/{path}")
@@ -128,6 +131,22 @@ def test_a_dialog_that_a_menu_opened_gives_the_keyboard_back_to_the_menu(page: P
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(button).to_be_focused()
+
+
+def test_enter_takes_the_first_that_is_left_of_a_list(page: Page) -> None:
+    command(page, "Create grader")
+    judge = page.get_by_role("dialog").get_by_role("combobox", name="Judge")
+    judge.press_sequentially(MODEL[:4])
+    expect(page.get_by_role("option", name=MODEL)).to_be_visible()
+    judge.press("Enter")
+    expect(judge).to_have_value(MODEL)
+
+
+def test_a_new_column_has_the_keyboard(page: Page) -> None:
+    page.get_by_role("button", name="Compare: add a column").press("Enter")
+    models = page.get_by_role("combobox", name="Model", exact=True)
+    expect(models).to_have_count(2)
+    expect(models.last).to_be_focused()
 
 
 def test_the_palette_comes_to_every_page(page: Page) -> None:

@@ -15,6 +15,8 @@ from adaptive_engine.types import Interaction, Usage, now_ms, uuid7
 from e2e.test_interactions import rows, status
 from integration.server import Server
 
+pytestmark = pytest.mark.unopened
+
 PROJECT = "archive"
 MANY = 1_000
 

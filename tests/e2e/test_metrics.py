@@ -13,6 +13,8 @@ from adaptive_engine.sdk import Adaptive, NotFoundError
 from e2e.test_pages import violations
 from integration.server import MODEL, Server
 
+pytestmark = pytest.mark.unopened
+
 PROJECT = "measured"
 
 

@@ -13,6 +13,8 @@ from e2e.arms import register_tiny_model
 from e2e.test_pages import violations
 from integration.server import MODEL, Server
 
+pytestmark = pytest.mark.unopened
+
 PROJECT = "workshop"
 TINY = "pocket"
 

@@ -13,6 +13,8 @@ from e2e.test_pages import violations
 from e2e.visitor import Visitor
 from integration.server import MODEL, Server
 
+pytestmark = pytest.mark.unopened
+
 
 @pytest.fixture(scope="module")
 def project(server: Server) -> str:
@@ -180,3 +182,27 @@ def test_pages_fit_a_small_screen(page: Page, path: str) -> None:
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     page.wait_for_load_state("networkidle")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize("path", ["metrics", "settings?tab=roles"])
+def test_nothing_is_cut_off_on_a_small_screen(page: Page, path: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"/projects/default/{path}")
+    badges = page.locator("table .mantine-Badge-label")
+    expect(badges.first).to_be_visible()
+    cut = "labels => labels.filter(label => label.scrollWidth > label.clientWidth).map(label => label.textContent)"
+    assert badges.evaluate_all(cut) == []
+
+
+def test_the_tabs_are_one_row_on_a_small_screen(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto("/projects/default/settings?tab=roles")
+    expect(page.get_by_role("tab", name="Roles", selected=True)).to_be_in_viewport(ratio=1)
+    assert page.get_by_role("tab").evaluate_all("tabs => new Set(tabs.map(tab => tab.offsetTop)).size") == 1
+    page.get_by_role("tab", name="Roles").press("Home")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("tab", name="Project", selected=True)).to_be_in_viewport(ratio=1)
+    page.set_viewport_size({"width": 1280, "height": 844})
+    page.get_by_role("tab", name="Roles").click()
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(page.get_by_role("tab", name="Roles", selected=True)).to_be_in_viewport(ratio=1)

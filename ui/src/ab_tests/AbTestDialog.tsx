@@ -7,6 +7,7 @@ import { abTestsQuery, metricsQuery, modelsQuery } from '../api/queries';
 import { DialogForm } from '../components/Form';
 import { fieldError } from '../components/fieldError';
 import { NumberField } from '../components/NumberField';
+import { Unread } from '../components/Unread';
 
 const FIELDS = [
   'key',
@@ -30,8 +31,8 @@ interface AbTestDialogProps {
 export function AbTestDialog({ project, opened, onClose }: AbTestDialogProps) {
   const client = useQueryClient();
   const navigate = useNavigate();
-  const { data: metrics = [] } = useQuery({ ...metricsQuery(project), enabled: opened });
-  const { data: models = [] } = useQuery({ ...modelsQuery(project), enabled: opened });
+  const metrics = useQuery({ ...metricsQuery(project), enabled: opened });
+  const models = useQuery({ ...modelsQuery(project), enabled: opened });
   const [key, setKey] = useState('');
   const [name, setName] = useState('');
   const [metric, setMetric] = useState<string | null>(null);
@@ -94,7 +95,7 @@ export function AbTestDialog({ project, opened, onClose }: AbTestDialogProps) {
           description="Two to eight that are attached to this project"
           required
           searchable
-          data={models.map((model) => {
+          data={models.data?.map((model) => {
             const own = model.id.slice(project.length + 1);
             return { value: own, label: model.online ? own : `${own} (offline)` };
           })}
@@ -108,8 +109,8 @@ export function AbTestDialog({ project, opened, onClose }: AbTestDialogProps) {
             description="What decides"
             required
             searchable
-            data={metrics
-              .filter((found) => found.category !== 'SYSTEM')
+            data={metrics.data
+              ?.filter((found) => found.category !== 'SYSTEM')
               .map((found) => ({ value: found.key, label: found.name }))}
             nothingFoundMessage="Create a metric first, on the page Metrics"
             value={metric}
@@ -132,6 +133,8 @@ export function AbTestDialog({ project, opened, onClose }: AbTestDialogProps) {
             label="Traffic"
             description="The share of requests that enter"
             suffix=" %"
+            min={0}
+            max={100}
             value={share}
             onChange={setShare}
             error={wrong('traffic_split')}
@@ -145,13 +148,16 @@ export function AbTestDialog({ project, opened, onClose }: AbTestDialogProps) {
           />
           <NumberField
             label="Risk"
-            description="The most probable that a wrong winner may be"
+            description="Of naming a wrong winner"
             suffix=" %"
+            min={0}
+            max={50}
             value={error}
             onChange={setError}
             error={wrong('alpha')}
           />
         </SimpleGrid>
+        <Unread queries={{ Models: models, Metrics: metrics }} />
         <Checkbox
           label="Make the winner the default model of the project"
           checked={deploy}

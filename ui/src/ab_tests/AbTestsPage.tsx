@@ -1,4 +1,4 @@
-import { Badge, Button, Table, Text } from '@mantine/core';
+import { Anchor, Badge, Button, Table, Text } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { IconArrowsSplit2, IconPlus } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
@@ -44,13 +44,19 @@ export function AbTestsPage() {
               {tests.map((test) => (
                 <Table.Tr key={test.id}>
                   <Table.Td>
-                    <Link
-                      to="/projects/$project/ab-tests/$test"
-                      params={{ project, test: test.key }}
-                      style={{ color: 'var(--mantine-color-anchor)' }}
+                    <Anchor
+                      size="sm"
+                      fw={600}
+                      renderRoot={(props) => (
+                        <Link
+                          to="/projects/$project/ab-tests/$test"
+                          params={{ project, test: test.key }}
+                          {...props}
+                        />
+                      )}
                     >
                       {test.name || test.key}
-                    </Link>
+                    </Anchor>
                   </Table.Td>
                   <Table.Td>
                     <Badge variant="dot" color={STATUS[test.status].color} miw="max-content">
@@ -58,10 +64,10 @@ export function AbTestsPage() {
                     </Badge>
                   </Table.Td>
                   <Table.Td>{test.metric ?? '(deleted)'}</Table.Td>
-                  <Table.Td>{test.models.map((model) => model.key).join(', ')}</Table.Td>
+                  <Table.Td miw={200}>{test.models.map((model) => model.key).join(', ')}</Table.Td>
                   <Table.Td>{percent(test.traffic_split)}</Table.Td>
                   <Table.Td>{count(test.scores)}</Table.Td>
-                  <Table.Td>{onDay(test.begun_at)}</Table.Td>
+                  <Table.Td style={{ whiteSpace: 'nowrap' }}>{onDay(test.begun_at)}</Table.Td>
                   <Table.Td>{test.verdict?.winner ?? '–'}</Table.Td>
                 </Table.Tr>
               ))}

@@ -11,7 +11,7 @@ export const STATUS: Record<AbTest['status'], { label: string; color: string }> 
   WARMUP: { label: 'Warming up', color: 'blue' },
   IN_PROGRESS: { label: 'In progress', color: 'indigo' },
   DONE: { label: 'Decided', color: 'teal' },
-  CANCELLED: { label: 'Cancelled', color: 'gray' },
+  CANCELLED: { label: 'Cancelled', color: 'gray.6' },
 };
 
 /** One or two sentences. Of a metric of which less is better, the least mean leads. */

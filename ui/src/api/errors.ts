@@ -24,6 +24,9 @@ export class ApiError extends Error {
   }
 }
 
+/** Whether no answer came at all. */
+export const isUnreachable = (error: Error | null) => error instanceof ApiError && error.status === 0;
+
 let signedOut = () => {};
 
 /** Let `callback` hear of every request that was refused because nobody is signed in; ends with what is returned. */

@@ -35,7 +35,7 @@ export const AnswerView = memo(
         {answer.state === 'failed' && (
           <ErrorNotice
             error={answer.error!}
-            title="There is no whole answer"
+            title={turn.text ? 'The answer broke off' : 'There is no answer'}
             action={{ label: 'Try again', onClick: again }}
           />
         )}

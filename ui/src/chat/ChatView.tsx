@@ -2,7 +2,8 @@ import { ActionIcon, Alert, Group, Tooltip } from '@mantine/core';
 import { useDisclosure, useHotkeys } from '@mantine/hooks';
 import { IconCode, IconColumns2, IconShare3 } from '@tabler/icons-react';
 import { useNavigate } from '@tanstack/react-router';
-import { useState } from 'react';
+import { useRef, useState } from 'react';
+import { flushSync } from 'react-dom';
 import classes from './Chat.module.css';
 import { CodeDialog } from './CodeDialog';
 import { Composer } from './Composer';
@@ -49,6 +50,13 @@ export function ChatView({ chat, draft: shared = '', unreadableLink, isNew }: Ch
     }
   };
 
+  const panes = useRef<HTMLDivElement>(null);
+  // The button goes to the new column, where the keyboard would not follow it.
+  const compare = () => {
+    flushSync(addPane);
+    panes.current?.lastElementChild?.querySelector('input')?.focus();
+  };
+
   const tools = (
     <Group gap={2} wrap="nowrap">
       <Tool label="View as code" icon={IconCode} onClick={openCode} />
@@ -56,7 +64,7 @@ export function ChatView({ chat, draft: shared = '', unreadableLink, isNew }: Ch
       <Tool
         label={chat.panes.length < MAX_PANES ? 'Compare: add a column' : `At most ${MAX_PANES} columns`}
         icon={IconColumns2}
-        onClick={addPane}
+        onClick={compare}
         disabled={chat.panes.length >= MAX_PANES}
       />
     </Group>
@@ -69,7 +77,7 @@ export function ChatView({ chat, draft: shared = '', unreadableLink, isNew }: Ch
           The link could not be read; perhaps it was cut. This is an empty chat.
         </Alert>
       )}
-      <div className={classes.panes} data-count={chat.panes.length}>
+      <div ref={panes} className={classes.panes} data-count={chat.panes.length}>
         {chat.panes.map((pane, index) => (
           <PaneView
             key={pane.id}

@@ -77,7 +77,7 @@ export function Composer({ chat, draft, running, onDraft, onSend, onStop }: Comp
           ref={field}
           aria-label="Message"
           dir="auto"
-          placeholder={chat.panes.length > 1 ? `Message to all ${chat.panes.length} columns` : 'Message'}
+          placeholder={addressed(chat.panes.length)}
           variant="unstyled"
           // Phones zoom into what is smaller.
           size="md"
@@ -157,4 +157,9 @@ export function Composer({ chat, draft, running, onDraft, onSend, onStop }: Comp
       </div>
     </div>
   );
+}
+
+function addressed(columns: number): string {
+  if (columns === 1) return 'Message';
+  return columns === 2 ? 'Message to both columns' : `Message to all ${columns} columns`;
 }

@@ -51,10 +51,17 @@ export function DataTable({
 }) {
   const [most, setMost] = useState(MOST_ROWS);
   const rows = Children.toArray(children);
+  const hasActions = head.at(-1) === '';
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: keyboards scroll what is wider than its place
     <section className={classes.table} tabIndex={0} aria-label={label}>
-      <Table miw={head.length * COLUMN} verticalSpacing="xs" horizontalSpacing="sm" highlightOnHover>
+      <Table
+        data-actions={hasActions || undefined}
+        miw={(hasActions ? head.length - 1 : head.length) * COLUMN}
+        verticalSpacing="xs"
+        horizontalSpacing="sm"
+        highlightOnHover
+      >
         <Table.Thead>
           <Table.Tr>
             {head.map((name, index) => (

@@ -6,6 +6,7 @@ import { metricsQuery } from '../api/queries';
 import { CodeBlock } from '../components/CodeBlock';
 import { ErrorNotice } from '../components/ErrorNotice';
 import { many } from '../components/format';
+import { Unread } from '../components/Unread';
 import { BATCH, joined, ofCompletions } from './chosen';
 import { type Filter, isEmpty, selection } from './filter';
 
@@ -32,7 +33,7 @@ export function ExportDialog({ project, filter, chosen, opened, onClose }: Expor
   const [format, setFormat] = useState<Format>('jsonl');
   const [kind, setKind] = useState<Kind>('interactions');
   const [metric, setMetric] = useState<string | null>(null);
-  const { data: metrics = [] } = useQuery({ ...metricsQuery(project), enabled: opened });
+  const metrics = useQuery({ ...metricsQuery(project), enabled: opened });
   const asked = {
     format,
     kind,
@@ -88,14 +89,17 @@ export function ExportDialog({ project, filter, chosen, opened, onClose }: Expor
           onChange={(value) => setKind(value as Kind)}
         />
         {kind === 'preferences' && (
-          <Select
-            label="Metric"
-            placeholder="All metrics"
-            clearable
-            data={metrics.filter((found) => found.category === 'USER').map((found) => found.key)}
-            value={metric}
-            onChange={setMetric}
-          />
+          <>
+            <Select
+              label="Metric"
+              placeholder="All metrics"
+              clearable
+              data={metrics.data?.filter((found) => found.category === 'USER').map((found) => found.key)}
+              value={metric}
+              onChange={setMetric}
+            />
+            <Unread queries={{ Metrics: metrics }} />
+          </>
         )}
         <Text size="xs" c="dimmed">
           The browser holds the file in memory until it is complete. For gigabytes, use a program that can go

@@ -20,7 +20,7 @@ interface FilterBarProps {
 
 /** The filters that are needed most, and those that are set. */
 export function FilterBar({ project, filter, order, onFilter, onOrder }: FilterBarProps) {
-  const { data: models = [] } = useQuery(modelsQuery(project));
+  const { data: models = [], error } = useQuery(modelsQuery(project));
   const [more, dialog] = useDisclosure(false);
   const [text, setText] = useState(filter.completion ?? '');
   useEffect(() => setText(filter.completion ?? ''), [filter.completion]);
@@ -48,11 +48,13 @@ export function FilterBar({ project, filter, order, onFilter, onOrder }: FilterB
         <MultiSelect
           size="xs"
           className={classes.choice}
+          classNames={{ pillsList: classes.chosen, inputField: classes.typed }}
           aria-label="Models"
           placeholder={filter.model ? undefined : 'All models'}
           data={[...new Set([...keys, ...(filter.model ?? [])])]}
           value={filter.model ?? []}
           onChange={(model) => set({ model: model.length ? model : undefined })}
+          nothingFoundMessage={error ? 'Models could not be read' : undefined}
           searchable
         />
         <Select
@@ -70,6 +72,7 @@ export function FilterBar({ project, filter, order, onFilter, onOrder }: FilterB
         <MultiSelect
           size="xs"
           className={classes.choice}
+          classNames={{ pillsList: classes.chosen, inputField: classes.typed }}
           aria-label="States"
           placeholder={filter.state ? undefined : 'All states'}
           data={[...STATES]}
@@ -146,6 +149,7 @@ function ActiveFilters({ filter, onFilter }: { filter: Filter; onFilter: (filter
           key={name}
           withRemoveButton
           maw={320}
+          bg="light-dark(var(--mantine-color-gray-1), var(--mantine-color-dark-5))"
           onRemove={() => onFilter(without({ ...filter, [name]: undefined }))}
           removeButtonProps={{
             'aria-label': `Remove the filter ${NAMES[name]}`,

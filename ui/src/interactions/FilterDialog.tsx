@@ -13,6 +13,7 @@ import {
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { abTestsQuery, metricsQuery } from '../api/queries';
+import { Unread } from '../components/Unread';
 import { type Filter, SOURCES, type Source } from './filter';
 import { labelsQuery } from './queries';
 
@@ -27,16 +28,16 @@ interface FilterDialogProps {
 /** Everything that interactions can be found by. */
 export function FilterDialog({ project, filter, opened, onClose, onApply }: FilterDialogProps) {
   const [draft, setDraft] = useState(filter);
-  const { data: labels = [] } = useQuery({ ...labelsQuery(project), enabled: opened });
-  const { data: metrics = [] } = useQuery({ ...metricsQuery(project), enabled: opened });
-  const { data: tests = [] } = useQuery({ ...abTestsQuery(project), enabled: opened });
+  const labels = useQuery({ ...labelsQuery(project), enabled: opened });
+  const metrics = useQuery({ ...metricsQuery(project), enabled: opened });
+  const tests = useQuery({ ...abTestsQuery(project), enabled: opened });
   const set = (change: Filter) => setDraft({ ...draft, ...change });
   const line = (name: 'session' | 'user' | 'createdBy' | 'promptHash' | 'finishReason' | 'prompt') => ({
     value: draft[name] ?? '',
     onChange: (event: { currentTarget: HTMLInputElement }) =>
       set({ [name]: event.currentTarget.value || undefined }),
   });
-  const scored = metrics.filter((metric) => metric.category !== 'SYSTEM');
+  const scored = (metrics.data ?? []).filter((metric) => metric.category !== 'SYSTEM');
   const list = (values: string[]) => (values.length ? values : undefined);
   return (
     <Modal opened={opened} onClose={onClose} title="Filters" size="lg">
@@ -55,7 +56,10 @@ export function FilterDialog({ project, filter, opened, onClose, onApply }: Filt
           <TagsInput
             label="Labels"
             description="A key, or key=value. All of them must be there"
-            data={labels.flatMap(({ key, values }) => [key, ...values.map(({ value }) => `${key}=${value}`)])}
+            data={labels.data?.flatMap(({ key, values }) => [
+              key,
+              ...values.map(({ value }) => `${key}=${value}`),
+            ])}
             value={draft.label ?? []}
             onChange={(label) => set({ label: list(label) })}
             maxDropdownHeight={220}
@@ -85,7 +89,7 @@ export function FilterDialog({ project, filter, opened, onClose, onApply }: Filt
             <Autocomplete
               label="A/B test"
               placeholder="Key or id"
-              data={tests.map((test) => test.key)}
+              data={tests.data?.map((test) => test.key)}
               value={draft.abTest ?? ''}
               onChange={(abTest) => set({ abTest: abTest || undefined })}
             />
@@ -124,6 +128,7 @@ export function FilterDialog({ project, filter, opened, onClose, onApply }: Filt
             value={draft.source ?? []}
             onChange={(source) => set({ source: list(source) as Source[] | undefined })}
           />
+          <Unread queries={{ Labels: labels, Metrics: metrics, 'A/B tests': tests }} />
           <Group justify="flex-end">
             <Button variant="default" onClick={() => setDraft({})}>
               Clear

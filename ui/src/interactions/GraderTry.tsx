@@ -4,6 +4,7 @@ import { useState } from 'react';
 import { api, body } from '../api/client';
 import { gradersQuery } from '../api/queries';
 import { ErrorNotice } from '../components/ErrorNotice';
+import { Unread } from '../components/Unread';
 import { useMay } from '../shell/useProject';
 import type { Interaction } from './queries';
 
@@ -12,7 +13,7 @@ const VERDICTS: Record<string, string> = { PASS: 'Pass', FAIL: 'Fail', NA: 'Not 
 /** What a grader would say of an answer. Nothing is stored. */
 export function GraderTry({ project, interaction }: { project: string; interaction: Interaction }) {
   const mayManage = useMay('grader:manage');
-  const { data: graders = [] } = useQuery({ ...gradersQuery(project), enabled: mayManage });
+  const graders = useQuery({ ...gradersQuery(project), enabled: mayManage });
   const [key, setKey] = useState<string | null>(null);
   const judge = useMutation({
     mutationFn: (grader: string) =>
@@ -23,7 +24,7 @@ export function GraderTry({ project, interaction }: { project: string; interacti
         }),
       ),
   });
-  if (graders.length === 0) return null;
+  if (!graders.data?.length) return <Unread queries={{ Graders: graders }} />;
   return (
     <Stack gap="xs">
       <Group align="flex-end" gap="xs">
@@ -32,7 +33,7 @@ export function GraderTry({ project, interaction }: { project: string; interacti
           label="Try a grader"
           description="Its judgement is shown and not stored"
           placeholder="Choose one"
-          data={graders.map((found) => ({ value: found.key, label: found.name }))}
+          data={graders.data.map((found) => ({ value: found.key, label: found.name }))}
           value={key}
           onChange={(next) => {
             setKey(next);

@@ -69,7 +69,7 @@ export function InteractionGroups({ project, search, onNarrow }: InteractionGrou
                       )}
                     </Table.Td>
                     <Table.Td>{count(group.count)}</Table.Td>
-                    <Table.Td>
+                    <Table.Td style={{ whiteSpace: 'nowrap' }}>
                       {group.scores.length === 0 && '–'}
                       {group.scores.map((score) => (
                         <div key={score.metric_id}>
@@ -78,7 +78,7 @@ export function InteractionGroups({ project, search, onNarrow }: InteractionGrou
                         </div>
                       ))}
                     </Table.Td>
-                    <Table.Td>{when(newest?.created_at)}</Table.Td>
+                    <Table.Td style={{ whiteSpace: 'nowrap' }}>{when(newest?.created_at)}</Table.Td>
                   </Table.Tr>
                 );
               })}

@@ -8,6 +8,7 @@ import { DialogForm } from '../components/Form';
 import { fieldError } from '../components/fieldError';
 import { LongTextField } from '../components/LongTextField';
 import { tell } from '../components/tell';
+import { Unread } from '../components/Unread';
 
 interface LogDialogProps {
   project: string;
@@ -22,7 +23,7 @@ const EMPTY = { system: '', prompt: '', completion: '', user: '', session: '', a
 /** An answer that was given elsewhere, as programs log it. */
 export function LogDialog({ project, onClose, onLogged }: LogDialogProps) {
   const client = useQueryClient();
-  const { data: models = [] } = useQuery(modelsQuery(project));
+  const models = useQuery(modelsQuery(project));
   const [draft, setDraft] = useState(EMPTY);
   const [model, setModel] = useState<string | null>(null);
   const [labels, setLabels] = useState<Record<string, string>>({});
@@ -86,7 +87,7 @@ export function LogDialog({ project, onClose, onLogged }: LogDialogProps) {
             clearable
             searchable
             nothingFoundMessage="The project has no such model"
-            data={models.map((found) => found.id.slice(project.length + 1))}
+            data={models.data?.map((found) => found.id.slice(project.length + 1))}
             value={model}
             onChange={setModel}
             error={wrong('model_service')}
@@ -114,6 +115,7 @@ export function LogDialog({ project, onClose, onLogged }: LogDialogProps) {
             error={wrong('created_at')}
           />
         </SimpleGrid>
+        <Unread queries={{ Models: models }} />
         <LabelsInput value={labels} onChange={(next) => setLabels(next ?? {})} error={wrong('labels')} />
       </DialogForm>
     </Modal>

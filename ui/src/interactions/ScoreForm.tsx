@@ -5,6 +5,7 @@ import { metricsQuery } from '../api/queries';
 import { Form } from '../components/Form';
 import { fieldError } from '../components/fieldError';
 import { NumberField } from '../components/NumberField';
+import { Unread } from '../components/Unread';
 
 interface ScoreFormProps {
   project: string;
@@ -16,12 +17,12 @@ interface ScoreFormProps {
 
 /** A value of one of the metrics that people give. */
 export function ScoreForm({ project, confirm, withReason, onScore }: ScoreFormProps) {
-  const { data: metrics = [] } = useQuery(metricsQuery(project));
-  const own = metrics.filter((metric) => metric.category === 'USER');
+  const metrics = useQuery(metricsQuery(project));
+  const own = metrics.data?.filter((metric) => metric.category === 'USER');
   const [key, setKey] = useState<string | null>(null);
   const [value, setValue] = useState<number>();
   const [details, setDetails] = useState('');
-  const metric = own.find((found) => found.key === key);
+  const metric = own?.find((found) => found.key === key);
   const add = useMutation({
     // What is missing is for the server to name.
     mutationFn: () =>
@@ -31,7 +32,8 @@ export function ScoreForm({ project, confirm, withReason, onScore }: ScoreFormPr
       setDetails('');
     },
   });
-  if (own.length === 0) {
+  if (metrics.error && !own) return <Unread queries={{ Metrics: metrics }} />;
+  if (own?.length === 0) {
     return (
       <Text size="sm" c="dimmed">
         Values belong to metrics, and this project has none that people give. Create one on the page Metrics.
@@ -53,7 +55,7 @@ export function ScoreForm({ project, confirm, withReason, onScore }: ScoreFormPr
           w={170}
           label="Metric"
           placeholder="Choose one"
-          data={own.map((found) => ({ value: found.key, label: found.name }))}
+          data={own?.map((found) => ({ value: found.key, label: found.name }))}
           value={key}
           onChange={(next) => {
             setKey(next);
@@ -90,14 +92,14 @@ export function ScoreForm({ project, confirm, withReason, onScore }: ScoreFormPr
             size="xs"
             label="Why"
             flex={1}
-            miw={140}
+            miw={{ base: '100%', xs: 140 }}
             value={details}
             onChange={(event) => setDetails(event.currentTarget.value)}
             error={wrong('details')}
           />
         )}
         {/* Beside the fields, which have labels above them. */}
-        <Button mt={22} size="xs" type="submit" loading={add.isPending}>
+        <Button mt={{ base: 0, xs: 25 }} size="xs" type="submit" loading={add.isPending}>
           {confirm}
         </Button>
       </Group>

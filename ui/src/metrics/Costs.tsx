@@ -26,7 +26,7 @@ export function Costs({ project, from }: { project: string; from: number }) {
         {(usage) => (
           <DataTable
             label="Tokens and costs"
-            head={['Model', 'Answers', 'Prompt tokens', 'of them cached', 'Completion tokens', 'Cost']}
+            head={['Model', 'Answers', 'Prompt tokens', 'Cached tokens', 'Completion tokens', 'Cost']}
           >
             {[...usage.data, { ...usage.total, group: 'All together' }].map((group, index) => (
               <Table.Tr key={group.group ?? ''} fw={index === usage.data.length ? 600 : undefined}>

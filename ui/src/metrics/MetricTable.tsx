@@ -49,7 +49,7 @@ export function MetricTable({ project }: { project: string }) {
                     {metric.description}
                   </Text>
                 </Table.Td>
-                <Table.Td>
+                <Table.Td miw={160}>
                   <code>{metric.key}</code>
                 </Table.Td>
                 <Table.Td>

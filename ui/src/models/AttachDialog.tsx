@@ -4,6 +4,7 @@ import { useState } from 'react';
 import { api, body } from '../api/client';
 import { DialogForm } from '../components/Form';
 import { fieldError } from '../components/fieldError';
+import { Unread } from '../components/Unread';
 import { useMayOnServer } from '../shell/useMayOnServer';
 import { deploymentIn, registeredModelsQuery, useModelsChanged } from './queries';
 
@@ -16,7 +17,7 @@ interface AttachDialogProps {
 /** Let a project use a model that the server has. */
 export function AttachDialog({ project, opened, onClose }: AttachDialogProps) {
   const mayList = useMayOnServer('admin:manage_models');
-  const { data: models = [] } = useQuery({ ...registeredModelsQuery, enabled: opened && mayList });
+  const models = useQuery({ ...registeredModelsQuery, enabled: opened && mayList });
   const changed = useModelsChanged(project);
   const [model, setModel] = useState('');
   const [online, setOnline] = useState(true);
@@ -39,7 +40,7 @@ export function AttachDialog({ project, opened, onClose }: AttachDialogProps) {
     setModel('');
     onClose();
   };
-  const others = models.filter((found) => !deploymentIn(found, project)).map((found) => found.key);
+  const others = (models.data ?? []).filter((found) => !deploymentIn(found, project)).map(({ key }) => key);
   return (
     <Modal opened={opened} onClose={close} title="Attach a model">
       <DialogForm sending={attach} fields={['model']} confirm="Attach" onCancel={close}>
@@ -58,6 +59,7 @@ export function AttachDialog({ project, opened, onClose }: AttachDialogProps) {
           onChange={setModel}
           error={fieldError(attach.error, 'model')}
         />
+        <Unread queries={{ Models: models }} />
         <Checkbox
           label="Load it now"
           checked={online}

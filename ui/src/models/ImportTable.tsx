@@ -44,7 +44,7 @@ export function ImportTable() {
                 <Table.Td miw={260}>
                   <ImportState found={one} />
                 </Table.Td>
-                <Table.Td>{when(one.created_at)}</Table.Td>
+                <Table.Td style={{ whiteSpace: 'nowrap' }}>{when(one.created_at)}</Table.Td>
                 <Table.Td>{isRunning(one) && <CancelButton found={one} />}</Table.Td>
               </Table.Tr>
             ))}
@@ -64,7 +64,7 @@ function ImportState({ found }: { found: ModelImport }) {
     );
   if (found.state === 'CANCELLED')
     return (
-      <Badge color="gray" variant="dot">
+      <Badge color="gray.6" variant="dot">
         cancelled
       </Badge>
     );

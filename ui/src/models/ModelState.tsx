@@ -4,7 +4,7 @@ import type { Model } from './queries';
 const STATES: Record<Model['state'], { label: string; color: string }> = {
   ONLINE: { label: 'online', color: 'teal' },
   PENDING: { label: 'loading', color: 'blue' },
-  OFFLINE: { label: 'offline', color: 'gray' },
+  OFFLINE: { label: 'offline', color: 'gray.6' },
   ERROR: { label: 'failed', color: 'red' },
 };
 

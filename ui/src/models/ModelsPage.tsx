@@ -3,6 +3,7 @@ import { useDisclosure } from '@mantine/hooks';
 import { IconCloudPlus, IconCube, IconDownload, IconPlus } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
+import { isUnreachable } from '../api/errors';
 import { CodeBlock } from '../components/CodeBlock';
 import { EmptyState } from '../components/EmptyState';
 import { bytes, count } from '../components/format';
@@ -36,6 +37,8 @@ export function ModelsPage() {
   useAsked('Attach a model', dialog.open);
   useAsked('Import a model', importDialog.open);
   useAsked('Add an external model', addDialog.open);
+  // Each of the tables would say the same.
+  const isGone = query.data === undefined && isUnreachable(query.error);
   const actions = (
     <>
       {mayManage && (
@@ -75,8 +78,8 @@ export function ModelsPage() {
         <Loaded query={query} failed="Models could not be read">
           {(models) => (models.length ? <Deployed project={project} models={models} /> : <NoModels />)}
         </Loaded>
-        {mayManage && <ImportTable />}
-        {mayManage && <Registered project={project} />}
+        {mayManage && !isGone && <ImportTable />}
+        {mayManage && !isGone && <Registered project={project} />}
       </Stack>
       <AttachDialog project={project} opened={attaching} onClose={dialog.close} />
       {adding && <ExternalModelDialog project={project} onClose={addDialog.close} />}
@@ -172,7 +175,7 @@ function Registered({ project }: { project: string }) {
                     </Text>
                   )}
                 </Table.Td>
-                <Table.Td>
+                <Table.Td miw={220}>
                   {model.memory
                     ? `${bytes(model.memory.weights)} weights, ${bytes(model.memory.kv_cache)} KV cache`
                     : '–'}

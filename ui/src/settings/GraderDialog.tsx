@@ -7,6 +7,7 @@ import { DialogForm } from '../components/Form';
 import { fieldError } from '../components/fieldError';
 import { LongTextField } from '../components/LongTextField';
 import { NumberField } from '../components/NumberField';
+import { Unread } from '../components/Unread';
 import { GraderExamples } from './GraderExamples';
 import { changes, creation, draftOfGrader, EMPTY, type GraderDraft } from './graderDraft';
 import type { Grader } from './queries';
@@ -33,7 +34,7 @@ interface GraderDialogProps {
 /** What a judge looks for. Without a scale it says pass, fail or not applicable. */
 export function GraderDialog({ project, grader, onClose }: GraderDialogProps) {
   const client = useQueryClient();
-  const { data: models = [] } = useQuery(modelsQuery(project));
+  const models = useQuery(modelsQuery(project));
   const [draft, setDraft] = useState(() => (grader ? draftOfGrader(grader) : EMPTY));
   const set = (change: Partial<GraderDraft>) => setDraft({ ...draft, ...change });
   const save = useMutation({
@@ -53,7 +54,7 @@ export function GraderDialog({ project, grader, onClose }: GraderDialogProps) {
     },
   });
   const wrong = (...names: string[]) => fieldError(save.error, ...names);
-  const known = models.map((found) => found.id.slice(project.length + 1));
+  const known = (models.data ?? []).map((found) => found.id.slice(project.length + 1));
   return (
     <Modal opened onClose={onClose} title={grader ? `Edit ${grader.name}` : 'Create grader'} size="lg">
       <DialogForm sending={save} fields={FIELDS} confirm={grader ? 'Save' : 'Create'} onCancel={onClose}>
@@ -113,6 +114,7 @@ export function GraderDialog({ project, grader, onClose }: GraderDialogProps) {
             error={wrong('sampling_rate')}
           />
         </SimpleGrid>
+        <Unread queries={{ Models: models }} />
         {!grader && (
           <Checkbox
             label="Give a number instead of pass or fail"

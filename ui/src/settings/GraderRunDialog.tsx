@@ -8,6 +8,7 @@ import { fieldError } from '../components/fieldError';
 import { count } from '../components/format';
 import { NumberField } from '../components/NumberField';
 import { tell } from '../components/tell';
+import { Unread } from '../components/Unread';
 import type { Grader } from './queries';
 
 interface GraderRunDialogProps {
@@ -19,7 +20,7 @@ interface GraderRunDialogProps {
 /** Have a grader judge what is stored already. */
 export function GraderRunDialog({ project, grader, onClose }: GraderRunDialogProps) {
   const client = useQueryClient();
-  const { data: models = [] } = useQuery(modelsQuery(project));
+  const models = useQuery(modelsQuery(project));
   const [limit, setLimit] = useState<number | undefined>(100);
   const [chosen, setChosen] = useState<string[]>([]);
   const [again, setAgain] = useState(false);
@@ -56,11 +57,12 @@ export function GraderRunDialog({ project, grader, onClose }: GraderRunDialogPro
           label="Of these models"
           placeholder={chosen.length ? undefined : 'all'}
           searchable
-          data={models.map((found) => found.id.slice(project.length + 1))}
+          data={models.data?.map((found) => found.id.slice(project.length + 1))}
           value={chosen}
           onChange={setChosen}
           error={fieldError(run.error, 'models')}
         />
+        <Unread queries={{ Models: models }} />
         <Checkbox
           label="Also those that it has judged"
           description="Their earlier scores stay"

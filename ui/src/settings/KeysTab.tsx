@@ -69,10 +69,10 @@ export function KeysTab({ project }: { project: string }) {
                   <Table.Td>{key.role ?? `what ${key.user} may`}</Table.Td>
                   <Table.Td>{key.project ?? 'all projects'}</Table.Td>
                   <Table.Td>{limitsText(key.limits) || 'none of its own'}</Table.Td>
-                  <Table.Td>{onDay(key.created_at)}</Table.Td>
+                  <Table.Td style={{ whiteSpace: 'nowrap' }}>{onDay(key.created_at)}</Table.Td>
                   <Table.Td>
                     {key.revoked_at ? (
-                      <Badge color="gray" variant="dot" tt="none">
+                      <Badge color="gray.6" variant="dot" tt="none">
                         revoked {onDay(key.revoked_at)}
                       </Badge>
                     ) : (

@@ -5,13 +5,14 @@ import { useState } from 'react';
 import { api, body } from '../api/client';
 import { rolesQuery, teamsQuery } from '../api/queries';
 import { ErrorNotice } from '../components/ErrorNotice';
+import { Unread } from '../components/Unread';
 import { type User, usersQuery } from './queries';
 
 /** The teams of a user and their roles there. Each change counts at once. */
 export function MembershipsDialog({ user, onClose }: { user?: User; onClose: () => void }) {
   const client = useQueryClient();
-  const { data: teams = [] } = useQuery({ ...teamsQuery, enabled: user !== undefined });
-  const { data: roles = [] } = useQuery({ ...rolesQuery, enabled: user !== undefined });
+  const teams = useQuery({ ...teamsQuery, enabled: user !== undefined });
+  const roles = useQuery({ ...rolesQuery, enabled: user !== undefined });
   const [team, setTeam] = useState<string | null>(null);
   const [role, setRole] = useState('annotator');
   const change = useMutation({
@@ -26,8 +27,8 @@ export function MembershipsDialog({ user, onClose }: { user?: User; onClose: () 
       await client.invalidateQueries({ queryKey: usersQuery.queryKey });
     },
   });
-  const names = roles.map((found) => ({ value: found.key, label: found.name }));
-  const others = teams.filter((found) => !user?.teams.some((place) => place.team === found.key));
+  const names = roles.data?.map((found) => ({ value: found.key, label: found.name }));
+  const others = teams.data?.filter((found) => !user?.teams.some((place) => place.team === found.key));
   const close = () => {
     change.reset();
     onClose();
@@ -49,7 +50,7 @@ export function MembershipsDialog({ user, onClose }: { user?: User; onClose: () 
               size="xs"
               aria-label={`Role in ${place.team}`}
               allowDeselect={false}
-              data={names}
+              data={names ?? [place.role]}
               value={place.role}
               onChange={(next) => change.mutate({ team: place.team, role: next })}
             />
@@ -68,7 +69,7 @@ export function MembershipsDialog({ user, onClose }: { user?: User; onClose: () 
             flex={1}
             size="xs"
             label="Another team"
-            data={others.map((found) => ({ value: found.key, label: found.name }))}
+            data={others?.map((found) => ({ value: found.key, label: found.name }))}
             value={team}
             onChange={setTeam}
           />
@@ -77,7 +78,7 @@ export function MembershipsDialog({ user, onClose }: { user?: User; onClose: () 
             size="xs"
             label="Role"
             allowDeselect={false}
-            data={names}
+            data={names ?? [role]}
             value={role}
             onChange={(next) => setRole(next!)}
           />
@@ -90,6 +91,7 @@ export function MembershipsDialog({ user, onClose }: { user?: User; onClose: () 
             Add
           </Button>
         </Group>
+        <Unread queries={{ Teams: teams, Roles: roles }} />
         {change.error && <ErrorNotice error={change.error} />}
       </Stack>
     </Modal>

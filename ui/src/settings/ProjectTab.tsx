@@ -12,6 +12,7 @@ import { onDay } from '../components/format';
 import { Loaded } from '../components/Loaded';
 import { LongTextField } from '../components/LongTextField';
 import { tell, tellError } from '../components/tell';
+import { Unread } from '../components/Unread';
 import { useMay } from '../shell/useProject';
 import { LimitInputs } from './LimitInputs';
 import { type Limits, limitsText } from './limits';
@@ -56,7 +57,7 @@ function useProjectChanged(project: string) {
 
 function ProjectForm({ found }: { found: Schemas['Project'] }) {
   const changed = useProjectChanged(found.key);
-  const { data: metrics = [] } = useQuery(metricsQuery(found.key));
+  const metrics = useQuery(metricsQuery(found.key));
   const [name, setName] = useState(found.name);
   const [description, setDescription] = useState(found.description);
   const [metric, setMetric] = useState(found.settings?.default_metric ?? null);
@@ -103,13 +104,14 @@ function ProjectForm({ found }: { found: Schemas['Project'] }) {
         description="What thumbs in the chat count for"
         clearable
         placeholder="None"
-        data={metrics
-          .filter((one) => one.category === 'USER')
+        data={metrics.data
+          ?.filter((one) => one.category === 'USER')
           .map((one) => ({ value: one.key, label: one.name }))}
         value={metric}
         onChange={setMetric}
         error={fieldError(save.error, 'settings.default_metric')}
       />
+      <Unread queries={{ Metrics: metrics }} />
       <LimitInputs limits={limits} onChange={setLimits} error={save.error} path="settings.limits" />
     </Form>
   );

@@ -5,12 +5,13 @@ import { api, body } from '../api/client';
 import { rolesQuery } from '../api/queries';
 import { DialogForm } from '../components/Form';
 import { fieldError } from '../components/fieldError';
+import { Unread } from '../components/Unread';
 import { permissionsQuery, type Role } from './queries';
 
 /** Choose what a role permits. Without a role, a new one. */
 export function RoleDialog({ role, onClose }: { role?: Role; onClose: () => void }) {
   const client = useQueryClient();
-  const { data: permissions = [] } = useQuery(permissionsQuery);
+  const permissions = useQuery(permissionsQuery);
   const [key, setKey] = useState('');
   const [chosen, setChosen] = useState(role?.permissions ?? ['project:read']);
   const save = useMutation({
@@ -50,7 +51,8 @@ export function RoleDialog({ role, onClose }: { role?: Role; onClose: () => void
           error={fieldError(save.error, 'permissions')}
         >
           <Stack gap="xs" mt="xs">
-            {permissions.map((permission) => (
+            <Unread queries={{ Permissions: permissions }} />
+            {permissions.data?.map((permission) => (
               <Checkbox
                 key={permission.key}
                 value={permission.key}

@@ -53,7 +53,7 @@ export function RolesTab() {
                 </Table.Td>
                 <Table.Td>
                   {mayManage && !role.built_in && (
-                    <Group gap={2} wrap="nowrap">
+                    <Group gap={2} wrap="nowrap" justify="flex-end">
                       <ActionIcon
                         variant="subtle"
                         color="gray"

@@ -1,7 +1,8 @@
 import { Tabs } from '@mantine/core';
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import type { ComponentType } from 'react';
+import { type ComponentType, useEffect, useRef } from 'react';
 import { Page } from '../components/Page';
+import pageClasses from '../components/Page.module.css';
 import { SETTINGS_TABS, type SettingsTab } from '../shell/settingsTabs';
 import { useMe, useProject } from '../shell/useProject';
 import { GradersTab } from './GradersTab';
@@ -34,6 +35,18 @@ export function SettingsPage() {
   const asked = useSearch({ from: ROUTE }).tab;
   const shown = tabs.find(({ value }) => value === asked) ?? tabs[0]!;
   const Shown = COMPONENTS[shown.value];
+  const place = tabs.indexOf(shown);
+  const list = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const show = () => {
+      const row = list.current!;
+      const tab = row.children[place] as HTMLElement;
+      row.scrollLeft = tab.offsetLeft - (row.clientWidth - tab.clientWidth) / 2;
+    };
+    show();
+    window.addEventListener('resize', show);
+    return () => window.removeEventListener('resize', show);
+  }, [place]);
   return (
     <Page title="Settings">
       <Tabs
@@ -41,7 +54,7 @@ export function SettingsPage() {
         onChange={(tab) => void navigate({ search: { tab: tab! } })}
         keepMounted={false}
       >
-        <Tabs.List mb="md">
+        <Tabs.List ref={list} mb="md" className={pageClasses.tabs}>
           {tabs.map(({ value, label }) => (
             <Tabs.Tab key={value} value={value}>
               {label}

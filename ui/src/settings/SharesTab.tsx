@@ -8,6 +8,7 @@ import { ErrorNotice } from '../components/ErrorNotice';
 import { Loaded } from '../components/Loaded';
 import { DataTable } from '../components/Page';
 import { tell } from '../components/tell';
+import { Unread } from '../components/Unread';
 import { useMay } from '../shell/useProject';
 import { type Share, sharesQuery } from './queries';
 
@@ -24,8 +25,8 @@ export function SharesTab({ project }: { project: string }) {
 function Shares({ project, saved }: { project: string; saved: Share[] }) {
   const client = useQueryClient();
   const mayShare = useMay('project:share');
-  const { data: roles = [] } = useQuery(rolesQuery);
-  const { data: teams = [] } = useQuery(teamsQuery);
+  const roles = useQuery(rolesQuery);
+  const teams = useQuery(teamsQuery);
   const [shares, setShares] = useState(saved);
   const save = useMutation({
     mutationFn: () =>
@@ -37,8 +38,8 @@ function Shares({ project, saved }: { project: string; saved: Share[] }) {
   });
   const change = (team: string, update: Partial<Share>) =>
     setShares(shares.map((share) => (share.team === team ? { ...share, ...update } : share)));
-  const others = teams.filter((team) => !shares.some((share) => share.team === team.key));
-  const names = roles.map((role) => ({ value: role.key, label: role.name }));
+  const others = teams.data?.filter((team) => !shares.some((share) => share.team === team.key));
+  const names = roles.data?.map((role) => ({ value: role.key, label: role.name }));
   return (
     <Stack maw={760}>
       <Text size="sm" c="dimmed">
@@ -49,13 +50,13 @@ function Shares({ project, saved }: { project: string; saved: Share[] }) {
         {shares.map((share) => (
           <Table.Tr key={share.team}>
             <Table.Td>{share.team}</Table.Td>
-            <Table.Td>
+            <Table.Td miw={160}>
               {mayShare ? (
                 <Select
                   size="xs"
                   aria-label={`Role of ${share.team}`}
                   allowDeselect={false}
-                  data={names}
+                  data={names ?? [share.role]}
                   value={share.role}
                   onChange={(role) => change(share.team, { role: role! })}
                 />
@@ -92,12 +93,13 @@ function Shares({ project, saved }: { project: string; saved: Share[] }) {
             w={280}
             size="xs"
             label="Share with another team"
-            placeholder={others.length ? 'Choose a team' : 'There is no other team'}
-            disabled={others.length === 0}
-            data={others.map((team) => ({ value: team.key, label: team.name }))}
+            placeholder={others?.length === 0 ? 'There is no other team' : 'Choose a team'}
+            disabled={!others?.length}
+            data={others?.map((team) => ({ value: team.key, label: team.name }))}
             value={null}
             onChange={(team) => team && setShares([...shares, { team, role: 'read-only', is_owner: false }])}
           />
+          <Unread queries={{ Teams: teams, Roles: roles }} />
           {save.error && <ErrorNotice error={save.error} title="The shares were not saved" />}
           <Group>
             <Button

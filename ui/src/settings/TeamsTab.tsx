@@ -83,7 +83,7 @@ export function TeamsTab() {
               onChange={(event) => setName(event.currentTarget.value)}
               error={fieldError(create.error, 'name')}
             />
-            <Button mt={22} size="xs" type="submit" loading={create.isPending}>
+            <Button mt={{ base: 0, xs: 25 }} size="xs" type="submit" loading={create.isPending}>
               Create team
             </Button>
           </Group>

@@ -5,6 +5,7 @@ import { api, body } from '../api/client';
 import { rolesQuery, teamsQuery } from '../api/queries';
 import { DialogForm } from '../components/Form';
 import { fieldError } from '../components/fieldError';
+import { Unread } from '../components/Unread';
 import { KeyShown } from '../shell/KeyShown';
 import { usersQuery } from './queries';
 
@@ -20,8 +21,8 @@ const EMPTY = {
 /** A person or a service account, in a first team, with a key that is shown once. */
 export function UserDialog({ opened, onClose }: { opened: boolean; onClose: () => void }) {
   const client = useQueryClient();
-  const { data: teams = [] } = useQuery({ ...teamsQuery, enabled: opened });
-  const { data: roles = [] } = useQuery({ ...rolesQuery, enabled: opened });
+  const teams = useQuery({ ...teamsQuery, enabled: opened });
+  const roles = useQuery({ ...rolesQuery, enabled: opened });
   const [draft, setDraft] = useState(EMPTY);
   const set = (change: Partial<typeof EMPTY>) => setDraft({ ...draft, ...change });
   const create = useMutation({
@@ -86,7 +87,7 @@ export function UserDialog({ opened, onClose }: { opened: boolean; onClose: () =
               label="Team"
               placeholder="None yet"
               clearable
-              data={teams.map((team) => ({ value: team.key, label: team.name }))}
+              data={teams.data?.map((team) => ({ value: team.key, label: team.name }))}
               value={draft.team}
               onChange={(team) => set({ team })}
               error={fieldError(create.error, 'teams')}
@@ -95,11 +96,12 @@ export function UserDialog({ opened, onClose }: { opened: boolean; onClose: () =
               label="Role in it"
               allowDeselect={false}
               disabled={!draft.team}
-              data={roles.map((role) => ({ value: role.key, label: role.name }))}
+              data={roles.data?.map((role) => ({ value: role.key, label: role.name })) ?? [draft.role]}
               value={draft.role}
               onChange={(role) => set({ role: role! })}
             />
           </SimpleGrid>
+          <Unread queries={{ Teams: teams, Roles: roles }} />
           <Checkbox
             label="Generate an API key"
             checked={draft.key}

@@ -73,7 +73,7 @@ export function UsersTab() {
                         )}
                       </Group>
                     </Table.Td>
-                    <Table.Td>{onDay(user.created_at)}</Table.Td>
+                    <Table.Td style={{ whiteSpace: 'nowrap' }}>{onDay(user.created_at)}</Table.Td>
                     <Table.Td>
                       <Group gap={2} wrap="nowrap" justify="flex-end">
                         <ActionIcon

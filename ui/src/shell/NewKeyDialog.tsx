@@ -3,13 +3,14 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { rolesQuery } from '../api/queries';
 import { fieldError } from '../components/fieldError';
+import { Unread } from '../components/Unread';
 import { KeyDialog } from './KeyDialog';
 import { useMayOnServer } from './useMayOnServer';
 
 /** A key that belongs to nobody, for a program. */
 export function NewKeyDialog({ project, onClose }: { project: string; onClose: () => void }) {
   const mayEverywhere = useMayOnServer('admin:manage_users');
-  const { data: roles = [] } = useQuery(rolesQuery);
+  const roles = useQuery(rolesQuery);
   const [role, setRole] = useState('inference');
   const [where, setWhere] = useState<'project' | 'all'>('project');
   return (
@@ -27,12 +28,13 @@ export function NewKeyDialog({ project, onClose }: { project: string; onClose: (
           <Select
             label="Role"
             description="Applications use inference: it asks models, and cannot read what others asked"
-            data={roles.map((found) => ({ value: found.key, label: found.name }))}
+            data={roles.data?.map((found) => ({ value: found.key, label: found.name })) ?? [role]}
             value={role}
             onChange={(value) => value && setRole(value)}
             allowDeselect={false}
             error={fieldError(error, 'role')}
           />
+          <Unread queries={{ Roles: roles }} />
           <SimpleGrid cols={{ base: 1, xs: 2 }}>
             {mayEverywhere && (
               <Select

@@ -7,6 +7,7 @@ import { meQuery, projectsQuery, teamsQuery } from '../api/queries';
 import { DialogForm } from '../components/Form';
 import { fieldError } from '../components/fieldError';
 import { LongTextField } from '../components/LongTextField';
+import { Unread } from '../components/Unread';
 import { useMe } from './useProject';
 
 const EMPTY = { name: '', key: '', description: '' };
@@ -16,12 +17,12 @@ export function NewProjectDialog({ onClose }: { onClose: () => void }) {
   const client = useQueryClient();
   const navigate = useNavigate();
   const me = useMe();
-  const { data: teams = [] } = useQuery(teamsQuery);
+  const teams = useQuery(teamsQuery);
   const [draft, setDraft] = useState(EMPTY);
   const [team, setTeam] = useState<string | null>(null);
   // Users make projects for teams of theirs, and a key without a user for all.
   const own = me.user?.teams.map((place) => place.team);
-  const choices = teams.filter(({ key }) => !own || own.includes('admin') || own.includes(key));
+  const choices = (teams.data ?? []).filter(({ key }) => !own || own.includes('admin') || own.includes(key));
   const owner = team ?? choices.find(({ key }) => key === 'default')?.key ?? choices[0]?.key ?? null;
   const create = useMutation({
     mutationFn: () =>
@@ -76,6 +77,7 @@ export function NewProjectDialog({ onClose }: { onClose: () => void }) {
           onChange={(description) => set({ description })}
           error={wrong('description')}
         />
+        <Unread queries={{ Teams: teams }} />
         {choices.length > 1 && (
           <Select
             label="Team"
