@@ -125,7 +125,7 @@ def server(default_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathF
         service.ensure_default_project(connection)
         for model in imported:
             service.register(connection, model)
-    running = start(data_dir, env=QUICK)
+    running = start(data_dir, env=QUICK, quick=True)
     yield running
     assert running.stop() == 0, running.log.read_text()
 
