@@ -22,6 +22,8 @@ CHROMIUM := $(firstword $(foreach name,chromium chromium-browser google-chrome,$
 UI := src/adaptive_engine/server/ui/index.html
 UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -name schema.d.ts)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Where it is set, each process would compile what the last one did; tests start hundreds.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help install serve test test-vllm check format docs dist check-dist audit screenshots bench bench-serving bench-structured bench-request-path bench-engine-process bench-overload bench-ray bench-gateway bench-interactions bench-vision bench-web bench-corpus soak clean
 # One benchmark at a time.

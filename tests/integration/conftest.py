@@ -42,9 +42,9 @@ def adaptive(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def gateway(small_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """One with the default settings. A module that needs others has a fixture of this name."""
-    with running_gateway(tmp_path_factory.mktemp("gateway"), ProviderSettings()) as running:
+    with running_gateway(tmp_path_factory.mktemp("gateway"), small_model_dir, ProviderSettings()) as running:
         yield running
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, TextIO
 
 _FORKING = """
-    import json, os, select, socket, sys
+    import atexit, gc, json, os, select, socket, sys, threading
     from contextlib import suppress
     from importlib import import_module
 
@@ -72,8 +72,22 @@ _FORKING = """
         os.environ.update(asked["environment"])
         sys.argv = ["adaptive", *asked["arguments"]]
 
+    # What is imported is here for good; to look at it or take it apart would copy it.
+    gc.collect()
+    gc.freeze()
     become_a_command()
-    main()
+    try:
+        main()
+        status = 0
+    except SystemExit as end:
+        if not (end.code is None or isinstance(end.code, int)):
+            raise
+        status = end.code or 0
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status & 0xFF)
 """
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import uvicorn
 
-from adaptive_engine.registry import import_model
+from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.server.app import create_app
 from adaptive_engine.server.assembly import assembled
 from adaptive_engine.server.lifespan import Services
 from adaptive_engine.services.engines import Engines
 from adaptive_engine.settings import ProviderSettings, Settings, VllmSettings
-from unit.registry.gguf_builder import tiny_model
+from integration.server import place_model
 
 MODEL = "tiny"
 
@@ -40,10 +40,12 @@ class Gateway:
 
 
 @contextmanager
-def running_gateway(data_dir: Path, providers: ProviderSettings, vllm: VllmSettings | None = None) -> Iterator[Gateway]:
+def running_gateway(
+    data_dir: Path, small: ModelDirectory, providers: ProviderSettings, vllm: VllmSettings | None = None
+) -> Iterator[Gateway]:
     data_dir.mkdir(exist_ok=True)
     settings = Settings(data_dir=data_dir, providers=providers, vllm=vllm or VllmSettings())
-    model = import_model(tiny_model(data_dir / "tiny.gguf"), settings.models_dir, MODEL)
+    model = place_model(small.path, data_dir, MODEL)
     engines = Engines(settings.models_dir, settings.engine)
     with assembled(settings, model, engines) as (services, key):
         assert key is not None

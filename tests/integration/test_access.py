@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from adaptive_engine.sdk import Adaptive, AuthenticationError, NotFoundError, PermissionDeniedError
+from integration.commands import CommandLine
 from integration.server import Server
 from integration.wire import PROMPT
 
@@ -51,16 +48,18 @@ def test_annotators_read_and_score_and_applications_write(server: Server, name: 
         ada.chat.create(PROMPT)
 
 
-def test_what_another_process_changes_is_noticed_within_5_seconds(server: Server, name: str) -> None:
-    key = adaptive(server, "create", name, "--service", "--team", "default=inference").splitlines()[-1]
+def test_what_another_process_changes_is_noticed_within_5_seconds(
+    server: Server, adaptive: CommandLine, name: str
+) -> None:
+    key = adaptive(server, "users", "create", name, "--service", "--team", "default=inference").splitlines()[-1]
     email = f"{name}@system.adaptive.local"
     with Adaptive(server.url, key, "default") as app:
         assert app.permissions.own().projects["default"] == sorted(
             ["project:read", "completion:create", "interaction:create", "score:create"]
         )
-        adaptive(server, "add-to-team", email, "default", "read-only")
+        adaptive(server, "users", "add-to-team", email, "default", "read-only")
         until(lambda: app.permissions.own().projects["default"] == ["interaction:read", "project:read"])
-        adaptive(server, "delete", email)
+        adaptive(server, "users", "delete", email)
 
         def is_refused() -> bool:
             try:
@@ -78,10 +77,3 @@ def until(holds: Callable[[], bool]) -> None:
         assert time.monotonic() < deadline
         # Asking all the time takes the processors from whoever notices.
         time.sleep(0.02)
-
-
-def adaptive(server: Server, *arguments: str) -> str:
-    """What `adaptive users` prints."""
-    command = [str(Path(sys.executable).with_name("adaptive")), "users", *arguments]
-    environment = {**os.environ, "ADAPTIVE_DATA_DIR": str(server.data_dir)}
-    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout

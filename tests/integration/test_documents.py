@@ -114,18 +114,21 @@ BEFORE: dict[str, Callable[[World], Names]] = {
 
 
 @pytest.fixture(scope="module")
-def server(default_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(
+    default_model_dir: ModelDirectory, vision_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     data_dir = tmp_path_factory.mktemp("documents")
     place_model(default_model_dir.path, data_dir)
     metadata = {**model_metadata(), "llama.context_length": 8192}
     tiny = write_gguf(data_dir / "tiny.gguf", metadata, model_tensors(metadata))
-    imported = [import_model(tiny, data_dir / "models", key) for key in TINY]
-    imported.append(import_model(ROOT / "tests/fixtures/vision_model", data_dir / "models", "smolvlm"))
+    imported = [import_model(tiny, data_dir / "models", TINY[0])]
+    imported += [place_model(imported[0].path, data_dir, key) for key in TINY[1:]]
+    imported.append(place_model(vision_model_dir.path, data_dir, "smolvlm"))
     with closing(Database.open(data_dir / "adaptive.db")) as database, database.write() as connection:
         service.ensure_default_project(connection)
         for model in imported:
             service.register(connection, model)
-    running = start(data_dir, env=QUICK)
+    running = start(data_dir, env=QUICK, quick=True)
     yield running
     assert running.stop() == 0, running.log.read_text()
 

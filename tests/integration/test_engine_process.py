@@ -34,7 +34,7 @@ def server(shallow_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathF
     data_dir = tmp_path_factory.mktemp("engine-process")
     place_model(shallow_model_dir.path, data_dir)
     env = {"ADAPTIVE_ENGINE__HEARTBEAT_SECONDS": "3", "ADAPTIVE_ENGINE__KV_CACHE_LEN": "8192"}
-    running = start(data_dir, env=env)
+    running = start(data_dir, env=env, quick=True)
     added = post(running, "/admin/models/external", ECHO)
     assert added.ok, added.text
     assert post(running, "/admin/models/echo/deploy", {"project": "default"}).ok
@@ -119,7 +119,7 @@ def cache_used(server: Server) -> int:
 
 
 def test_no_process_outlives_a_server_that_is_killed(shallow_data_dir: Path) -> None:
-    server = start(shallow_data_dir)
+    server = start(shallow_data_dir, quick=True)
     engine = engine_of(server.process.pid)
     with streaming(server, 1, **ENDLESS):
         server.stop(signal.SIGKILL)
@@ -127,7 +127,7 @@ def test_no_process_outlives_a_server_that_is_killed(shallow_data_dir: Path) -> 
 
 
 def test_no_process_outlives_a_server_that_is_killed_while_it_is_frozen(shallow_data_dir: Path) -> None:
-    server = start(shallow_data_dir)
+    server = start(shallow_data_dir, quick=True)
     engine = engine_of(server.process.pid)
     os.kill(engine, signal.SIGSTOP)
     server.stop(signal.SIGKILL)

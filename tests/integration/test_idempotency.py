@@ -248,13 +248,13 @@ def test_a_second_try_of_the_sdk_and_of_openais_client_has_the_answer_of_the_fir
 def test_after_kill_9_what_was_answered_is_known_and_what_was_not_is_done_once(small_data_dir: Path) -> None:
     body = {"model": "default", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 8, "ignore_eos": True}
     long = {**body, "max_tokens": 2000, "stream": True}
-    server = start(small_data_dir)
+    server = start(small_data_dir, quick=True)
     with httpx2.Client(base_url=server.api, headers=server.headers, timeout=30) as http:
         first = http.post("/chat/completions", json=body, headers={"Idempotency-Key": "answered"})
         with http.stream("POST", "/chat/completions", json=long, headers={"Idempotency-Key": "cut"}) as stream:
             next(stream.iter_bytes())
             server.stop(signal.SIGKILL)
-    server = start(small_data_dir)
+    server = start(small_data_dir, quick=True)
     with httpx2.Client(base_url=server.api, headers=server.headers, timeout=30) as http:
         again = http.post("/chat/completions", json=body, headers={"Idempotency-Key": "answered"})
         assert again.headers["idempotent-replayed"] == "true"

@@ -302,7 +302,7 @@ def test_the_command_line_finds_the_server_by_its_data_directory(
 
 
 def test_what_was_offline_stays_offline_after_a_restart(small_data_dir: Path) -> None:
-    first = start(small_data_dir, env=ENVIRONMENT)
+    first = start(small_data_dir, env=ENVIRONMENT, quick=True)
     with Adaptive(first.url, first.api_key, "default") as client:
         client.models.update_compute_config(MODEL, {"kv_cache_len": 1024})
         client.models.terminate(MODEL)

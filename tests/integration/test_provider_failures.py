@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.settings import ProviderSettings
 from faultserver import WORDS, FaultServer
 from integration.gateway import MODEL, Gateway, running_gateway
@@ -15,12 +16,12 @@ from integration.upstream import ASKED, Models, ask, events, idle, row
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def gateway(small_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """One with time limits that a test can wait for."""
     limits = ProviderSettings(
         first_byte_timeout_seconds=0.6, answer_timeout_seconds=1, idle_timeout_seconds=0.6, retries=1
     )
-    with running_gateway(tmp_path_factory.mktemp("gateway"), limits) as running:
+    with running_gateway(tmp_path_factory.mktemp("gateway"), small_model_dir, limits) as running:
         yield running
 
 

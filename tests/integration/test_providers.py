@@ -9,6 +9,7 @@ import httpx2
 import pytest
 from openai import APIError, OpenAI
 
+from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.sdk import Adaptive
 from adaptive_engine.settings import ProviderSettings
 from faultserver import FaultServer, answer
@@ -262,9 +263,11 @@ def test_an_ab_test_of_an_internal_and_an_external_model_ends_by_itself(
     assert http.get("/ab_tests/in-or-out", params={"project": "default"}).json()["status"] == "DONE"
 
 
-def test_our_own_server_as_an_upstream(http: httpx2.Client, gateway: Gateway, models: Models) -> None:
+def test_our_own_server_as_an_upstream(
+    http: httpx2.Client, gateway: Gateway, models: Models, small_model_dir: ModelDirectory
+) -> None:
     """Of another server: to itself nobody may send anything."""
-    with running_gateway(gateway.data_dir / "upstream", ProviderSettings()) as behind:
+    with running_gateway(gateway.data_dir / "upstream", small_model_dir, ProviderSettings()) as behind:
         given = {"endpoint": behind.api, "api_key": behind.api_key}
         model = models("default/tiny", key="behind", **given)
         body = {"max_tokens": 5, "temperature": 0, "logprobs": True, "top_logprobs": 2}

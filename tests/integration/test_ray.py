@@ -90,7 +90,7 @@ def servers(address: str, data_dir: Path, tmp_path_factory: pytest.TempPathFacto
             for directory in directories:
                 place_model(data_dir / "models" / MODEL, directory)
             with ThreadPoolExecutor() as threads:
-                running = list(threads.map(lambda directory: start(directory, env=env), directories))
+                running = list(threads.map(lambda directory: start(directory, env=env, quick=True), directories))
             yield running
             assert [server.stop() for server in running] == [0, 0], running[0].log.read_text()
     finally:

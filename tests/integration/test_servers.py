@@ -36,6 +36,8 @@ class Site:
     postgres: PostgresServer
     url: str
     directories: list[Path]
+    tokens: range
+    """What clients ask for."""
 
     def start(self, number: int) -> Server:
         env = {"ADAPTIVE_DB__URL": self.url, "ADAPTIVE_APP__SECRET": SECRET}
@@ -50,7 +52,7 @@ class Site:
 
 
 @contextmanager
-def sharing_a_database(model: ModelDirectory, tmp_path: Path) -> Iterator[Site]:
+def sharing_a_database(model: ModelDirectory, tmp_path: Path, tokens: range) -> Iterator[Site]:
     postgres = PostgresServer()
     try:
         postgres.create()
@@ -58,31 +60,31 @@ def sharing_a_database(model: ModelDirectory, tmp_path: Path) -> Iterator[Site]:
         for directory in directories:
             place_model(model.path, directory)
         with postgres.database() as url:
-            yield Site(postgres, url, directories)
+            yield Site(postgres, url, directories, tokens)
     finally:
         postgres.destroy()
 
 
 @pytest.fixture
 def site(small_model_dir: ModelDirectory, tmp_path: Path) -> Iterator[Site]:
-    with sharing_a_database(small_model_dir, tmp_path) as site:
+    with sharing_a_database(small_model_dir, tmp_path, range(1, 8)) as site:
         yield site
 
 
 @pytest.fixture
-def slow_site(default_model_dir: ModelDirectory, tmp_path: Path) -> Iterator[Site]:
+def slow_site(shallow_model_dir: ModelDirectory, tmp_path: Path) -> Iterator[Site]:
     """Answers take long enough for a crash to find them begun and stored."""
-    with sharing_a_database(default_model_dir, tmp_path) as site:
+    with sharing_a_database(shallow_model_dir, tmp_path, range(30, 60)) as site:
         yield site
 
 
-async def one_client(server: Server, journal: Journal, seed: int, stop: asyncio.Event) -> None:
+async def one_client(server: Server, journal: Journal, tokens: range, seed: int, stop: asyncio.Event) -> None:
     rng = random.Random(seed)
-    async with httpx2.AsyncClient(timeout=30, headers=server.headers) as client:
+    async with httpx2.AsyncClient(timeout=30, headers=server.headers, verify=False) as client:
         while not stop.is_set():
             question = f"Tell me about the number {rng.randrange(1000)}."
             asked = {"model": "default", "messages": [{"role": "user", "content": question}], "stream": True}
-            asked["max_tokens"] = rng.randrange(1, 8)
+            asked["max_tokens"] = rng.choice(tokens)
             try:
                 async with client.stream("POST", f"{server.api}/chat/completions", json=asked) as reply:
                     if reply.status_code == 503:
@@ -105,11 +107,12 @@ class Load:
     def __init__(self, site: Site, servers: list[Server]) -> None:
         self.journals = [Journal(site.directories[number] / "journal") for number in range(len(servers))]
         self._servers = servers
+        self._tokens = site.tokens
         self._stop = asyncio.Event()
 
     async def __aenter__(self) -> Load:
         self._clients = [
-            asyncio.create_task(one_client(server, journal, number * 100 + client, self._stop))
+            asyncio.create_task(one_client(server, journal, self._tokens, number * 100 + client, self._stop))
             for number, (server, journal) in enumerate(zip(self._servers, self.journals, strict=True))
             for client in range(CLIENTS)
         ]
@@ -229,6 +232,6 @@ def test_a_server_with_another_secret_is_refused(site: Site) -> None:
 @pytest.mark.parametrize("url", ["postgresql://ann:very-secret@127.0.0.1:1/db", "mysql://ann:very-secret@h/db"])
 def test_a_database_that_cannot_be_used_ends_the_start(small_data_dir: Path, url: str) -> None:
     with pytest.raises(AssertionError, match="ADAPTIVE_DB__URL") as caught:
-        start(small_data_dir, env={"ADAPTIVE_DB__URL": url})
+        start(small_data_dir, env={"ADAPTIVE_DB__URL": url}, quick=True)
     assert "very-secret" not in str(caught.value)
     assert "Traceback" not in str(caught.value)

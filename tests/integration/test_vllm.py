@@ -12,6 +12,7 @@ import pytest
 from opentelemetry.trace import SpanKind
 
 from adaptive_engine.cli.app import build
+from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.settings import ProviderSettings, VllmSettings
 from adaptive_engine.vllm import server as supervision
 from integration.gateway import MODEL, Gateway, running_gateway
@@ -27,13 +28,13 @@ def adaptive(*arguments: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def server(small_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     # Servers that other tests share.
     before = set(children(os.getpid()))
     data_dir, vllm = tmp_path_factory.mktemp("vllm"), VllmSettings(command=STANDIN, stop_seconds=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(supervision, "_FIRST_PAUSE", 0.02)
-        with running_gateway(data_dir, ProviderSettings(), vllm) as running:
+        with running_gateway(data_dir, small_model_dir, ProviderSettings(), vllm) as running:
             yield running
     assert not any(is_alive(pid) for pid in children(os.getpid()) if pid not in before)
 

@@ -29,7 +29,7 @@ def workers(server: Server) -> list[int]:
 def server(shallow_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     data_dir = tmp_path_factory.mktemp("workers")
     place_model(shallow_model_dir.path, data_dir)
-    running = start(data_dir, "--workers", "2", env={"ADAPTIVE_ENGINE__KV_CACHE_LEN": "8192"})
+    running = start(data_dir, "--workers", "2", env={"ADAPTIVE_ENGINE__KV_CACHE_LEN": "8192"}, quick=True)
     for body in (ECHO, SLOW):
         added = post(running, "/admin/models/external", body)
         assert added.ok, added.text
@@ -117,17 +117,17 @@ def test_the_engine_process_is_killed(server: Server) -> None:
 
 
 def test_nothing_outlives_a_server_that_is_killed(small_data_dir: Path) -> None:
-    server = start(small_data_dir, "--workers", "2")
+    server = start(small_data_dir, "--workers", "2", quick=True)
     mine = [*workers(server), engine_of(server.process.pid)]
     assert len(mine) == 3
     os.kill(mine[0], signal.SIGSTOP)
     server.stop(signal.SIGKILL)
     until(lambda: not any(map(lives, mine)), "a process is an orphan")
-    again = start(small_data_dir)
+    again = start(small_data_dir, quick=True)
     assert again.stop() == 0
     assert not list(small_data_dir.glob("*.worker"))
 
 
 def test_workers_need_the_engine_process(small_data_dir: Path) -> None:
     with pytest.raises(AssertionError, match="ADAPTIVE_ENGINE__OWN_PROCESS"):
-        start(small_data_dir, "--workers", "2", env={"ADAPTIVE_ENGINE__OWN_PROCESS": "false"})
+        start(small_data_dir, "--workers", "2", env={"ADAPTIVE_ENGINE__OWN_PROCESS": "false"}, quick=True)

@@ -13,6 +13,7 @@ import pytest
 from peers import dequantise
 
 from adaptive_engine.cli.vllm_models import import_for_vllm
+from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.registry.catalog import DEFAULT_MODEL, fetch
 from adaptive_engine.services.access import OPERATOR
 from adaptive_engine.settings import ProviderSettings, VllmSettings
@@ -36,13 +37,15 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def server(
+    weights: Path, small_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
     environment = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
         vllm = VllmSettings(command=str(VLLM / "vllm"), start_timeout_seconds=SECONDS)
-        with running_gateway(tmp_path_factory.mktemp("real"), ProviderSettings(), vllm) as running:
+        with running_gateway(tmp_path_factory.mktemp("real"), small_model_dir, ProviderSettings(), vllm) as running:
             import_for_vllm(running.data_dir, str(weights), MODEL, ARGUMENTS, None)
             yield running
     assert not any(is_alive(pid) for pid in children(os.getpid()) if b"guard.py" in command_line(pid))

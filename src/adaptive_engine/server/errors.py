@@ -10,7 +10,6 @@ from re import Pattern
 from typing import Any
 
 import orjson
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
@@ -21,6 +20,7 @@ from starlette.routing import compile_path
 from starlette.types import Send
 
 from adaptive_engine.errors import AdaptiveError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
+from adaptive_engine.telemetry.structured import structlog
 from adaptive_engine.wire.interactions import KEY_PATTERN
 from adaptive_engine.wire.roles import ACCESS_KEY_PATTERN
 from adaptive_engine.wire.users import EMAIL_PATTERN

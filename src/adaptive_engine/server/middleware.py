@@ -11,7 +11,6 @@ import re
 import time
 from collections.abc import Iterable
 
-import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,6 +22,7 @@ from adaptive_engine.server.headers import header
 from adaptive_engine.server.lifespan import Services
 from adaptive_engine.telemetry import tracing
 from adaptive_engine.telemetry.redaction import hide_in_request
+from adaptive_engine.telemetry.structured import structlog
 from adaptive_engine.types import Principal, hex7
 
 log = structlog.get_logger(__name__)

@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import Any, Literal
 
 import orjson
-import structlog
 
 from adaptive_engine.telemetry.redaction import redact
+from adaptive_engine.telemetry.structured import structlog
 
 # What has several lines by right.
 _OF_LINES = {"exception", "stack"}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx2
 import pytest
 
@@ -34,6 +36,16 @@ def test_base_url_is_normalised(kind: type[Adaptive], given: str, base_url: str)
 def test_base_url_needs_scheme_and_host(kind: type[Adaptive], given: str) -> None:
     with pytest.raises(ValueError, match="base_url"):
         kind(given, "key")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_certificates_are_read_for_tls_only(
+    kind: type[Adaptive], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "absent.pem"))
+    kind("http://h", "key")
+    with pytest.raises(FileNotFoundError):
+        kind("https://h", "key")
 
 
 def test_base_url_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,11 @@ def test_both_kinds_of_loggers_write_lines_of_json() -> None:
     assert (third["event"], third["logger"], third["request_id"]) == ("from outside", "theirs", "req-1")
 
 
+def test_rich_is_left_to_who_needs_it() -> None:
+    code = "import sys, adaptive_engine.telemetry.logging; print('rich' in sys.modules); import rich.console"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
+
+
 @pytest.fixture
 def unchanged() -> Iterator[None]:
     """Logging is the process's."""

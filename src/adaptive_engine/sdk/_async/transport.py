@@ -7,7 +7,7 @@ import asyncio
 import httpx2
 
 from adaptive_engine.sdk import retry
-from adaptive_engine.sdk.http import Call, connection_error, status_error
+from adaptive_engine.sdk.http import Call, connection_error, status_error, tls
 from adaptive_engine.sdk.settings import Settings
 
 
@@ -16,7 +16,7 @@ class AsyncTransport:
 
     def __init__(self, settings: Settings, http_client: httpx2.AsyncClient | None) -> None:
         self.settings = settings
-        self._client = http_client or httpx2.AsyncClient()
+        self._client = http_client or httpx2.AsyncClient(verify=tls(settings))
         self._owns_client = http_client is None
 
     async def aclose(self) -> None:

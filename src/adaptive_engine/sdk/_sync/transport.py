@@ -8,7 +8,7 @@ import time
 import httpx2
 
 from adaptive_engine.sdk import retry
-from adaptive_engine.sdk.http import Call, connection_error, status_error
+from adaptive_engine.sdk.http import Call, connection_error, status_error, tls
 from adaptive_engine.sdk.settings import Settings
 
 
@@ -17,7 +17,7 @@ class Transport:
 
     def __init__(self, settings: Settings, http_client: httpx2.Client | None) -> None:
         self.settings = settings
-        self._client = http_client or httpx2.Client()
+        self._client = http_client or httpx2.Client(verify=tls(settings))
         self._owns_client = http_client is None
 
     def close(self) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import structlog
 from graphql import GraphQLError
 from pydantic import ValidationError
 
 from adaptive_engine.errors import AdaptiveError
 from adaptive_engine.server.errors import invalid_request
+from adaptive_engine.telemetry.structured import structlog
 
 log = structlog.get_logger(__name__)
 
