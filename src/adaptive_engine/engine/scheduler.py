@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable
+from operator import itemgetter
 
 from adaptive_engine.engine.kv_cache import BlockPool
 from adaptive_engine.engine.prefix import BlockName, block_names
@@ -34,6 +36,9 @@ _LEAST_SHARE = 16
 # Beyond the places, for owners of whom nothing runs: one for so many places. They would wait for others to end, and the
 # step has hardly more rows.
 _PLACES_FOR_ONE_EXTRA = 4
+# Attention to what stands before makes a token of a prompt the dearer the deeper it is: at this depth twice as dear.
+# Streams wait for the whole step, so beside them a budget is one of tokens at the begin of a prompt.
+_DEPTH_THAT_DOUBLES = 1500
 # So many tokens of prompts in the background a step computes beside the foreground, which notices little of it.
 _BACKGROUND_TOKENS = 16
 
@@ -85,7 +90,7 @@ class Scheduler:
         rows = sum(part.rows for part in slices)
         # However much is forced, prompts get on.
         budget = max(self._prefill_tokens_busy - (rows - len(slices)), _LEAST) if slices else self._prefill_tokens
-        return slices + self._prefills(min(budget, self._max_rows - rows), prefilling)
+        return slices + self._prefills(min(budget, self._max_rows - rows), prefilling, _deep if slices else _flat)
 
     def advance(self, sequence: Sequence, computed: int) -> None:
         """So many tokens of the sequence are computed: full blocks of them can be shared from now on."""
@@ -170,16 +175,16 @@ class Scheduler:
             self._reserve(sequence, part.stop + len(part.drafts))
         return len(part.drafts)
 
-    def _prefills(self, budget: int, prefilling: list[Sequence]) -> list[Slice]:
-        """Chunks of prompts that together have at most `budget` tokens. The background gets what is left over."""
+    def _prefills(self, budget: int, prefilling: list[Sequence], price: Price) -> list[Slice]:
+        """Chunks of prompts that together cost at most `budget`. The background gets what is left over."""
         background = [sequence for sequence in prefilling if sequence.request.background]
         if not background:
-            return _share_among_owners(budget, prefilling)
-        slices = _share_among_owners(budget, [one for one in prefilling if not one.request.background])
-        left = budget - sum(part.rows for part in slices)
+            return _share_among_owners(budget, prefilling, price)
+        slices = _share_among_owners(budget, [one for one in prefilling if not one.request.background], price)
+        left = budget - sum(part.rows * price(part.sequence) for part in slices)
         if any(not sequence.request.background for sequence in self.running):
             left = min(left, _BACKGROUND_TOKENS)
-        return slices + _share_among_owners(left, background) if left >= _LEAST else slices
+        return slices + _share_among_owners(left, background, price) if left >= _LEAST else slices
 
     def _admit_waiting(self) -> None:
         """In turn, as far as places and room go. Small ones may pass a few times what lacks room."""
@@ -330,48 +335,60 @@ def _session(sequence: Sequence) -> SessionKey | None:
     return None if request.session is None else SessionKey(request.cache_salt, request.session)
 
 
-def _share_among_owners(budget: int, prefilling: list[Sequence]) -> list[Slice]:
-    """At most `budget` tokens of the prompts in `prefilling`, oldest first.
+Price = Callable[[Sequence], float]
+"""What the next token of a prompt costs, in tokens at the begin of a prompt."""
+
+
+def _flat(_: Sequence) -> float:
+    return 1.0
+
+
+def _deep(sequence: Sequence) -> float:
+    return 1.0 + sequence.computed / _DEPTH_THAT_DOUBLES
+
+
+def _share_among_owners(budget: float, prefilling: list[Sequence], price: Price) -> list[Slice]:
+    """For at most `budget` tokens of the prompts in `prefilling`, oldest first.
 
     Owners get equal shares; what one does not need, others get. A small budget is for those with the oldest prompts.
     """
     by_owner: dict[bytes, list[Sequence]] = {}
     for sequence in prefilling:
         by_owner.setdefault(sequence.request.owner, []).append(sequence)
-    groups = list(by_owner.values())[: max(budget // _LEAST_SHARE, 1)]
+    groups = [(sum(one.remaining_prefill * price(one) for one in prompts), prompts) for prompts in by_owner.values()]
+    groups = groups[: max(int(budget // _LEAST_SHARE), 1)]
     slices: list[Slice] = []
     for left in range(len(groups), 0, -1):
-        prompts = min(groups, key=_need)
-        groups.remove(prompts)
-        share = min(_need(prompts), -(-budget // left))
-        slices += _share(share, prompts)
+        group = min(groups, key=itemgetter(0))
+        groups.remove(group)
+        need, prompts = group
+        share = min(need, -(-budget // left))
+        slices += _share(share, prompts, price)
         budget -= share
     return slices
 
 
-def _need(prompts: list[Sequence]) -> int:
-    return sum(prompt.remaining_prefill for prompt in prompts)
-
-
-def _share(budget: int, prefilling: list[Sequence]) -> list[Slice]:
-    """Chunks of the prompts of one owner that together have at most `budget` tokens."""
+def _share(budget: float, prefilling: list[Sequence], price: Price) -> list[Slice]:
+    """Chunks of the prompts of one owner that together cost at most `budget`."""
     oldest, *others = prefilling
-    reserved = min(oldest.remaining_prefill, -(-budget // 2))
+    reserved = min(oldest.remaining_prefill * price(oldest), -(-budget // 2))
     left = budget - reserved
     slices = []
     for sequence in sorted(others, key=lambda other: other.remaining_prefill):
-        count = _chunk(left, sequence.remaining_prefill)
+        count = _chunk(left / price(sequence), sequence.remaining_prefill)
         if count == 0:
             break
         slices.append(Slice(sequence, sequence.computed, sequence.computed + count))
-        left -= count
-    count = _chunk(reserved + left, oldest.remaining_prefill)
+        left -= count * price(sequence)
+    # However deep it is, it gets on.
+    count = _chunk(max((reserved + left) / price(oldest), min(reserved + left, _LEAST)), oldest.remaining_prefill)
     return [Slice(oldest, oldest.computed, oldest.computed + count), *slices] if count else slices
 
 
-def _chunk(budget: int, remaining: int) -> int:
+def _chunk(budget: float, remaining: int) -> int:
     """As much of `remaining` as fits, but never one token alone or one left over: see `_LEAST`."""
-    count = min(budget, remaining)
+    # What is divided by a price and multiplied with it again may be a hair less than it was.
+    count = min(int(budget + 1e-6), remaining)
     if remaining - count == 1:
         count -= 1
     return 0 if count == 1 < remaining else count

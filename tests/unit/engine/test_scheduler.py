@@ -352,6 +352,37 @@ def test_a_long_prompt_gets_on_while_short_ones_keep_coming() -> None:
     assert long.computed >= 20 * 16 or long.generated
 
 
+def test_deep_in_a_prompt_chunks_are_smaller_while_others_decode() -> None:
+    of = scheduler(blocks=5000, prefill=256, busy=64)
+    long = sequence(list(range(9000)))
+    of.add(long)
+    while long.computed < 1500:
+        (part,) = step(of)
+        assert part.rows == 256
+    stream = sequence([1])
+    of.add(stream)
+    step(of)
+    assert stream.generated == 1
+    _, part = step(of)
+    # A token costs somewhat more than twice what one at the begin does.
+    assert 28 <= part.rows < 32
+    short = sequence(list(range(10_000, 10_100)))
+    of.add(short)
+    _, part, other = step(of)
+    assert (part.sequence, other.sequence) == (long, short)
+    assert other.rows == 32, "it pays for its own depth only"
+    assert 14 <= part.rows <= 16
+    of.remove(stream)
+    while long.computed < 7500:
+        step(of)
+    of.add(stream := sequence([1]))
+    steps = 0
+    while long.remaining_prefill:
+        step(of)
+        steps += 1
+    assert steps <= 1500 // 9
+
+
 def test_owners_share_the_budget_for_prompts() -> None:
     of = scheduler(blocks=400, prefill=64)
     many = [sequence(list(range(n, n + 90)), owner=b"a") for n in range(0, 400, 100)]
