@@ -307,7 +307,7 @@ def test_what_was_offline_stays_offline_after_a_restart(small_data_dir: Path) ->
         client.models.update_compute_config(MODEL, {"kv_cache_len": 1024})
         client.models.terminate(MODEL)
     assert first.stop() == 0
-    again = start(small_data_dir, env=ENVIRONMENT)
+    again = start(small_data_dir, env=ENVIRONMENT, quick=True)
     with Adaptive(again.url, again.api_key, "default") as client:
         assert state(client, MODEL) == "OFFLINE"
         assert requests.get(f"{again.url}/readyz", timeout=10).json() == {"status": "ok", "problems": []}
