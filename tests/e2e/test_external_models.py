@@ -140,5 +140,6 @@ def test_a_model_of_vllm_is_shown_as_one(page: Page, server: Server, client: Ada
     expect(longest).to_have_attribute("aria-invalid", "true")
     longest.fill("20000")
     page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("Saved", exact=True)).to_be_visible()
     expect(longest).not_to_have_attribute("aria-invalid", "true")
     assert client.models.get("qwen3-8b").compute_config.max_seq_len == 20000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -29,6 +29,8 @@ from adaptive_engine.types import Interaction, Project, made_at, now_ms, uuid_or
 from adaptive_engine.wire.interactions import ExportFormat, ExportKind, InteractionExport
 
 PAGE_ROWS = 500
+# And so many characters, or a single interaction: those with images or whole books in them could fill the memory.
+PAGE_CHARACTERS = 2**22
 MEDIA_TYPES: dict[ExportFormat, str] = {
     "jsonl": "application/x-ndjson",
     "csv": "text/csv; charset=utf-8",
@@ -110,24 +112,54 @@ _JSON = orjson.OPT_UTC_Z
 
 
 def _records(database: Database, export: Export) -> Iterator[list[Record]]:
+    return _pairs(database, export) if export.kind == "preferences" else _interactions(database, export)
+
+
+def _pairs(database: Database, export: Export) -> Iterator[list[Record]]:
     begun_at = now_ms()
     place = export.after
     while True:
         with database.read() as connection:
-            if export.kind == "preferences":
-                pairs, place = preferences.list_after(
-                    connection, export.wanted, metric_id=export.metric_id, after=place, limit=PAGE_ROWS
-                )
-                records = [_pair(pair) for pair in pairs if made_at(pair.id) <= begun_at and _same_prompt(pair)]
-            else:
-                found, place = positions(connection, export.wanted, limit=PAGE_ROWS, after=place)
-                ids = [each.id for each in found if made_at(each.id) <= begun_at]
-                record = _RECORDS[export.kind]
-                records = [record(item, export.project.key) for item in interactions.load(connection, ids)]
+            pairs, place = preferences.list_after(
+                connection, export.wanted, metric_id=export.metric_id, after=place, limit=PAGE_ROWS
+            )
+            records = [_pair(pair) for pair in pairs if made_at(pair.id) <= begun_at and _same_prompt(pair)]
         if records:
             yield records
         if place is None:
             return
+
+
+def _interactions(database: Database, export: Export) -> Iterator[list[Record]]:
+    begun_at = now_ms()
+    place = export.after
+    record = _RECORDS[export.kind]
+    while True:
+        with database.read() as connection:
+            found, place = positions(connection, export.wanted, limit=PAGE_ROWS, after=place)
+            ids = [each.id for each in found if made_at(each.id) <= begun_at]
+            lengths = interactions.lengths(connection, ids)
+        for some in _bounded(ids, lengths):
+            with database.read() as connection:
+                records = [record(item, export.project.key) for item in interactions.load(connection, some)]
+            if records:
+                yield records
+        if place is None:
+            return
+
+
+def _bounded(ids: Sequence[UUID], lengths: Sequence[int]) -> Iterator[list[UUID]]:
+    """`ids` in parts of at most PAGE_CHARACTERS each, or of one."""
+    some: list[UUID] = []
+    total = 0
+    for id_, length in zip(ids, lengths, strict=True):
+        if some and total + length > PAGE_CHARACTERS:
+            yield some
+            some, total = [], 0
+        some.append(id_)
+        total += length
+    if some:
+        yield some
 
 
 def _with_images(database: Database, project: Project, pages: Iterator[list[Record]]) -> Iterator[list[Record]]:

@@ -124,6 +124,15 @@ def load(connection: Connection, ids: Sequence[UUID]) -> list[StoredInteraction]
     return [found[id_] for id_ in ids if id_ in found]
 
 
+def lengths(connection: Connection, ids: Sequence[UUID]) -> list[int]:
+    """Characters of what is long in each of these interactions, in this order; 0 for one that does not exist."""
+    columns = (interactions.c.messages, interactions.c.parameters, interactions.c.completion, interactions.c.reasoning)
+    each = [sa.func.length(sa.func.coalesce(sa.type_coerce(column, sa.Text), "")) for column in columns]
+    query = sa.select(interactions.c.id, *each).where(interactions.c.id.in_(ids))
+    found = {id_: sum(counts) for id_, *counts in connection.execute(query)}
+    return [found.get(id_, 0) for id_ in ids]
+
+
 def change_labels(
     connection: Connection, interaction: Interaction, given: Mapping[str, str], removed: Collection[str]
 ) -> None:

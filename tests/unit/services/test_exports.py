@@ -49,3 +49,15 @@ def test_a_line_is_a_record(database: Database, project: Project, kind: Any) -> 
     lines = b"".join(exports.chunks(database, export)).split(b"\n")
     assert lines.pop() == b""
     assert len([json.loads(line) for line in lines]) == len(texts)
+
+
+def test_long_interactions_come_a_few_at_a_time(
+    database: Database, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "PAGE_CHARACTERS", 10_000)
+    for length in [4_000] * 6 + [30_000] + [10] * 20:
+        store_answer(database, project, "a", completion="a" * length)
+    export = Export(project, InteractionFilter(project.id, And(())), "interactions", "jsonl", False, None, None)
+    pages = [chunk.splitlines() for chunk in exports.chunks(database, export)]
+    assert len({json.loads(line)["id"] for page in pages for line in page}) == 27
+    assert [len(page) for page in pages] == [2, 2, 2, 1, 20]

@@ -266,3 +266,12 @@ def test_loading_keeps_the_order(database: Database, done: Interaction, make: Ma
     with database.read() as connection:
         found = interactions.load(connection, [wanted[0].id, uuid7(), *(row.id for row in wanted[1:])])
     assert [item.interaction for item in found] == wanted
+
+
+def test_lengths_are_of_all_that_is_long(database: Database, make: Make) -> None:
+    row = make()
+    long = replace(row, completion="ü" * 1000, messages=[{"role": "user", "content": "a" * 2000}], reasoning="b" * 4000)
+    insert(database, long)
+    with database.read() as connection:
+        length, none = interactions.lengths(connection, [row.id, uuid7()])
+    assert (7000 < length < 8000, none) == (True, 0)
