@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import ray
 from pydantic import ValidationError
 from ray.exceptions import ActorDiedError
 from ray.serve.exceptions import BackPressureError
@@ -63,7 +64,9 @@ def test_an_address_that_is_none(address: str) -> None:
         cluster.connect(address)
 
 
-def test_no_cluster_answers() -> None:
+def test_no_cluster_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Another test of this process may have joined one.
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with pytest.raises(Unavailable, match=r"No Ray cluster answers at 127\.0\.0\.1:1: .*ray start --head"):
         cluster.connect("127.0.0.1:1")
 
