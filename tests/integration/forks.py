@@ -123,7 +123,9 @@ class Forked:
 
     def send_signal(self, how: signal.Signals) -> None:
         if self.poll() is None:
-            os.kill(self.pid, how)
+            # It may have ended, and its status not be told yet.
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, how)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)

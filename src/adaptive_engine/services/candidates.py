@@ -8,8 +8,6 @@ from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
-
 from adaptive_engine.errors import (
     AdaptiveError,
     EngineFailed,
@@ -20,6 +18,7 @@ from adaptive_engine.errors import (
     UpstreamTimeout,
 )
 from adaptive_engine.services.backends import AnswerStream, Asked, Backend, Job
+from adaptive_engine.telemetry.structured import structlog
 from adaptive_engine.types import Deployment
 
 log = structlog.get_logger(__name__)

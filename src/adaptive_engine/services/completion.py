@@ -8,8 +8,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import structlog
-
 from adaptive_engine.errors import AdaptiveError, InternalError
 from adaptive_engine.services.backends import AnswerStream
 from adaptive_engine.services.candidates import Begun, Candidates
@@ -19,6 +17,7 @@ from adaptive_engine.services.prepared import Prepared, answered
 from adaptive_engine.services.structured import StructuredOutput
 from adaptive_engine.store.recorder import Recorder
 from adaptive_engine.telemetry.answered import Answered, Structured
+from adaptive_engine.telemetry.structured import structlog
 from adaptive_engine.types import Delta, Interaction, InteractionState, Notice, TokenLogprob, Usage, now_ms
 
 log = structlog.get_logger(__name__)

@@ -29,7 +29,7 @@ from adaptive_engine.types import Interaction, Project, made_at, now_ms, uuid_or
 from adaptive_engine.wire.interactions import ExportFormat, ExportKind, InteractionExport
 
 PAGE_ROWS = 500
-# And so many characters, or a single interaction: those with images or whole books in them could fill the memory.
+# And so many characters, or a single interaction: those with whole books in them could fill the memory.
 PAGE_CHARACTERS = 2**22
 MEDIA_TYPES: dict[ExportFormat, str] = {
     "jsonl": "application/x-ndjson",

@@ -13,8 +13,6 @@ from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from uuid import UUID
 
-import structlog
-
 from adaptive_engine.errors import AdaptiveError, Conflict, InternalError, InvalidRequest, StorageUnavailable
 from adaptive_engine.services import judging
 from adaptive_engine.services.completions import Completions
@@ -23,6 +21,7 @@ from adaptive_engine.services.referee import Referee
 from adaptive_engine.services.routing import Routing
 from adaptive_engine.store import Connection, Database, graders, interactions, judgements, metrics, scores
 from adaptive_engine.store.judgements import Task
+from adaptive_engine.telemetry.structured import structlog
 from adaptive_engine.types import Grader, Interaction, Judge, Principal, Score, now_ms, uuid7
 
 log = structlog.get_logger(__name__)

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-import structlog
-
 from adaptive_engine.errors import InvalidRequest, Overloaded
 from adaptive_engine.grammar.checker import CannotValidate, CheckerBusy
 from adaptive_engine.grammar.compiler import CompiledSchema
 from adaptive_engine.grammar.inspection import Inspection
 from adaptive_engine.grammar.schema.report import SchemaRefused
 from adaptive_engine.grammar.schemas import Schemas
+from adaptive_engine.telemetry.structured import structlog
 from adaptive_engine.types import Notice, Project
 from adaptive_engine.wire.chat import JsonSchemaFormat, ResponseFormat
 from adaptive_engine.wire.structured import KeywordNote, Refusal, SchemaReport, ShortestAnswer
