@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import queue
 import re
-import selectors
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -104,32 +106,25 @@ def start(data_dir: Path, *options: str, env: dict[str, str] | None = None, quic
 
 def _wait_until_ready(process: Process, log: Path) -> str:
     """Copy the server's standard error into its log; return the URL of its ready line."""
-    assert process.stderr is not None
-    lines: list[str] = []
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    threading.Thread(target=_copy, args=(process, log, lines), daemon=True).start()
+    said = ""
     deadline = time.monotonic() + START_SECONDS
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stderr, selectors.EVENT_READ)
-        while selector.select(timeout=max(0, deadline - time.monotonic())):
-            line = process.stderr.readline()
-            if not line:
-                break
-            lines.append(line)
+    with suppress(queue.Empty):
+        while (line := lines.get(timeout=max(0, deadline - time.monotonic()))) is not None:
+            said += line
             if found := _READY.search(line):
-                _keep_copying(process, log)
                 return found[1]
     process.kill()
-    raise AssertionError("the server did not get ready:\n" + "".join(lines))
+    raise AssertionError(f"the server did not get ready, and ended with {process.wait(10)}:\n{said}")
 
 
-def _keep_copying(process: Process, log: Path) -> None:
-    """A pipe that nobody reads would stop the server when it is full."""
-    import threading
-
-    def copy() -> None:
-        assert process.stderr is not None
-        with log.open("a") as sink:
-            for line in process.stderr:
-                sink.write(line)
-                sink.flush()
-
-    threading.Thread(target=copy, daemon=True).start()
+def _copy(process: Process, log: Path, lines: queue.SimpleQueue[str | None]) -> None:
+    """To its end: a pipe that nobody reads would stop the server when it is full."""
+    assert process.stderr is not None
+    with log.open("a") as sink:
+        for line in process.stderr:
+            sink.write(line)
+            sink.flush()
+            lines.put(line)
+    lines.put(None)
