@@ -23,6 +23,7 @@ from adaptive_engine.providers.base import Profile
 from adaptive_engine.providers.registry import VENDORS
 from adaptive_engine.server import bodies, body_limit, http
 from adaptive_engine.server.graphql import limits as graphql
+from adaptive_engine.server.graphql import route
 from adaptive_engine.services import claims, grading, idempotency, keys, limits, prompts, sign_in, traffic
 from adaptive_engine.services import imports as model_imports
 from adaptive_engine.settings import Settings
@@ -92,7 +93,7 @@ def test_bounds_that_are_fixed_are_those_of_the_code() -> None:
         "System prompt of a model's settings": (models.MAX_SYSTEM_PROMPT,),
         "The same with its arguments": (prompts.MAX_RENDERED,),
         "GraphQL: tokens of a document": (graphql.MAX_TOKENS,),
-        "GraphQL: characters of a document": (graphql.MAX_CHARACTERS,),
+        "GraphQL: characters of a document": (route.MAX_CHARACTERS,),
         "GraphQL: fragments, repeated fields": (graphql.MAX_FRAGMENTS, graphql.MAX_REPEATED),
         "Members of objects and items of lists in a body; of objects alone": (bodies.MAX_VALUES, bodies.MAX_MEMBERS),
         "Summing up what the server measures": (statistics.STATISTICS_SECONDS,),

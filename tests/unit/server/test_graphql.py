@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from functools import partial
@@ -14,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 from graphql import GraphQLError
 
-from adaptive_engine.server.graphql import route, schema
+from adaptive_engine.server.graphql import execution, schema
 from adaptive_engine.server.graphql.limits import Budget
 from adaptive_engine.server.lifespan import Services
 from adaptive_engine.services import models
@@ -22,10 +24,15 @@ from adaptive_engine.store import projects
 from adaptive_engine.types import Project, now_ms, uuid7
 
 
+def test_a_start_does_not_import_it() -> None:
+    code = "import sys\nfrom adaptive_engine.server import app, assembly\nassert 'graphql' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 async def test_lists_in_lists_end_at_a_limit(
     services: Services, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(route, "Budget", partial(Budget, 1000))
+    monkeypatch.setattr(execution, "Budget", partial(Budget, 1000))
     with services.database.write() as connection:
         for at in range(7):
             projects.create(connection, Project(uuid7(), f"project-{at}", "", "", now_ms()))

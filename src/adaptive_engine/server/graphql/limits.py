@@ -21,8 +21,6 @@ from graphql import (
 
 MAX_TOKENS = 5_000
 """Of the document's text; the longest of the vendor's has 500."""
-MAX_CHARACTERS = 100_000
-"""Of its text; what is long belongs into variables."""
 MAX_FRAGMENTS = 30
 MAX_REPEATED = 20
 """Fields of a name that their selection has already."""
