@@ -27,7 +27,8 @@ _FORKING = """
     from importlib import import_module
 
     import adaptive_engine.sdk, adaptive_engine.server.app, adaptive_engine.server.assembly
-    import adaptive_engine.server.http, adaptive_engine.services.engine_process.client, rich.console, uvloop
+    import adaptive_engine.server.graphql.execution, adaptive_engine.server.http
+    import adaptive_engine.services.engine_process.client, rich.console, uvloop
     from adaptive_engine.cli import main
     from adaptive_engine.cli.app import COMMANDS
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 from tokenizers import Tokenizer as HFTokenizer
 
 from adaptive_engine.errors import EngineFailed
@@ -37,8 +38,8 @@ class Tokenizer:
         added = {token["content"]: int(token["id"]) for token in definition.get("added_tokens", [])}
         self.special = special
         self.control_texts = tuple(sorted(added, key=len, reverse=True))
-        self._template = HFTokenizer.from_str(json.dumps(definition))
-        self._untrusted = HFTokenizer.from_str(json.dumps(_without_control_tokens(definition, added)))
+        self._template = HFTokenizer.from_buffer(orjson.dumps(definition))
+        self._untrusted = HFTokenizer.from_buffer(orjson.dumps(_without_control_tokens(definition, added)))
         for tokenizer in (self._template, self._untrusted):
             tokenizer.no_truncation()
             tokenizer.no_padding()
@@ -53,7 +54,7 @@ class Tokenizer:
     @classmethod
     def load(cls, directory: Path) -> Tokenizer:
         """Read `tokenizer.json`, `tokenizer_config.json` and `generation_config.json` of a model directory."""
-        definition = json.loads((directory / "tokenizer.json").read_text("utf-8"))
+        definition = orjson.loads((directory / "tokenizer.json").read_bytes())
         config = _read_json(directory / "tokenizer_config.json")
         ends = _read_json(directory / "generation_config.json").get("eos_token_id")
         if ends is None:
@@ -187,9 +188,10 @@ _BYTE_OF = _byte_level_alphabet()
 
 
 def _byte_level_bytes(token: str) -> bytes:
-    if all(char in _BYTE_OF for char in token):
-        return bytes(_BYTE_OF[char] for char in token)
-    return token.encode()
+    try:
+        return bytes(map(_BYTE_OF.__getitem__, token))
+    except KeyError:
+        return token.encode()
 
 
 def _sentencepiece_bytes(token: str) -> bytes:
