@@ -11,7 +11,7 @@ import io
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import orjson
@@ -29,7 +29,7 @@ from adaptive_engine.types import Interaction, Project, made_at, now_ms, uuid_or
 from adaptive_engine.wire.interactions import ExportFormat, ExportKind, InteractionExport
 
 PAGE_ROWS = 500
-# And so many characters, or a single interaction: those with whole books in them could fill the memory.
+# And so many characters, or a single interaction or pair: those with whole books in them could fill the memory.
 PAGE_CHARACTERS = 2**22
 MEDIA_TYPES: dict[ExportFormat, str] = {
     "jsonl": "application/x-ndjson",
@@ -37,6 +37,7 @@ MEDIA_TYPES: dict[ExportFormat, str] = {
     "parquet": "application/vnd.apache.parquet",
 }
 
+T = TypeVar("T")
 Record = dict[str, Any]
 # What a spreadsheet would take for a formula, and run.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -120,12 +121,17 @@ def _pairs(database: Database, export: Export) -> Iterator[list[Record]]:
     place = export.after
     while True:
         with database.read() as connection:
-            pairs, place = preferences.list_after(
+            found, place = preferences.list_after(
                 connection, export.wanted, metric_id=export.metric_id, after=place, limit=PAGE_ROWS
             )
-            records = [_pair(pair) for pair in pairs if made_at(pair.id) <= begun_at and _same_prompt(pair)]
-        if records:
-            yield records
+            pairs = [pair for pair in found if made_at(pair.id) <= begun_at]
+            chosen = interactions.lengths(connection, [pair.preferred_id for pair in pairs])
+            rejected = interactions.lengths(connection, [pair.other_id for pair in pairs])
+        for some in _bounded(pairs, [sum(both) for both in zip(chosen, rejected, strict=True)]):
+            with database.read() as connection:
+                records = [_pair(pair) for pair in preferences.load(connection, some) if _same_prompt(pair)]
+            if records:
+                yield records
         if place is None:
             return
 
@@ -148,15 +154,15 @@ def _interactions(database: Database, export: Export) -> Iterator[list[Record]]:
             return
 
 
-def _bounded(ids: Sequence[UUID], lengths: Sequence[int]) -> Iterator[list[UUID]]:
-    """`ids` in parts of at most PAGE_CHARACTERS each, or of one."""
-    some: list[UUID] = []
+def _bounded(items: Sequence[T], lengths: Sequence[int]) -> Iterator[list[T]]:
+    """`items` in parts of at most PAGE_CHARACTERS each, or of one."""
+    some: list[T] = []
     total = 0
-    for id_, length in zip(ids, lengths, strict=True):
+    for item, length in zip(items, lengths, strict=True):
         if some and total + length > PAGE_CHARACTERS:
             yield some
             some, total = [], 0
-        some.append(id_)
+        some.append(item)
         total += length
     if some:
         yield some

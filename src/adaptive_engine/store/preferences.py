@@ -18,6 +18,17 @@ from adaptive_engine.types import Interaction
 
 
 @dataclass(frozen=True, slots=True)
+class Pair:
+    """Which comparison, and of what."""
+
+    id: UUID
+    metric_key: str
+    created_at: int
+    preferred_id: UUID
+    other_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class Preference:
     """One comparison that has a winner."""
 
@@ -30,7 +41,7 @@ class Preference:
 
 def list_after(
     connection: Connection, wanted: InteractionFilter, *, metric_id: UUID | None, after: Position | None, limit: int
-) -> tuple[Sequence[Preference], Position | None]:
+) -> tuple[list[Pair], Position | None]:
     """At most `limit` pairs whose chosen interaction matches, oldest first, and where to go on; None at the end."""
     of = comparisons.c
     place = sa.tuple_(of.created_at, of.id)
@@ -44,11 +55,19 @@ def list_after(
         query = query.where(filters.unindexed(of.metric_id) == metric_id)
     if after is not None:
         query = query.where(place > sa.tuple_(*after))
-    found = connection.execute(query.order_by(of.created_at, of.id).limit(limit)).all()
-    sides = rows.load(connection, list({side for row in found for side in (row.preferred_id, row.other_id)}))
+    found = [Pair(*row) for row in connection.execute(query.order_by(of.created_at, of.id).limit(limit))]
+    return found, Position(found[-1].created_at, found[-1].id) if len(found) == limit else None
+
+
+def load(connection: Connection, pairs: Sequence[Pair]) -> list[Preference]:
+    """Those that exist still, in this order."""
+    sides = rows.load(connection, list({side for pair in pairs for side in (pair.preferred_id, pair.other_id)}))
     by_id = {each.interaction.id: each.interaction for each in sides}
-    pairs = [Preference(row.id, row.key, row.created_at, by_id[row.preferred_id], by_id[row.other_id]) for row in found]
-    return pairs, Position(found[-1].created_at, found[-1].id) if len(found) == limit else None
+    return [
+        Preference(pair.id, pair.metric_key, pair.created_at, by_id[pair.preferred_id], by_id[pair.other_id])
+        for pair in pairs
+        if pair.preferred_id in by_id and pair.other_id in by_id
+    ]
 
 
 def position(connection: Connection, project_id: UUID, comparison_id: UUID) -> Position | None:

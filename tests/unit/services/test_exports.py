@@ -16,7 +16,7 @@ from adaptive_engine.services.exports import Export
 from adaptive_engine.store import Database
 from adaptive_engine.store.filters import And, InteractionFilter
 from adaptive_engine.types import Project
-from unit.services.platform import store_answer
+from unit.services.platform import compare, store_answer
 
 _RISKY = st.sampled_from(
     ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20", '"', ",", ";", "\x00", "|", " "]
@@ -61,3 +61,13 @@ def test_long_interactions_come_a_few_at_a_time(
     pages = [chunk.splitlines() for chunk in exports.chunks(database, export)]
     assert len({json.loads(line)["id"] for page in pages for line in page}) == 27
     assert [len(page) for page in pages] == [2, 2, 2, 1, 20]
+
+
+def test_long_pairs_come_a_few_at_a_time(database: Database, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exports, "PAGE_CHARACTERS", 10_000)
+    for length in [2_000] * 3 + [30_000] + [10] * 2:
+        sides = [store_answer(database, project, completion="a" * length).id for _ in range(2)]
+        compare(database, project, *sides)
+    export = Export(project, InteractionFilter(project.id, And(())), "preferences", "jsonl", False, None, None)
+    pages = [chunk.splitlines() for chunk in exports.chunks(database, export)]
+    assert [len(page) for page in pages] == [2, 1, 1, 2]

@@ -139,7 +139,9 @@ def test_preferences_leave_out_ties(database: Database, project: Project, metric
                 page, after = preferences.list_after(
                     connection, InteractionFilter(project.id, where), metric_id=metric_id, after=after, limit=1
                 )
-            found += [(pair.chosen.model_key, pair.rejected.model_key) for pair in page]
+                found += [
+                    (each.chosen.model_key, each.rejected.model_key) for each in preferences.load(connection, page)
+                ]
             if after is None:
                 return found
 
