@@ -10,6 +10,9 @@ from starlette.responses import Response
 
 from adaptive_engine import __version__
 from adaptive_engine.server.context import ServicesDep
+from adaptive_engine.services.readiness import ReadinessState
+
+_NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": ReadinessState, "description": "No request can be taken now"}}
 
 # Load balancers and uptime checks ask with HEAD as well as with GET.
 router = APIRouter()
@@ -23,7 +26,7 @@ async def livez() -> dict[str, str]:
 
 
 @router.head("/readyz", include_in_schema=False)
-@router.get("/readyz")
+@router.get("/readyz", response_model=ReadinessState, responses=_NOT_READY)
 async def readyz(services: ServicesDep) -> Response:
     """Can take a request now; 503 otherwise, with what keeps it from that."""
     state = services.readiness.look()
@@ -32,7 +35,7 @@ async def readyz(services: ServicesDep) -> Response:
 
 
 @router.head("/health", include_in_schema=False)
-@router.get("/health")
+@router.get("/health", response_model=ReadinessState, responses=_NOT_READY)
 async def health(services: ServicesDep) -> Response:
     """The vendor's name of /readyz."""
     return await readyz(services)

@@ -11,7 +11,7 @@ from adaptive_engine.store import Recorder
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ReadinessState:
     status: Literal["ok", "degraded", "unavailable"]
     problems: list[str]
     """In words, each with what it is about before a colon."""
@@ -36,7 +36,7 @@ class Readiness:
         """The server stops: nobody should send it anything new."""
         self._draining = True
 
-    def look(self) -> State:
+    def look(self) -> ReadinessState:
         """Asks neither the store nor an engine, so it does not block."""
         wanted = self._routing.wanted()
         models = self._backends.problems(wanted)
@@ -46,4 +46,4 @@ class Readiness:
         if self._draining:
             problems.append("server: It is draining: it stops when the requests that it has are answered.")
         unavailable = self._draining or self._recorder.problem is not None or (wanted and models.keys() == wanted)
-        return State("unavailable" if unavailable else "degraded" if problems else "ok", problems)
+        return ReadinessState("unavailable" if unavailable else "degraded" if problems else "ok", problems)

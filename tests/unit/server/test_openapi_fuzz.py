@@ -63,6 +63,8 @@ class Sender:
 @pytest.fixture(scope="module")
 def sender(app: Any, services: Services) -> Iterator[Sender]:
     sender = Sender(app, services)
+    # Until they are loaded, what depends on them is 503 and of less interest.
+    services.engines.wait()
     yield sender
     sender.close()
 
