@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import httpx2
 
 from adaptive_engine.sdk.errors import APIConnectionError, APIStatusError, APITimeoutError, from_status
-from adaptive_engine.sdk.settings import NOT_GIVEN, Settings, Timeout
+from adaptive_engine.sdk.settings import NOT_GIVEN, Settings, Timeout, require_timeout
 
 MAX_CONNECT_SECS = 5.0
 """A server that takes longer to accept a connection is down; only its answers may take long."""
@@ -28,11 +28,13 @@ class Call:
     stream: bool = False
 
     def build(self, client: httpx2.Client | httpx2.AsyncClient, settings: Settings) -> httpx2.Request:
+        """Raises ValueError for a time limit that is none."""
         headers = settings.headers.copy()
         if self.content is not None:
             headers["Content-Type"] = "application/json"
         headers.update(self.headers)
         limit = settings.timeout_secs if self.timeout_secs is NOT_GIVEN else self.timeout_secs
+        require_timeout(limit)
         connect = None if limit is None else min(limit, MAX_CONNECT_SECS)
         return client.build_request(
             self.method,
@@ -79,6 +81,8 @@ def status_error(response: httpx2.Response, settings: Settings) -> APIStatusErro
 def _hint(response: httpx2.Response, settings: Settings) -> str:
     """What to do next, where the status alone tells."""
     if response.status_code == 401:
+        if response.request.headers.get("authorization") != f"Bearer {settings.api_key}":
+            return "The key came from the header Authorization in default_headers or extra_headers."
         return f"The key came from {settings.api_key_source}."
     if response.is_redirect:
         return f"The server points to {response.headers.get('location')}: set base_url to the address it wants."

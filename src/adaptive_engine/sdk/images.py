@@ -49,7 +49,12 @@ def _data_uri(source: str | Path | bytes | PilImage) -> str:
             return data_uri(Path(source).read_bytes())
         except ValueError as exc:
             raise ValueError(f"{source}: {exc}") from None
-    return data_uri(source if isinstance(source, bytes | bytearray | memoryview) else _file(source))
+    if isinstance(source, bytes | bytearray | memoryview):
+        return data_uri(source)
+    if not hasattr(source, "save"):
+        kind = type(source).__name__
+        raise ValueError(f"An image of type {kind}; give a path, the bytes of a file, a PIL image or a data URI")
+    return data_uri(_file(source))
 
 
 def _file(made: PilImage) -> bytes:

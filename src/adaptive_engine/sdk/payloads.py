@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypedDict, TypeVar
 from uuid import UUID
 
 import httpx2
 from pydantic import BaseModel, ValidationError
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from adaptive_engine.sdk.errors import APIError, StreamInterruptedError, from_event
 from adaptive_engine.sdk.schemas import ResponseFormatInput
@@ -104,8 +104,24 @@ class ChatOptions(ParseOptions, total=False):
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:
-    """JSON without the fields that are None: left out, they take the server's default."""
-    return to_json({name: value for name, value in fields.items() if value is not None})
+    """JSON without the fields that are None: left out, they take the server's default.
+
+    Raises ValueError, which names the field, for what JSON cannot say.
+    """
+    given = {name: value for name, value in fields.items() if value is not None}
+    try:
+        return to_json(given)
+    except PydanticSerializationError as exc:
+        name = next(name for name, value in given.items() if not _is_json(value))
+        raise ValueError(f"{name} cannot be sent as JSON: {exc}") from exc
+
+
+def _is_json(value: object) -> bool:
+    try:
+        to_json(value)
+    except PydanticSerializationError:
+        return False
+    return True
 
 
 def decode(kind: type[T], response: httpx2.Response) -> T:
@@ -161,13 +177,21 @@ def uuid_text(name: str, value: str | UUID | None) -> str | None:
         raise ValueError(f"{name} is {value!r}, which is not a UUID{hint}") from None
 
 
+def id_text(name: str, value: str | UUID) -> str:
+    """Raises ValueError, which names the argument, for what is not a UUID, None too."""
+    found = uuid_text(name, value)
+    if found is None:
+        raise ValueError(f"{name} is None; give a UUID")
+    return found
+
+
 def optional_text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
 def messages_body(messages: Sequence[MessageInput]) -> list[Any]:
     """Raises ValueError for a text or a message alone, whose parts would be taken for messages."""
-    if isinstance(messages, str | Mapping | BaseModel):
+    if isinstance(messages, str | Mapping | BaseModel) or not isinstance(messages, Iterable):
         raise ValueError('messages is no list; give one: [{"role": "user", "content": "Hello!"}]')
     return [_without_none(message) if isinstance(message, BaseModel) else message for message in messages]
 
@@ -182,7 +206,9 @@ def feedback_body(feedback: Mapping[str, Any]) -> dict[str, Any]:
 
 def selection(project: str, filters: InteractionFilters | None, **fields: Any) -> dict[str, Any]:
     """The body of a search. Raises ValueError for a filter that does not exist."""
-    filters = filters or {}
+    filters = {} if filters is None else filters
+    if not isinstance(filters, Mapping):
+        raise ValueError(f'filters is {filters!r}; give a mapping: {{"models": ["llama"]}}')
     if unknown := filters.keys() - InteractionFilters.__annotations__.keys():
         known = ", ".join(InteractionFilters.__annotations__)
         raise ValueError(f"Unknown filter {', '.join(sorted(unknown))}; there are {known}")

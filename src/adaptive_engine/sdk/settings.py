@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Mapping
@@ -58,8 +59,7 @@ def read_settings(
     default_headers: Mapping[str, str] | None,
 ) -> Settings:
     """Raises ValueError for a URL without scheme or host, a missing key, or a limit that makes no sense."""
-    if timeout_secs is not None and timeout_secs <= 0:
-        raise ValueError(f"timeout_secs is {timeout_secs}; give a positive number of seconds, or None for no limit")
+    require_timeout(timeout_secs)
     if max_retries < 0:
         raise ValueError(f"max_retries is {max_retries}; give 0 to try once only")
     key, source = _api_key(api_key)
@@ -72,6 +72,12 @@ def read_settings(
     )
     headers.update(default_headers)
     return Settings(_base_url(base_url), key, source, timeout_secs, max_retries, headers)
+
+
+def require_timeout(seconds: float | None) -> None:
+    """Raises ValueError for what is no time to wait for."""
+    if seconds is not None and not (isinstance(seconds, int | float) and 0 < seconds < math.inf):
+        raise ValueError(f"timeout_secs is {seconds!r}; give a positive number of seconds, or None for no limit")
 
 
 def choose_project(project: str | None, use_case: str | None, default: str | None) -> str:
@@ -92,6 +98,8 @@ def choose_project(project: str | None, use_case: str | None, default: str | Non
 
 def _base_url(given: str | None) -> str:
     url = given or next((value for name in URL_VARIABLES if (value := os.environ.get(name))), DEFAULT_URL)
+    if not isinstance(url, str):
+        raise ValueError(f"base_url is {url!r}; write it like {DEFAULT_URL!r}")
     url = url.strip().rstrip("/")
     # OpenAI's library is given the address with the version, so people paste it here too.
     url = url.removesuffix("/v1").removesuffix("/api").rstrip("/") if url.endswith("/v1") else url
@@ -100,16 +108,24 @@ def _base_url(given: str | None) -> str:
         raise ValueError(f"base_url {url!r} has no scheme or no host; write it like {DEFAULT_URL}")
     if parts.query or parts.fragment:
         raise ValueError(f"base_url {url!r} has a query or a fragment; write it like {DEFAULT_URL}")
+    if parts.username is not None:
+        raise ValueError("base_url has a user or a password in it, which would go in the place of the key")
     return url
 
 
 def _api_key(given: str | None) -> tuple[str, str]:
     """The key without the line break that a key read from a file brings along, and its source."""
+    if given is not None and not isinstance(given, str):
+        raise ValueError(f"api_key is of type {type(given).__name__}; give the key as text")
     if given and given.strip():
-        return given.strip(), "the argument api_key"
-    if found := os.environ.get(KEY_VARIABLE, "").strip():
-        return found, f"the environment variable {KEY_VARIABLE}"
-    raise ValueError(
-        f"No API key: pass api_key='...' or set the environment variable {KEY_VARIABLE}. "
-        "`adaptive keys create` makes one on the server."
-    )
+        key, source = given.strip(), "the argument api_key"
+    elif found := os.environ.get(KEY_VARIABLE, "").strip():
+        key, source = found, f"the environment variable {KEY_VARIABLE}"
+    else:
+        raise ValueError(
+            f"No API key: pass api_key='...' or set the environment variable {KEY_VARIABLE}. "
+            "`adaptive keys create` makes one on the server."
+        )
+    if strange := next((char for char in key if not "!" <= char <= "~"), None):
+        raise ValueError(f"The key has the character {strange!r} in it, which no key has. It came from {source}.")
+    return key, source

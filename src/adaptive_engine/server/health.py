@@ -12,7 +12,9 @@ from adaptive_engine import __version__
 from adaptive_engine.server.context import ServicesDep
 from adaptive_engine.services.readiness import ReadinessState
 
-_NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": ReadinessState, "description": "No request can be taken now"}}
+_NOT_READY: dict[int | str, dict[str, Any]] = {
+    503: {"model": ReadinessState, "description": "No request can be taken now"}
+}
 
 # Load balancers and uptime checks ask with HEAD as well as with GET.
 router = APIRouter()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -32,8 +33,10 @@ def test_base_url_is_normalised(kind: type[Adaptive], given: str, base_url: str)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("given", ["localhost:9000", "/api", "http://", "ftp://h", "http://h?x=1", "http://h#top"])
-def test_base_url_needs_scheme_and_host(kind: type[Adaptive], given: str) -> None:
+@pytest.mark.parametrize(
+    "given", ["localhost:9000", "/api", "http://", "ftp://h", "http://h?x=1", "http://h#top", "http://u:p@h", 5]
+)
+def test_base_url_needs_scheme_and_host(kind: type[Adaptive], given: Any) -> None:
     with pytest.raises(ValueError, match="base_url"):
         kind(given, "key")
 
@@ -153,3 +156,28 @@ async def test_connections_are_reused(server: ScriptedServer, client) -> None:
     for _ in range(3):
         await result(client.models.list())
     assert server.connections == 1
+
+
+@pytest.mark.parametrize("key", ["cl\xe9", "ad_12\u2026", "two words", 5])
+def test_a_key_is_text_that_a_header_can_carry(key: Any) -> None:
+    with pytest.raises(ValueError, match="key"):
+        Adaptive("http://h", key)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, "5", float("nan"), float("inf")])
+async def test_a_time_limit_of_one_call_is_checked(client: Any, server: ScriptedServer, seconds: Any) -> None:
+    with pytest.raises(ValueError, match="timeout_secs"):
+        await result(client.chat.create(HELLO, timeout_secs=seconds))
+    assert not server.received
+
+
+@pytest.mark.parametrize("messages", [None, 5, "Hello!"])
+async def test_messages_are_a_list(client: Any, messages: Any) -> None:
+    with pytest.raises(ValueError, match="messages is no list"):
+        await result(client.chat.create(messages))
+
+
+@pytest.mark.parametrize("content", [object(), "\ud800"])
+async def test_what_json_cannot_say_is_named(client: Any, content: Any) -> None:
+    with pytest.raises(ValueError, match="messages cannot be sent as JSON"):
+        await result(client.chat.create([{"role": "user", "content": content}]))

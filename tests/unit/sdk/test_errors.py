@@ -114,3 +114,9 @@ def test_an_error_of_the_server_has_the_same_class_before_and_in_a_stream(error:
     before = errors.from_status(error.status, json.dumps(error.body()).encode())
     assert type(errors.from_event(error.body())) is type(before)
     assert errors.from_event(error.body()).status_code == error.status
+
+
+async def test_a_header_of_the_callers_is_named_as_the_source_of_the_key(server: ScriptedServer, client) -> None:
+    server.replies(Reply(error_body("The API key is not valid."), status=401))
+    with pytest.raises(errors.AuthenticationError, match="extra_headers"):
+        await result(client.chat.create(HELLO, extra_headers={"authorization": "Bearer other"}))

@@ -76,3 +76,9 @@ async def test_a_picture_in_a_message(client: Any, server: ScriptedServer) -> No
     messages = [{"role": "user", "content": [{"type": "text", "text": "What?"}, image(file())]}]
     await result(client.chat.create(messages))
     assert server.last.body["messages"] == messages
+
+
+@pytest.mark.parametrize("source", [None, 3, io.BytesIO(file())])
+def test_what_is_no_picture_is_told_by_its_type(source: Any) -> None:
+    with pytest.raises(ValueError, match=type(source).__name__):
+        image(source)

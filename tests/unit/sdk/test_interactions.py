@@ -216,3 +216,16 @@ async def test_what_is_no_export_is_not_continued(server: ScriptedServer, client
     with pytest.raises(ValueError, match="path"):
         await result(client.interactions.export(io.BytesIO(), resume=True))
     assert file.read_text() == "dear diary\n"
+
+
+@pytest.mark.parametrize("filters", [["labels"], "labels"])
+async def test_filters_are_a_mapping(client: Any, filters: Any) -> None:
+    with pytest.raises(ValueError, match="filters"):
+        await result(client.interactions.list(filters))
+
+
+async def test_no_id_is_told(client: Any) -> None:
+    with pytest.raises(ValueError, match="completion_id is None"):
+        await result(client.interactions.get(None))
+    with pytest.raises(ValueError, match="/images/"):
+        await result(client.interactions.image(None))

@@ -20,6 +20,7 @@ from adaptive_engine.sdk.payloads import (
     decode,
     encode,
     feedback_body,
+    id_text,
     messages_body,
     optional_text,
     selection,
@@ -146,7 +147,7 @@ class Interactions:
         Raises NotFoundError when it is the project that does not exist.
         """
         chosen = choose_project(project, use_case, self._client.default_project)
-        path = f"/interactions/{uuid_text('completion_id', completion_id)}"
+        path = f"/interactions/{id_text('completion_id', completion_id)}"
         try:
             response = self._client._send(Call("GET", path, query=[("project", chosen)]))
         except NotFoundError as error:
@@ -160,8 +161,8 @@ class Interactions:
 
         Raises NotFoundError when there is no such image (any more).
         """
-        if not url.startswith("/images/"):
-            raise ValueError(f"{url[:200]!r} is no image of an interaction; those begin with /images/")
+        if not isinstance(url, str) or not url.startswith("/images/"):
+            raise ValueError(f"{str(url)[:200]!r} is no image of an interaction; those begin with /images/")
         return (self._client._send(Call("GET", url))).content
 
     def list(
@@ -222,14 +223,14 @@ class Interactions:
         project: str | None = None,
     ) -> Interaction:
         """`set` replaces all labels of an interaction; then the keys in `remove` go, and the labels in `add` come."""
-        path = f"/interactions/{uuid_text('completion_id', completion_id)}"
+        path = f"/interactions/{id_text('completion_id', completion_id)}"
         content = encode({"set": set, "add": add, "remove": remove})
         call = Call("PATCH", path, content=content, query=self._project_query(project))
         return decode(Interaction, self._client._send(call))
 
     def delete(self, completion_id: str | UUID, *, project: str | None = None) -> None:
         """Delete one interaction. Raises NotFoundError, and ConflictError while its answer is being made."""
-        path = f"/interactions/{uuid_text('completion_id', completion_id)}"
+        path = f"/interactions/{id_text('completion_id', completion_id)}"
         self._client._send(Call("DELETE", path, query=self._project_query(project)))
 
     def delete_all(
