@@ -294,6 +294,10 @@ def test_the_command_line_finds_the_server_by_its_data_directory(
     assert "settings were changed since it was loaded" in shown
     assert "1 MiB of KV cache, 0 MiB of it in use" in shown
     assert "other (default, offline)" in shown
+    listed = adaptive(server, "models", "list", "--url", server.url).splitlines()
+    assert [line.split(maxsplit=1) for line in listed if line.startswith("tiny ")] == [
+        ["tiny", "ONLINE, context 256, Text"]
+    ]
     assert "offline in all projects" in adaptive(server, "models", "terminate", tiny)
     assert state(client, tiny) == "OFFLINE"
     told = adaptive(server, "models", "deploy", tiny, key="")

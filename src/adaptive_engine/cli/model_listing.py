@@ -23,7 +23,10 @@ from adaptive_engine.cli.output import print_json
 from adaptive_engine.cli.running import ApiKey, Url, ask_server
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from adaptive_engine.types import Model
+    from adaptive_engine.wire.models import Model as RegisteredModel
 
 
 def show(key: ModelKey, data_dir: DataDir = None, url: Url = None, api_key: ApiKey = None, json: Json = False) -> None:
@@ -49,16 +52,22 @@ def show(key: ModelKey, data_dir: DataDir = None, url: Url = None, api_key: ApiK
         show_running(model)
 
 
-def list_(data_dir: DataDir = None, json: Json = False) -> None:
-    """List the imported models, and the external ones.
+def list_(data_dir: DataDir = None, url: Url = None, api_key: ApiKey = None, json: Json = False) -> None:
+    """List the imported models, and the external ones: those of the data directory, or of a server elsewhere.
 
     \b
     Examples:
       adaptive models list
-      adaptive models list --json
+      adaptive models list --url https://models.example.com --json
     """
     from adaptive_engine.registry import CorruptModel, ModelDirectory, model_paths
+    from adaptive_engine.server.lifespan import running_server
 
+    if url is not None or (data_dir is None and running_server(resolve_data_dir(None)) is None):
+        found = ask_server(url, api_key, resolve_data_dir(data_dir), lambda client: client.models.list_registered())
+        if found is not None:
+            _list_registered(found, json)
+            return
     models, damaged = [], []
     for path in model_paths(models_dir(resolve_data_dir(data_dir))):
         try:
@@ -88,6 +97,19 @@ def list_(data_dir: DataDir = None, json: Json = False) -> None:
         typer.echo(f"Damaged: {message}", err=True)
     if damaged:
         raise typer.Exit(1)
+
+
+def _list_registered(models: Sequence[RegisteredModel], json: bool) -> None:
+    if json:
+        print_json([model.model_dump(mode="json") for model in models])
+        return
+    width = max((len(model.key) for model in models), default=0)
+    for model in models:
+        where = "" if model.provider == "internal" else f" at {model.provider}"
+        context = f", context {model.context_length}" if model.context_length else ""
+        typer.echo(f"{model.key:{width}}  {model.state}{where}{context}, {', '.join(model.tags)}")
+    if not models:
+        typer.echo("The server has no models yet.", err=True)
 
 
 def _external(directory: Path) -> list[Model]:
