@@ -37,6 +37,19 @@ def client(server: Server, vision_model_dir: ModelDirectory) -> Iterator[Adaptiv
         yield client
 
 
+def test_what_is_no_image_is_not_taken(page: Page, client: Adaptive) -> None:
+    page.goto(f"/projects/{PROJECT}/chat")
+    for name, type_, content, said in (
+        ("notes.txt", "text/plain", b"text", "is no JPEG, PNG, WebP or GIF image"),
+        ("cut.png", "image/png", _picture()[:40], "is damaged"),
+    ):
+        with page.expect_file_chooser() as chooser:
+            page.get_by_role("button", name="Add images").click()
+        chooser.value.set_files({"name": name, "mimeType": type_, "buffer": content})
+        expect(page.get_by_text(f"{name} {said}")).to_be_visible()
+    expect(page.get_by_alt_text("To be sent, 1")).not_to_be_visible()
+
+
 def test_s103_an_image_is_answered_shown_and_replayed(page: Page, client: Adaptive) -> None:
     page.goto(f"/projects/{PROJECT}/chat")
     with page.expect_file_chooser() as chooser:

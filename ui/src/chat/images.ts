@@ -11,8 +11,19 @@ export async function readImages(files: Iterable<File>, already: number): Promis
   for (const file of chosen) {
     if (!IMAGE_TYPES.includes(file.type)) throw new Error(`${file.name} is no JPEG, PNG, WebP or GIF image.`);
     if (file.size > MAX_BYTES) throw new Error(`${file.name} is larger than 10 MB.`);
+    if (!(await canDecode(file))) throw new Error(`${file.name} is damaged: it cannot be shown.`);
   }
   return Promise.all(chosen.map((file) => dataUri(file, file.name)));
+}
+
+/** The server refuses what is damaged, and a refused message stays in the chat until it is edited. */
+async function canDecode(file: File): Promise<boolean> {
+  try {
+    (await createImageBitmap(file)).close();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Throws an Error where the browser cannot read it. */
