@@ -17,7 +17,7 @@ from integration.server import Server, place_model, start
 
 CAPACITY, WAITING = 4, 16
 REQUESTS = 1000
-GOODPUT = 0.6
+GOODPUT = 0.5
 """Of the answers per second that as many clients get as there are places. It is 0.8 where nothing else runs, which
 benchmarks/overload.py holds it to.
 """
