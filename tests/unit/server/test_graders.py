@@ -12,7 +12,9 @@ import pytest
 
 from adaptive_engine.permissions import ALL
 from adaptive_engine.server.lifespan import Services
-from adaptive_engine.types import Principal, uuid7
+from adaptive_engine.services import graders
+from adaptive_engine.store import projects
+from adaptive_engine.types import Judge, Principal, uuid7
 from adaptive_engine.wire.chat import ChatRequest
 
 Ask = Callable[..., Awaitable[Any]]
@@ -115,6 +117,24 @@ async def test_a_run_has_a_limit_that_databases_know(ask: Ask) -> None:
     with pytest.raises(AssertionError, match=r"limit"):
         await ask("POST /graders/limited/run?project=default", {"limit": 10**30})
     await ask("DELETE /graders/limited?project=default")
+
+
+@pytest.mark.parametrize("key", [".", "..", "tone/.."])
+async def test_a_key_that_clients_leave_out_of_paths_is_refused_and_older_ones_are_listed(
+    services: Services, ask: Ask, key: str
+) -> None:
+    with pytest.raises(AssertionError, match=r"key: a key, .*cannot be '\.' or '\.\.'.*\"param\":\"key\""):
+        await make_grader(ask, key)
+    with services.database.write() as connection:
+        project = projects.get_by_key(connection, "default")
+        assert project is not None
+        graders.create(connection, project.id, key, Judge("tiny", "Polite."), sampling_rate=0.0)
+    assert [found["key"] for found in (await ask("GET /graders?project=default"))["data"]] == [key]
+    assert key in [found["key"] for found in (await ask("GET /metrics?project=default"))["data"]]
+    logged = await log_answer(ask)
+    await ask("POST /feedback", {"metric": key, "completion_id": logged, "value": True})
+    with services.database.write() as connection:
+        graders.delete(connection, project.id, key)
 
 
 async def test_a_key_may_have_a_slash(ask: Ask) -> None:
