@@ -19,6 +19,7 @@ AdaptiveError
 ├── InternalError           500  a defect of ours
 │   └── EngineFailed
 ├── UpstreamFailed          502  an external provider cannot be reached, refuses us, or answers nonsense
+│   └── NoJudgement              a judge answers something else
 ├── UpstreamTimeout         504  an external provider takes too long
 └── Unavailable             503  busy, starting, draining, or the store cannot be written
     ├── Overloaded
@@ -222,6 +223,12 @@ class UpstreamFailed(AdaptiveError):
     def __init__(self, message: str, *, code: str | None = None, again: bool = False) -> None:
         super().__init__(message, code=code, headers={} if again else dict(_DO_NOT_RETRY))
         self.again = again
+
+
+class NoJudgement(UpstreamFailed):
+    """What a grader's model said is not what it was asked for; at temperature 0 it would say the same again."""
+
+    default_code = "judgement_invalid"
 
 
 class UpstreamTimeout(AdaptiveError):

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
-from adaptive_engine.services.judging import check_template
+from adaptive_engine.services.judging import check_template, require_schemas
 from adaptive_engine.services.metrics import check_key
 from adaptive_engine.store import Connection, deployments, graders, judgements, metrics
 from adaptive_engine.store.graders import SamplingGrader
@@ -41,8 +41,8 @@ def create(
     """A grader that judges new interactions from now on, and its metric (key `metric`, by default the grader's).
 
     Raises Conflict for a key that is taken and for a metric that is not one of graders or of another kind, NotFound
-    when the model is not attached to the project, InvalidRequest for a metric of the server's own, or a template or
-    examples that make no sense.
+    when the model is not attached to the project, InvalidRequest for a model that takes no schemas, a metric of the
+    server's own, or a template or examples that make no sense.
     """
     _check(connection, project_id, judge)
     metric_key = metric or key
@@ -147,12 +147,14 @@ def _overviews(connection: Connection, found: Seq[Grader]) -> list[GraderOvervie
 
 
 def _check(connection: Connection, project_id: UUID, judge: Judge) -> None:
-    if deployments.get(connection, project_id, judge.model) is None:
+    deployment = deployments.get(connection, project_id, judge.model)
+    if deployment is None:
         raise NotFound(
             f"Model '{judge.model}' is not attached here. Attach it, or name one that is.",
             code="model_not_found",
             param="model",
         )
+    require_schemas(deployment.model)
     if judge.template is not None:
         check_template(judge.template)
     for at, example in enumerate(judge.examples):

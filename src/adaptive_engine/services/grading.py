@@ -13,7 +13,14 @@ from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from uuid import UUID
 
-from adaptive_engine.errors import AdaptiveError, Conflict, InternalError, InvalidRequest, StorageUnavailable
+from adaptive_engine.errors import (
+    AdaptiveError,
+    Conflict,
+    InternalError,
+    InvalidRequest,
+    NoJudgement,
+    StorageUnavailable,
+)
 from adaptive_engine.services import judging
 from adaptive_engine.services.completions import Completions
 from adaptive_engine.services.graders import enqueue
@@ -90,18 +97,21 @@ class Grading:
             self._loop.call_soon_threadsafe(self._wake.set)
 
     async def judge(self, judge: Judge, project_id: UUID, judged: Interaction) -> tuple[str, float | None, str]:
-        """Verdict, score and reasoning. Raises what keeps the model from answering."""
+        """Verdict, score and reasoning. Raises what keeps the model from answering, and NoJudgement."""
         bearer = Principal("grader", in_projects={project_id: frozenset({"project:read", "completion:create"})})
         project = self._routing.project(bearer, str(project_id))
         asked = judging.request(judge, project.key, judged)
+        # What is known of a model may change after a grader was made of it.
+        judging.require_schemas(self._routing.deployment(bearer, asked.model).model)
         completion = await self._completions.start(bearer, asked, f"grader-{uuid7()}", background=True)
         try:
-            async for _ in completion.deltas():
-                pass
+            cut = False
+            async for _, delta in completion.deltas():
+                cut |= delta.finish_reason == "length"
         except asyncio.CancelledError:
             await completion.cancel()
             raise
-        return judging.read(judge, completion.choices[0].text)
+        return judging.read(judge, completion.choices[0].text, cut=cut)
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -120,7 +130,10 @@ class Grading:
                 self._wake.clear()
                 tasks = await asyncio.to_thread(self._take)
                 if tasks:
-                    await asyncio.gather(*map(self._work, tasks))
+                    # One that cannot be written does not leave the others to themselves.
+                    ends = await asyncio.gather(*map(self._work, tasks), return_exceptions=True)
+                    for failure in filter(None, ends):
+                        raise failure
                     continue
             except asyncio.CancelledError:
                 return
@@ -158,23 +171,30 @@ class Grading:
             raise
 
     async def _judge(self, task: Task) -> None:
-        grader, judged = await asyncio.to_thread(self._load, task)
-        if grader is None or judged is None:
-            return
         try:
+            grader, judged = await asyncio.to_thread(self._load, task)
+            if grader is None or judged is None:
+                return
+            if task.tries > MAX_TRIES:
+                # Each try may have been paid for.
+                raise InvalidRequest(
+                    f"It was begun {MAX_TRIES} times; each time the server ended, or could not store what came of it."
+                )
             verdict, score, reasoning = await self.judge(grader.judge, grader.project_id, judged)
-        except InvalidRequest as error:
-            # It would be refused again, such as a conversation that is too long for the judge.
+            await asyncio.to_thread(self._save, task, grader, verdict, score, reasoning)
+        except StorageUnavailable:
+            raise
+        except (InvalidRequest, NoJudgement) as error:
+            # It would be refused again, such as a conversation that is too long for the judge; or said again.
             self.outcomes["failed"] += 1
             await asyncio.to_thread(self._fail, task, error.message)
         except AdaptiveError as error:
             await asyncio.to_thread(self._postpone, task, error)
         except Exception:
-            log.exception("a judgement failed", grader=grader.key, interaction=str(task.interaction_id))
+            log.exception("a judgement failed", grader=str(task.grader_id), interaction=str(task.interaction_id))
             await asyncio.to_thread(self._postpone, task, InternalError("The judgement failed; see the server's log."))
         else:
             self.outcomes["done"] += 1
-            await asyncio.to_thread(self._save, task, grader, verdict, score, reasoning)
             self._referee.scored(judged.ab_test_id)
 
     def _load(self, task: Task) -> tuple[Grader | None, Interaction | None]:

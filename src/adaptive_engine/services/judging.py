@@ -6,8 +6,11 @@ import json
 import re
 from typing import Any
 
-from adaptive_engine.errors import InvalidRequest
-from adaptive_engine.types import Interaction, Judge
+import orjson
+
+from adaptive_engine.errors import InvalidRequest, NoJudgement
+from adaptive_engine.providers import registry
+from adaptive_engine.types import Interaction, Judge, Model
 from adaptive_engine.wire.chat import ChatRequest
 
 MAX_ANSWER_TOKENS = 256
@@ -28,6 +31,8 @@ PLACEHOLDERS = {
     "criteria": "the grader's criteria",
 }
 
+_MAX_SHOWN = 200
+"""Characters of an answer that is no judgement."""
 _PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _TASK = """You judge an answer that an AI assistant gave in a conversation, by one criterion.
 
@@ -53,8 +58,26 @@ def check_template(template: str) -> None:
         )
 
 
+def require_schemas(model: Model) -> None:
+    """Raises InvalidRequest for a model that takes no schemas: what it would say need not be a judgement."""
+    if model.external is None:
+        return
+    takes = registry.profile(model.provider, model.external).structured
+    if takes != "json_schema":
+        what = "any JSON object" if takes == "json_object" else "free text"
+        raise InvalidRequest(
+            f"Model '{model.key}' cannot judge: it takes no JSON schemas, and would answer with {what}. "
+            "Choose a model that takes JSON schemas.",
+            code="judge_without_schemas",
+            param="model",
+        )
+
+
 def request(judge: Judge, project_key: str, judged: Interaction) -> ChatRequest:
-    """What the judge is asked about an interaction. Its answer is JSON whatever the model would like to say."""
+    """What the judge is asked about an interaction. Its answer is JSON whatever a model of ours would like to say.
+
+    The schema is not `strict`: no vendor enforces the whole of it, and `read` checks what they say.
+    """
     messages = [
         {"role": "system", "content": _task(judge)},
         *_examples(judge),
@@ -69,19 +92,41 @@ def request(judge: Judge, project_key: str, judged: Interaction) -> ChatRequest:
             "store": False,
             "response_format": {
                 "type": "json_schema",
-                "json_schema": {"name": "judgement", "schema": _schema(judge), "strict": True, "complete": True},
+                "json_schema": {"name": "judgement", "schema": _schema(judge), "complete": True},
             },
         }
     )
 
 
-def read(judge: Judge, answer: str) -> tuple[str, float | None, str]:
-    """Verdict, score and reasoning of a judge's answer. The score of NA is None."""
-    found = json.loads(answer)
+def read(judge: Judge, answer: str, *, cut: bool = False) -> tuple[str, float | None, str]:
+    """Verdict, score and reasoning of a judge's answer; `cut`: its tokens were over. The score of NA is None.
+
+    Raises NoJudgement for anything else, which providers may let through.
+    """
+    try:
+        found = orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        problem = f"it was cut after {MAX_ANSWER_TOKENS} tokens" if cut else "it is not JSON"
+        raise _no_judgement(problem, answer) from None
+    if not isinstance(found, dict) or not found.keys() >= {"reasoning", "score"}:
+        raise _no_judgement("it is not an object with `reasoning` and `score`", answer)
     score, reasoning = found["score"], found["reasoning"]
+    if not isinstance(reasoning, str):
+        raise _no_judgement("its `reasoning` is not text", answer)
     if judge.scale is not None:
-        return str(score), float(score), reasoning
+        least, most = judge.scale
+        # True is an int too, and 4.0 a whole number.
+        if isinstance(score, bool) or not isinstance(score, int | float) or not least <= score <= most or score % 1:
+            raise _no_judgement(f"its `score` is not a whole number from {least} to {most}", answer)
+        return str(int(score)), float(score), reasoning
+    if score not in ("PASS", "FAIL", "NA"):
+        raise _no_judgement("its `score` is not PASS, FAIL or NA", answer)
     return score, {"PASS": 1.0, "FAIL": 0.0, "NA": None}[score], reasoning
+
+
+def _no_judgement(problem: str, answer: str) -> NoJudgement:
+    said = f": '{answer[:_MAX_SHOWN]}{'…' * (len(answer) > _MAX_SHOWN)}'" if answer.strip() else " nothing."
+    return NoJudgement(f"The judge's answer does not match what it was asked for: {problem}. It said{said}")
 
 
 def _schema(judge: Judge) -> dict[str, Any]:

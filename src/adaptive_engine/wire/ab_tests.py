@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
-from adaptive_engine.wire.interactions import InProject, Key
+from adaptive_engine.wire.interactions import InProject, Key, NewKey
 
 AbTestStatus = Literal["WARMUP", "IN_PROGRESS", "DONE", "CANCELLED"]
 """Some model lacks scores; it can be decided any time; it was; somebody ended it."""
@@ -20,7 +20,7 @@ class AbTestCreate(InProject):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     project: Key = Field(validation_alias=AliasChoices("project", "use_case"))
-    key: Key
+    key: NewKey
     name: Annotated[str, StringConstraints(max_length=256)] | None = None
     metric: Key
     models: Annotated[list[Key], Field(max_length=64)]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictInt, StringConstraints, field_validator
 
-from adaptive_engine.wire.interactions import Key
+from adaptive_engine.wire.interactions import NewKey
 
 MAX_EXTRA_PARAMS = 64
 
@@ -56,7 +56,7 @@ class ExternalModelCreate(_Given):
     """POST /api/v1/admin/models/external."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=256)]
-    key: Key | None = None
+    key: NewKey | None = None
     """By default made from the name."""
     provider: Annotated[str, StringConstraints(max_length=64)]
     external_model_id: ModelName

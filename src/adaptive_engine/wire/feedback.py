@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from adaptive_engine.wire.chat import MAX_MESSAGES, Message
-from adaptive_engine.wire.interactions import Comment, InProject, Key, ScoreValue, Text
+from adaptive_engine.wire.interactions import Comment, InProject, Key, NewKey, ScoreValue, Text
 
 
 class MetricCreate(InProject):
@@ -18,7 +18,7 @@ class MetricCreate(InProject):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     project: Key = Field(validation_alias=AliasChoices("project", "use_case"))
-    key: Key
+    key: NewKey
     name: Comment | None = None
     kind: Literal["SCALAR", "BOOL", "scalar", "bool"] | None = None
     scoring_type: Literal["HIGHER_IS_BETTER", "LOWER_IS_BETTER", "higher_is_better", "lower_is_better"] | None = None

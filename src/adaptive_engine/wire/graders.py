@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from adaptive_engine.wire.interactions import Comment, InProject, Key
+from adaptive_engine.wire.interactions import Comment, InProject, Key, NewKey
 
 Criteria = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 Template = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
@@ -59,14 +59,14 @@ class GraderCreate(InProject):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     project: Key = Field(validation_alias=AliasChoices("project", "use_case"))
-    key: Key
+    key: NewKey
     name: Comment | None = None
     model: Key = Field(validation_alias=AliasChoices("model", "judge_model"))
     criteria: Criteria
     scale: Scale | None = None
     template: Template | None = None
     examples: Examples = Field(default_factory=list)
-    metric: Key | None = None
+    metric: NewKey | None = None
     sampling_rate: Rate = 1.0
     enabled: StrictBool = True
 

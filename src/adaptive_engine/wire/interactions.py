@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BaseModel,
     ConfigDict,
@@ -31,6 +32,18 @@ Text = Annotated[str, StringConstraints(max_length=10_000_000)]
 _VISIBLE = r"[^\s\x00-\x1f\x7f/]"
 KEY_PATTERN = rf"^{_VISIBLE}((/?[^\x00-\x1f\x7f/])*/?{_VISIBLE})?$"
 Key = Annotated[str, StringConstraints(max_length=128, pattern=KEY_PATTERN)]
+
+
+def _addressable(key: str) -> str:
+    if {".", ".."} & set(key.split("/")):
+        raise ValueError(
+            "a key, or a part of it between slashes, cannot be '.' or '..': clients leave these out of paths"
+        )
+    return key
+
+
+NewKey = Annotated[Key, AfterValidator(_addressable)]
+"""Of what is made now. Older ones may be anything that `Key` allows, and are still named by it."""
 Comment = Annotated[str, StringConstraints(max_length=10_000)]
 
 
