@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from adaptive_engine.wire.chat import MAX_MESSAGES, LabelKey, Labels, Message
+from adaptive_engine.wire.chat import MAX_MESSAGES, LabelKey, Labels, Message, Metadata
 from adaptive_engine.wire.chat import Usage as Usage
 from adaptive_engine.wire.filters import Selection
 
@@ -71,7 +71,7 @@ class InteractionCreate(InProject):
     session_id: UUID | None = None
     created_at: datetime | None = None
     labels: Labels | None = None
-    metadata: Labels | None = None
+    metadata: Metadata = None
     ab_campaign: Key | None = None
     """Id or key of an A/B test that `feedbacks` and later scores shall count for; the model is one of its models."""
 
