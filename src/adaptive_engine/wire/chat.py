@@ -61,6 +61,8 @@ Stop = Annotated[str | list[str], AfterValidator(_check_stop)]
 
 
 class TextPart(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
     type: Literal["text"]
     text: str
 
@@ -159,6 +161,9 @@ class ResponseFormat(BaseModel):
 
     def is_strict(self) -> bool:
         return bool(self.json_schema and self.json_schema.strict)
+
+    def ignores_schema(self) -> bool:
+        return self.json_schema is not None and self.type != "json_schema"
 
     def unknown(self) -> list[str]:
         """Paths of fields that nobody reads."""
