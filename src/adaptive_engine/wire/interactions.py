@@ -65,7 +65,8 @@ class InteractionCreate(InProject):
     project: Key = Field(validation_alias=AliasChoices("project", "use_case"))
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
     completion: Text
-    model_service: Key | None = Field(default=None, validation_alias=AliasChoices("model_service", "model"))
+    model_service: Key | None = None
+    model: Key | None = None
     feedbacks: list[FeedbackInput] | None = None
     user: Annotated[str, StringConstraints(max_length=256)] | None = None
     session_id: UUID | None = None
@@ -74,6 +75,17 @@ class InteractionCreate(InProject):
     metadata: Metadata = None
     ab_campaign: Key | None = None
     """Id or key of an A/B test that `feedbacks` and later scores shall count for; the model is one of its models."""
+
+    @model_validator(mode="after")
+    def _one_model(self) -> InteractionCreate:
+        if self.model_service is not None and self.model is not None:
+            raise ValueError("send model_service or model, not both")
+        return self
+
+    @property
+    def named_model(self) -> tuple[str, str | None]:
+        """The field that names the model, and its key."""
+        return ("model_service", self.model_service) if self.model is None else ("model", self.model)
 
 
 class InteractionCreated(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from fastapi import Query, Request
@@ -15,6 +16,9 @@ LabelQuery = Annotated[list[str] | None, Query(description="`key` or `key=value`
 FromQuery = Annotated[str | None, Query(alias="from", description="RFC 3339 or epoch ms, inclusive")]
 ToQuery = Annotated[str | None, Query(alias="to", description="RFC 3339 or epoch ms, exclusive")]
 
+_PARAMETERS = {"models": "model", "labels": "label", "last": "limit"}
+"""What fields of bodies are called in a query, where that differs."""
+
 
 def known_query(request: Request) -> None:
     """For routes that filter: a misspelled filter that is not seen would let everything pass. Raises InvalidRequest."""
@@ -27,9 +31,16 @@ def known_query(request: Request) -> None:
 
 
 def build(model: type[Body], **fields: Any) -> Body:
-    """What a POST takes as its body, from parameters that are not None. Raises InvalidRequest naming the field."""
-    with as_invalid_request():
-        return model.model_validate({name: value for name, value in fields.items() if value is not None})
+    """What a POST takes as its body, from parameters that are not None. Raises InvalidRequest naming the parameter."""
+    try:
+        with as_invalid_request():
+            return model.model_validate({name: value for name, value in fields.items() if value is not None})
+    except InvalidRequest as exc:
+        path = exc.param or ""
+        name = _PARAMETERS.get(re.split(r"[.[]", path)[0])
+        if name is None:
+            raise
+        raise InvalidRequest(f"{name}{exc.message.removeprefix(path)}", param=name) from exc
 
 
 def label_filters(texts: list[str] | None) -> list[dict[str, Any]]:
