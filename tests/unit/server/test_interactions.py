@@ -58,3 +58,23 @@ async def test_the_parameter_that_is_wrong_is_named(
     error = refused.json()["error"]
     assert (refused.status_code, error["param"]) == (400, name)
     assert error["message"].startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize("path", ["/interactions", "/labels", "/metrics", "/ab_tests", "/outcomes", "/projects"])
+async def test_a_misspelled_filter_is_refused(client: httpx2.AsyncClient, headers: dict[str, str], path: str) -> None:
+    needed: dict[str, dict[str, str]] = {
+        "/projects": {},
+        "/outcomes": {"project": "default", "session_id": str(uuid7())},
+    }
+    query = {**needed.get(path, {"project": "default"}), "lable": "x"}
+    refused = await client.get(path, params=query, headers=headers)
+    error = refused.json()["error"]
+    assert (refused.status_code, error["param"]) == (400, "lable")
+    assert "there is no such parameter here" in error["message"]
+
+
+async def test_a_filter_that_takes_one_value_is_given_once(client: httpx2.AsyncClient, headers: dict[str, str]) -> None:
+    refused = await client.get("/interactions?project=default&limit=1&limit=2", headers=headers)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "limit")
+    many = await client.get("/interactions?project=default&model=a&model=b&label=c&label=d", headers=headers)
+    assert many.status_code == 200

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 
+from adaptive_engine.server.api.parameters import known_query
 from adaptive_engine.server.bodies import body_of
 from adaptive_engine.server.body_limit import require_small_text
 from adaptive_engine.server.context import PrincipalDep, Services, ServicesDep
@@ -96,7 +97,7 @@ async def create_outcome(request: Request, services: ServicesDep, principal: Pri
     return await once(request, services, principal, wire.OutcomeCreate, wire.OutcomeCreated, create)
 
 
-@router.get("/outcomes")
+@router.get("/outcomes", dependencies=[Depends(known_query)])
 async def list_outcomes(
     services: ServicesDep, principal: PrincipalDep, project: str, session_id: UUID
 ) -> wire.OutcomeList:

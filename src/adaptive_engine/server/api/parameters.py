@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 from fastapi import Query, Request
 
@@ -21,13 +21,24 @@ _PARAMETERS = {"models": "model", "labels": "label", "last": "limit"}
 
 
 def known_query(request: Request) -> None:
-    """For routes that filter: a misspelled filter that is not seen would let everything pass. Raises InvalidRequest."""
-    known = {field.alias for field in request.scope["route"].dependant.query_params}
+    """For routes that filter: a misspelled filter that is not seen would let everything pass, as would one of two that
+    differ. Raises InvalidRequest.
+    """
+    fields = request.scope["route"].dependant.query_params
+    known = {field.alias for field in fields}
+    once = {field.alias for field in fields if not _takes_many(field.field_info.annotation)}
+    for name in sorted(once):
+        if len(request.query_params.getlist(name)) > 1:
+            raise InvalidRequest(f"{name}: send it once.", param=name)
     # Where both are given, `project` counts.
     for name in request.query_params.keys() - known - {"use_case"}:
         raise InvalidRequest(
             f"{name[:64]}: there is no such parameter here. There are {', '.join(sorted(known))}.", param=name[:64]
         )
+
+
+def _takes_many(annotation: Any) -> bool:
+    return any(get_origin(kind) is list for kind in (annotation, *get_args(annotation)))
 
 
 def build(model: type[Body], **fields: Any) -> Body:
