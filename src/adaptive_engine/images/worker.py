@@ -75,6 +75,9 @@ def _decoded(data: bytes, header: Header, media_type: str, max_edge: int) -> tup
     except Exception as exc:
         # Whatever a decoder stumbles over, the file is at fault.
         reason = " ".join(str(exc).split())[:200] or type(exc).__name__
+        if isinstance(exc, PIL.UnidentifiedImageError):
+            # Its own words are about objects in this process.
+            reason = "what it begins with cannot be read"
         raise ImageRefused("invalid_image", f"The {MEDIA_TYPES[media_type]} file is damaged: {reason}.") from exc
     # Pillow would write what it read: comments, profiles.
     image.info = {}

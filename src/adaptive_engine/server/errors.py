@@ -29,7 +29,6 @@ log = structlog.get_logger(__name__)
 
 _MAX_MESSAGE = 2_000
 _MAX_SHOWN_PATH = 200
-_MOST_BRANCHES = 100
 _MOST_NAMED = 10_000
 """Problems that pydantic is asked to list, at microseconds each."""
 _PATTERNS = {
@@ -38,6 +37,19 @@ _PATTERNS = {
     EMAIL_PATTERN: "this is no e-mail address",
 }
 """What people are told instead of a regular expression."""
+_BOOLEAN = "true or false"
+_TYPES = {
+    "string_type": "a string",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "int_type": "an integer",
+    "float_type": "a number",
+    "bool_type": _BOOLEAN,
+    "uuid_type": "a UUID",
+}
+"""What the branches of a union take, by the problem of a value of another type."""
+_BRANCHES = {"str", "int", "float", "bool", "uuid", "ImageUrl", "ComparedText", "constrained-str"}
 
 
 def error_response(error: AdaptiveError) -> Response:
@@ -74,7 +86,8 @@ def as_invalid_request() -> Iterator[None]:
 
 def invalid_request(problems: Seq[Any]) -> InvalidRequest:
     """The first problem in words, with the path of its field; the number of the others."""
-    first = _most_telling(problems)
+    told, others = _most_telling(problems)
+    first = told[0]
     param = _path(first["loc"])
     if first["type"] == "json_invalid":
         return InvalidRequest(f"The body is not valid JSON: {first['msg'].removeprefix('Invalid JSON: ')}.")
@@ -83,15 +96,50 @@ def invalid_request(problems: Seq[Any]) -> InvalidRequest:
         message = "this field is required"
     if first["type"] == "string_pattern_mismatch":
         message = next((words for pattern, words in _PATTERNS.items() if f"'{pattern}'" in message), message)
-    more = f" ({len(problems) - 1} more problem{'s' * (len(problems) > 2)})" if len(problems) > 1 else ""
+    if len(told) > 1:
+        message = f"Input should be {_alternatives(told)}"
+    more = f" ({others} more problem{'s' * (others > 1)})" if others else ""
     where = f"{param}: " if param else ""
     return InvalidRequest(f"{where}{message}{more}."[:_MAX_MESSAGE], param=param or None)
 
 
-def _most_telling(problems: Seq[Any]) -> Any:
-    """Of a union's branches, which come one after the other, the one the client meant: the deepest path."""
-    same_field = [p for p in problems[:_MOST_BRANCHES] if _path(p["loc"])[:8] == _path(problems[0]["loc"])[:8]]
-    return max(same_field, key=lambda p: len(p["loc"]))
+def _most_telling(problems: Seq[Any], behind: int = 0) -> tuple[Seq[Any], int]:
+    """The first problem, and how many others there are. A union has one for each of its branches: of these, those of
+    the branch that the client meant, which got deepest; all of them, where none takes a value of this type.
+    """
+    place = problems[0]["loc"]
+    union = _union(place, behind)
+    if union is None:
+        return problems[:1], len(problems) - 1
+    branches = [p for p in problems if p["loc"][:union] == place[:union]]
+    elsewhere = {p["loc"][: _union(p["loc"], behind)] for p in problems if p["loc"][:union] != place[:union]}
+    deepest = max(branches, key=lambda p: len(p["loc"]))["loc"]
+    if len(deepest) > union + 1:
+        meant = [p for p in branches if p["loc"][: union + 1] == deepest[: union + 1]]
+        told, others = _most_telling(meant, union + 1)
+        return told, others + len(elsewhere)
+    of_its_type = [p for p in branches if p["type"] != "literal_error" and not p["type"].endswith("_type")]
+    return of_its_type[:1] or branches, len(elsewhere)
+
+
+def _union(location: Seq[str | int], behind: int) -> int | None:
+    """Where in a location, from this place on, the name of a union's branch stands."""
+    for at in range(max(behind, 1), len(location)):
+        part = location[at]
+        if isinstance(part, str) and _names_a_type(part, location[at - 1]):
+            return at
+    return None
+
+
+def _alternatives(problems: Seq[Any]) -> str:
+    """What the branches of a union take."""
+    words = [_TYPES.get(p["type"]) or p["msg"].removeprefix("Input should be ") for p in problems]
+    if "a number" in words and "an integer" in words:
+        words.remove("an integer")
+    # "a number, true or false"
+    words.sort(key=lambda each: each == _BOOLEAN)
+    last = words.pop()
+    return f"{', '.join(words)}{', ' if last == _BOOLEAN else ' or '}{last}"
 
 
 def _path(location: Seq[str | int]) -> str:
@@ -110,7 +158,7 @@ def _path(location: Seq[str | int]) -> str:
 def _names_a_type(part: str, previous: str | int | None) -> bool:
     """Union branches appear in pydantic's location as type names or discriminator tags."""
     is_tag = isinstance(previous, int) and part in {"text", "image_url"}
-    return "[" in part or is_tag or part in {"str", "int", "float", "bool", "ImageUrl", "constrained-str"}
+    return "[" in part or is_tag or part in _BRANCHES
 
 
 def install(app: FastAPI) -> None:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from adaptive_engine.engine import FirstTokenLimit, GenerationRequest, Prompt, SamplingParams, TokenStream
 from adaptive_engine.services.structured import AnswerFormat, FormatCheck, StructuredOutput, require_room
-from adaptive_engine.types import ChatMessage, Notice, Project
+from adaptive_engine.types import ChatMessage, Notice, Project, choice_seed
 from adaptive_engine.wire.chat import ResponseFormat
 from adaptive_engine.wire.structured import SchemaReport
 
@@ -162,7 +162,6 @@ def _sampling(request: EngineRequest, recommended: SamplingParams) -> SamplingPa
 
 
 def _for_choice(params: SamplingParams, index: int) -> SamplingParams:
-    """Choices of one request differ by their seed."""
     if index == 0 or params.seed is None:
         return params
-    return dataclasses.replace(params, seed=params.seed + index)
+    return dataclasses.replace(params, seed=choice_seed(params.seed, index))

@@ -21,7 +21,7 @@ from adaptive_engine.providers.stream import FirstTokenLimit, ProviderStream, Up
 from adaptive_engine.services.backends import Asked
 from adaptive_engine.services.images import DecodedImages
 from adaptive_engine.services.structured import AnswerFormat, StructuredOutput
-from adaptive_engine.types import Deployment, ExternalModel, Notice, uuid7
+from adaptive_engine.types import Deployment, ExternalModel, Notice, choice_seed, uuid7
 from adaptive_engine.wire.chat import ChatRequest, ImagePart, Message, TextPart
 
 # What vendors take of a schema, for as long as that is kept: apart for each project, therefore.
@@ -118,12 +118,12 @@ def _provider_request(
 
 
 def _parameters(request: ChatRequest, index: int) -> dict[str, Any]:
-    """Those of ProviderRequest that a client gave. Choices of one request differ by their seed."""
+    """Those of ProviderRequest that a client gave."""
     stop = request.stop_sequences()
     given = {
         "temperature": request.temperature,
         "top_p": request.top_p,
-        "seed": None if request.seed is None else request.seed + index,
+        "seed": None if request.seed is None else choice_seed(request.seed, index),
         "max_tokens": request.token_limit(),
         "logprobs": request.alternatives(),
     }

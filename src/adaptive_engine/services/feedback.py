@@ -67,12 +67,15 @@ class Comparing:
     """Of the messages."""
 
 
-def score(connection: Connection, interaction: Interaction, given: Seq[Scoring]) -> list[Score]:
-    """Attach values to an interaction; all of them or, when one is wrong, none.
+def score(
+    connection: Connection, interaction: Interaction, given: Seq[Scoring], field: str | None = None
+) -> list[Score]:
+    """Attach values to an interaction; all of them or, when one is wrong, none. `field` is that of a list of them.
 
     Raises NotFound for a metric the project does not have, InvalidRequest for a value that its kind does not take.
     """
-    rows = [_checked(connection, interaction, one) for one in given]
+    paths = [f"{field}[{at}]." if field else "" for at in range(len(given))]
+    rows = [_checked(connection, interaction, one, path) for one, path in zip(given, paths, strict=True)]
     scores.add(connection, rows)
     return rows
 
@@ -167,14 +170,14 @@ def _answer(connection: Connection, project_id: UUID, given: Comparing, param: s
     return row
 
 
-def _checked(connection: Connection, interaction: Interaction, given: Scoring) -> Score:
-    metric = find_scorable(connection, interaction.project_id, given.metric)
+def _checked(connection: Connection, interaction: Interaction, given: Scoring, path: str) -> Score:
+    metric = find_scorable(connection, interaction.project_id, given.metric, f"{path}metric")
     return Score(
         id=uuid7(),
         interaction_id=interaction.id,
         metric_id=metric.id,
         metric_key=metric.key,
-        value=_value(metric, given.value),
+        value=_value(metric, given.value, f"{path}value"),
         created_at=now_ms(),
         reason=given.reason,
         details=given.details,
@@ -183,15 +186,15 @@ def _checked(connection: Connection, interaction: Interaction, given: Scoring) -
     )
 
 
-def _value(metric: Metric, value: bool | float) -> float:
+def _value(metric: Metric, value: bool | float, param: str = "value") -> float:
     if metric.kind == "BOOL" and value not in (0, 1):
-        raise InvalidRequest(f"Metric '{metric.key}' is a bool: send true, false, 1 or 0.", param="value")
+        raise InvalidRequest(f"Metric '{metric.key}' is a bool: send true, false, 1 or 0.", param=param)
     if metric.kind == "SCALAR" and isinstance(value, bool):
-        raise InvalidRequest(f"Metric '{metric.key}' is a scalar: send a number.", param="value")
+        raise InvalidRequest(f"Metric '{metric.key}' is a scalar: send a number.", param=param)
     try:
         number = float(value)
     except OverflowError:  # of an integer with more than 308 digits
         number = math.inf
     if not math.isfinite(number):
-        raise InvalidRequest("A score must be a finite number.", param="value")
+        raise InvalidRequest("A score must be a finite number.", param=param)
     return number

@@ -87,14 +87,14 @@ def change_labels(
 ) -> None:
     """`replace` takes the place of all labels; then `remove` and `add` change them.
 
-    Raises InvalidRequest when there would be too many.
+    Raises InvalidRequest when there would be too many, and more than before: who has too many may have fewer.
     """
     before = stored.interaction.labels
     after = dict(before if replace is None else replace)
     for key in remove:
         after.pop(key, None)
     after.update(add)
-    if len(after) > MAX_LABELS:
+    if len(after) > max(MAX_LABELS, len(before)):
         raise InvalidRequest(
             f"The interaction would have {len(after)} labels, and may have {MAX_LABELS}. Remove some.", param="add"
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from adaptive_engine.errors import InvalidRequest
 from adaptive_engine.services import prompts
+from adaptive_engine.services.notices import format_notices
 from adaptive_engine.services.structured import StructuredOutput
 from adaptive_engine.types import ChatMessage, Deployment, ExternalModel, Model, Notice, Project, uuid7
 from adaptive_engine.wire.chat import ChatRequest
@@ -81,7 +82,8 @@ async def check(
     except InvalidRequest as exc:
         param = f"settings.{exc.param}" if exc.param else "settings"
         raise InvalidRequest(exc.message, code=exc.code, param=param) from exc
-    return tuple(Notice(notice.code, notice.message, f"settings.{notice.param}") for notice in found)
+    told = [*found, *format_notices(settings.response_format)]
+    return tuple(Notice(notice.code, notice.message, f"settings.{notice.param}") for notice in told)
 
 
 async def _of_engine(

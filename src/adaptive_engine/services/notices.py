@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from adaptive_engine.types import Notice
-from adaptive_engine.wire.chat import ChatRequest, Message
+from adaptive_engine.wire.chat import ChatRequest, ImagePart, Message, ResponseFormat
 
 # Names of unknown fields in the warnings of one answer.
 _MAX_UNKNOWN = 20
+
+# What our answers' messages have, which clients send back as they are.
+_OF_ANSWERS = {"id", "reasoning", "reasoning_content"}
 
 # Accepted for compatibility, not acted on yet: named in `warnings` when set to something that would have an effect.
 _NOT_ENFORCED = {
@@ -34,11 +37,20 @@ def request_notices(request: ChatRequest) -> list[Notice]:
     if len(unknown) > _MAX_UNKNOWN:
         more = f"{len(unknown) - _MAX_UNKNOWN} more fields are not supported and had no effect."
         found.append(Notice("unknown_parameter", more, ""))
+    found += format_notices(request.response_format)
     both = (request.metadata or {}).keys() & (request.labels or {}).keys()
     for key in sorted(both):
         if request.metadata and request.labels and request.metadata[key] != request.labels[key]:
             found.append(Notice("label_conflict", f"labels and metadata differ on '{key}'; labels won.", "metadata"))
     return found
+
+
+def format_notices(wanted: ResponseFormat | None) -> list[Notice]:
+    """A schema beside a type that reads none."""
+    if wanted is None or not wanted.ignores_schema():
+        return []
+    message = f'Type "{wanted.type}" reads no schema, so it had no effect. Send type "json_schema".'
+    return [Notice("unknown_parameter", message, "response_format.json_schema")]
 
 
 def detail_notices(messages: Iterable[Message]) -> list[Notice]:
@@ -51,10 +63,10 @@ def detail_notices(messages: Iterable[Message]) -> list[Notice]:
 def _unknown_fields(request: ChatRequest) -> set[str]:
     """Paths of fields that nobody reads; those of messages once for all messages, as `messages[].name`."""
     places: list[tuple[str, dict[str, Any] | None]] = [("", request.model_extra)]
-    places += [("messages[].", message.model_extra) for message in request.messages]
-    for part in (part for message in request.messages for part in message.images):
+    places += [("messages[].", _foreign_fields(message)) for message in request.messages]
+    for part in (part for message in request.messages for part in message.parts):
         places.append(("messages[].content[].", part.model_extra))
-        if not isinstance(part.image_url, str):
+        if isinstance(part, ImagePart) and not isinstance(part.image_url, str):
             places.append(("messages[].content[].image_url.", part.image_url.model_extra))
     if request.stream_options is not None:
         places.append(("stream_options.", request.stream_options.model_extra))
@@ -69,6 +81,14 @@ def _unknown_fields(request: ChatRequest) -> set[str]:
         for name, value in extra.items()
         if _would_matter(value)
     }
+
+
+def _foreign_fields(message: Message) -> dict[str, Any] | None:
+    """Those that nobody reads, and that our own answers do not have."""
+    extra = message.model_extra
+    if not extra or message.role != "assistant":
+        return extra
+    return {name: value for name, value in extra.items() if name not in _OF_ANSWERS}
 
 
 def _would_matter(value: Any) -> bool:

@@ -116,21 +116,26 @@ class Routing:
             and (not project.archived or needs in _IN_ARCHIVED)
         ]
 
-    def deployment(self, principal: Principal, model: str, *, needs: str = "completion:create") -> Deployment:
-        """`model` as a request spells it: `project/model`, `project/` or `project`.
+    def deployment(
+        self, principal: Principal, model: str, param: str = "model", *, needs: str = "completion:create"
+    ) -> Deployment:
+        """`model` as a request spells it, in the field `param`: `project/model`, `project/` or `project`.
 
         Raises NotFound, or PermissionDenied when the caller lacks `needs` in the project.
         """
         project_key, _, model_key = model.partition("/")
-        project = self.project(principal, project_key, param="model", needs=needs)
+        project = self.project(principal, project_key, param, needs=needs)
         attached = self._current().deployments.get(project.id, {})
         if not model_key:
             default = next((d for d in attached.values() if d.is_default), None)
             if default is None:
+                way_out = f"Name one as '{project.key}/MODEL'."
+                if not attached:
+                    way_out = f"It has none at all. Add one: adaptive models deploy MODEL --project {project.key}"
                 raise NotFound(
-                    f"Project '{project.key}' has no default model. Name one as '{project.key}/MODEL'.",
+                    f"Project '{project.key}' has no default model. {way_out}",
                     code="no_default_model",
-                    param="model",
+                    param=param,
                 )
             return default
         if model_key not in attached:
@@ -138,7 +143,7 @@ class Routing:
             raise NotFound(
                 f"Model '{model_key}' is not deployed in project '{project.key}'. Deployed: {names}.",
                 code="model_not_found",
-                param="model",
+                param=param,
             )
         return attached[model_key]
 

@@ -45,6 +45,8 @@ COLUMNS: dict[Field, sa.Column[Any]] = {
 }
 # Text that every JSON encoder writes as it is.
 _PLAIN = re.compile(r"[A-Za-z0-9 .,;:!?'()_-]+")
+# How parts are stored: a text behind another part, where the message's text may go on.
+_FURTHER_TEXT = '},{"type":"text"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +242,8 @@ def _has_text(wanted: HasText) -> sa.ColumnElement[bool]:
     if not _PLAIN.fullmatch(wanted.text):
         return found
     # Most rows are ruled out without reading their JSON.
-    return sa.and_(_contains(sa.type_coerce(interactions.c.messages, sa.Text), wanted.text), found)
+    messages = sa.type_coerce(interactions.c.messages, sa.Text)
+    return sa.and_(sa.or_(_contains(messages, wanted.text), messages.like(f"%{_FURTHER_TEXT}%")), found)
 
 
 def _contains(column: Any, text: str) -> sa.ColumnElement[bool]:

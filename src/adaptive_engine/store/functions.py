@@ -75,14 +75,19 @@ class _MessageTexts(FunctionElement[str]):
 
 
 def message_texts(messages: sa.ColumnElement[Any]) -> sa.TableValuedAlias:
-    """A table with one column `text`: what is said in a column of messages, a row per message or part of one."""
+    """A table with one column `text`: what is said in a column of messages, a row per message, parts joined."""
     return _MessageTexts(messages).table_valued("text")
 
 
 @compiles(_MessageTexts, "sqlite")
 def _message_texts_sqlite(element: _MessageTexts, compiler: SQLCompiler, **options: Any) -> str:
     column = compiler.process(element.clauses, **options)
-    return f"(SELECT atom AS text FROM json_tree({column}) WHERE key IN ('content', 'text') AND type = 'text')"
+    # json_each goes through a list in order, and group_concat takes what comes.
+    joined = "SELECT group_concat(json_extract(value, '$.text'), '') FROM json_each(said.value, '$.content')"
+    parts = f"({joined} WHERE json_extract(value, '$.type') = 'text')"
+    whole = "json_extract(said.value, '$.content')"
+    text = f"CASE json_type(said.value, '$.content') WHEN 'array' THEN {parts} ELSE {whole} END"
+    return f"(SELECT {text} AS text FROM json_each({column}) AS said)"
 
 
 @compiles(_MessageTexts, "postgresql")
@@ -90,6 +95,7 @@ def _message_texts_postgresql(element: _MessageTexts, compiler: SQLCompiler, **o
     column = compiler.process(element.clauses, **options)
     # PostgreSQL's JSON types refuse a NUL, which JSON allows.
     messages = f"CAST(replace({column}, '\\u0000', ' ') AS jsonb)"
-    whole = f"jsonb_path_query({messages}, '$[*].content ? (@.type() == \"string\")')"
-    part = f"jsonb_path_query({messages}, '$[*].content[*].text')"
-    return f"(SELECT said #>> '{{}}' AS text FROM (SELECT {whole} AS said UNION ALL SELECT {part}) AS found)"
+    listed = "jsonb_array_elements(said -> 'content') WITH ORDINALITY AS part (one, at)"
+    joined = f"SELECT string_agg(one ->> 'text', '' ORDER BY at) FROM {listed} WHERE one ->> 'type' = 'text'"
+    text = f"CASE jsonb_typeof(said -> 'content') WHEN 'array' THEN ({joined}) ELSE said ->> 'content' END"
+    return f"(SELECT {text} AS text FROM jsonb_array_elements({messages}) AS said)"

@@ -15,6 +15,7 @@ from adaptive_engine.types.access import UserType as UserType
 from adaptive_engine.types.generation import Delta as Delta
 from adaptive_engine.types.generation import Timings as Timings
 from adaptive_engine.types.generation import TokenLogprob as TokenLogprob
+from adaptive_engine.types.generation import choice_seed as choice_seed
 from adaptive_engine.types.graders import Grader as Grader
 from adaptive_engine.types.graders import Judge as Judge
 from adaptive_engine.types.graders import JudgeExample as JudgeExample

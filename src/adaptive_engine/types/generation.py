@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from adaptive_engine.types.interactions import FinishReason, Usage
 
 
+def choice_seed(seed: int, index: int) -> int:
+    """Choices of one request differ by their seed, which stays one that a request may send: of 64 bits, with sign."""
+    return (seed + index + 2**63) % 2**64 - 2**63
+
+
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
     """One token of an answer and how likely it was, before temperature and top-p, among those its grammar allowed."""

@@ -9,7 +9,16 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 MAX_MESSAGES = 4096
 MAX_LABELS = 64
@@ -21,6 +30,17 @@ MAX_TOP_LOGPROBS = 20
 LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 LabelValue = Annotated[str, StringConstraints(max_length=1024)]
 Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=MAX_LABELS)]
+
+
+def _few_with_labels(metadata: dict[str, str] | None, info: ValidationInfo) -> dict[str, str] | None:
+    together = len((metadata or {}).keys() | (info.data.get("labels") or {}).keys())
+    if together > MAX_LABELS:
+        raise ValueError(f"with `labels` these are {together} labels, and there may be {MAX_LABELS}; leave some out")
+    return metadata
+
+
+Metadata = Annotated[Labels | None, AfterValidator(_few_with_labels)]
+"""Labels by OpenAI's name. They are merged with `labels`, which a model has before them."""
 
 MaxTokens = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
@@ -41,6 +61,8 @@ Stop = Annotated[str | list[str], AfterValidator(_check_stop)]
 
 
 class TextPart(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
     type: Literal["text"]
     text: str
 
@@ -140,6 +162,9 @@ class ResponseFormat(BaseModel):
     def is_strict(self) -> bool:
         return bool(self.json_schema and self.json_schema.strict)
 
+    def ignores_schema(self) -> bool:
+        return self.json_schema is not None and self.type != "json_schema"
+
     def unknown(self) -> list[str]:
         """Paths of fields that nobody reads."""
         inner = (self.json_schema.model_extra or {}) if self.json_schema else {}
@@ -169,7 +194,7 @@ class ChatRequest(BaseModel):
     session_id: UUID | None = None
     user: Annotated[str, StringConstraints(max_length=256)] | None = None
     labels: Labels | None = None
-    metadata: Labels | None = None
+    metadata: Metadata = None
     store: bool | None = None
     max_ttft_ms: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
     response_format: ResponseFormat | None = None

@@ -73,6 +73,8 @@ def parse_data_uri(uri: str) -> DataUri:
     length = len(uri) - head.end()
     if not length:
         raise ImageRefused("invalid_image", "The data URI is empty.")
+    if any(uri.find(blank, head.end()) >= 0 for blank in "\n\r "):
+        raise ImageRefused("invalid_image", "The base64 has line breaks or blanks; send it without them, in one line.")
     if length % 4 or uri.endswith("==="):
         raise ImageRefused("invalid_image", "The base64 is cut off, or its padding is wrong.")
     return DataUri(media_type, uri, head.end())

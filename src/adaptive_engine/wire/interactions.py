@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from adaptive_engine.wire.chat import MAX_MESSAGES, LabelKey, Labels, Message
+from adaptive_engine.wire.chat import MAX_MESSAGES, LabelKey, Labels, Message, Metadata
 from adaptive_engine.wire.chat import Usage as Usage
 from adaptive_engine.wire.filters import Selection
 
@@ -78,15 +78,27 @@ class InteractionCreate(InProject):
     project: Key = Field(validation_alias=AliasChoices("project", "use_case"))
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
     completion: Text
-    model_service: Key | None = Field(default=None, validation_alias=AliasChoices("model_service", "model"))
+    model_service: Key | None = None
+    model: Key | None = None
     feedbacks: list[FeedbackInput] | None = None
     user: Annotated[str, StringConstraints(max_length=256)] | None = None
     session_id: UUID | None = None
     created_at: datetime | None = None
     labels: Labels | None = None
-    metadata: Labels | None = None
+    metadata: Metadata = None
     ab_campaign: Key | None = None
     """Id or key of an A/B test that `feedbacks` and later scores shall count for; the model is one of its models."""
+
+    @model_validator(mode="after")
+    def _one_model(self) -> InteractionCreate:
+        if self.model_service is not None and self.model is not None:
+            raise ValueError("send model_service or model, not both")
+        return self
+
+    @property
+    def named_model(self) -> tuple[str, str | None]:
+        """The field that names the model, and its key."""
+        return ("model_service", self.model_service) if self.model is None else ("model", self.model)
 
 
 class InteractionCreated(BaseModel):

@@ -306,6 +306,14 @@ def test_what_is_no_picture(decoder: Decoder, data: bytes) -> None:
     assert refusal(decoder, data) == "invalid_image"
 
 
+def test_a_wrong_checksum_is_told_without_internals(decoder: Decoder) -> None:
+    whole = file()
+    checksum = 8 + 4 + 4 + 13
+    with pytest.raises(ImageRefused) as refused:
+        decode(decoder, whole[:checksum] + bytes(4) + whole[checksum + 4 :])
+    assert refused.value.reason == "The PNG file is damaged: what it begins with cannot be read."
+
+
 def test_a_palette_index_out_of_range(decoder: Decoder) -> None:
     palette = chunk(b"PLTE", bytes(RED))
     made = decode(decoder, png(1, 1, colour=3, before=palette, data=b"\0\x07"))

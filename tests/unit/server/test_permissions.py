@@ -307,6 +307,32 @@ async def test_scores_beside_a_logged_interaction_need_their_own_permission(
     assert "score:create" in refused.json()["error"]["message"]
 
 
+SCORED = 'mutation($id: UUID!) { addDirectScore(completionId: $id, metricId: "csat", input: {value: 1}) { id } }'
+
+
+async def test_who_may_not_score_is_told_so_also_where_the_project_is_found_by_what_is_scored(
+    services: Services, client: httpx2.AsyncClient
+) -> None:
+    with services.database.read() as connection:
+        session = interactions.load(connection, [COMPLETION])[0].interaction.session_id
+    answers = {"preferred_completion": str(COMPLETION), "other_completion": str(OTHER)}
+    compared = (("POST", "/comparison"), {"metric": "csat", **answers})
+    ended = (("POST", "/outcome"), {"metric": "csat", "session_id": str(session), "value": 1})
+    for route, body in (compared, ended):
+        refused = await send(client, route, Needs(None, body), key(services, "without score:create", PROJECT))
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "permission_denied")
+        hidden = await send(client, route, Needs(None, body), key(services, "admin", "elsewhere"))
+        assert hidden.status_code == 404
+    for role, project, code in (
+        ("without score:create", PROJECT, "permission_denied"),
+        ("admin", "elsewhere", "interaction_not_found"),
+    ):
+        asked = {"query": SCORED, "variables": {"id": str(COMPLETION)}}
+        headers = {"Authorization": f"Bearer {key(services, role, project)}"}
+        answer = await client.post("http://server/api/graphql", json=asked, headers=headers)
+        assert answer.json()["errors"][0]["extensions"]["code"] == code, answer.text
+
+
 async def test_a_grader_shows_its_reasons_to_who_reads_interactions(
     services: Services, client: httpx2.AsyncClient
 ) -> None:

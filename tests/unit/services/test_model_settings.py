@@ -118,3 +118,9 @@ async def test_what_will_have_no_effect_is_said(structured: StructuredOutput) ->
         "settings.stop",
     ]
     assert await model_settings.check(ModelSettings(temperature=1), PROJECT, MODEL, structured, None) == ()
+
+
+async def test_a_schema_that_its_type_does_not_read_is_said(structured: StructuredOutput) -> None:
+    settings = ModelSettings.model_validate({"response_format": {**ENVELOPE, "type": "json_object"}})
+    notices = await model_settings.check(settings, PROJECT, MODEL, structured, None)
+    assert [notice.param for notice in notices] == ["settings.response_format.json_schema"]

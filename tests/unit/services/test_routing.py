@@ -13,8 +13,8 @@ from adaptive_engine.permissions import ALL, ROLES
 from adaptive_engine.services import ab_tests
 from adaptive_engine.services.ab_tests import NewAbTest
 from adaptive_engine.services.routing import Route, Routing
-from adaptive_engine.store import Database
-from adaptive_engine.types import AbTest, Principal, Project
+from adaptive_engine.store import Database, projects
+from adaptive_engine.types import AbTest, Principal, Project, now_ms, uuid7
 
 ADMIN = Principal("key", ALL)
 OFFLINE: set[str] = set()
@@ -181,3 +181,11 @@ def test_who_names_no_project_is_told_how_models_are_named(routing: Routing, mod
     with pytest.raises(NotFound) as caught:
         routing.deployment(Principal("of nobody"), model)
     assert caught.value.message.endswith("may not use it.")
+
+
+def test_a_project_without_models_says_how_it_gets_one(database: Database, project: Project) -> None:
+    with database.write() as connection:
+        projects.create(connection, Project(uuid7(), "gamma", "", "", now_ms()))
+    with pytest.raises(NotFound, match="adaptive models deploy MODEL --project gamma") as refused:
+        Routing(database).deployment(ADMIN, "gamma")
+    assert refused.value.code == "no_default_model"

@@ -69,8 +69,7 @@ class World:
             case Compared(metric_id):
                 return row.id in self.compared.get(metric_id, ())
             case HasText(where, text, whole):
-                said = [row.completion] if where == "completion" else [m["content"] for m in row.messages]
-                texts = [part["text"] if isinstance(part, dict) else part for each in said for part in listed(each)]
+                texts = [row.completion] if where == "completion" else [text_of(m["content"]) for m in row.messages]
                 return any(each == text if whole else contains(each, text) for each in texts)
             case HasWarnings():
                 return bool(row.warnings)
@@ -85,8 +84,8 @@ class World:
         return getattr(row, {"model": "model_key", "completion_id": "id", "ab_test": "ab_test_id"}.get(name, name))
 
 
-def listed(content: Any) -> list[Any]:
-    return content if isinstance(content, list) else [content]
+def text_of(content: Any) -> str:
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)
 
 
 def holds(bound: str, value: float, limit: float) -> bool:
@@ -189,7 +188,9 @@ def expressions(world: World) -> st.SearchStrategy[Expression]:
     bounds = st.lists(
         st.tuples(st.sampled_from(["gt", "gte", "eq", "neq", "lt", "lte"]), st.integers(-1, 5).map(float)), max_size=2
     )
-    needles = st.sampled_from(["hello", "WORLD", "%", "_", "ß", "ÄÖ", "äö", "GRÖSSE", '"', "\n", "\\n", "not", "part"])
+    needles = st.sampled_from(
+        ["hello", "WORLD", "%", "_", "ß", "ÄÖ", "äö", "GRÖSSE", '"', "\n", "\\n", "not", "part", "Worldsecond"]
+    )
     where = st.sampled_from(["completion", "prompt"])
     leaves = st.one_of(
         st.builds(Equals, st.just("model"), some(*MODELS, "z")),
@@ -206,7 +207,7 @@ def expressions(world: World) -> st.SearchStrategy[Expression]:
         st.builds(HasScore, metric_ids, bounds.map(tuple), st.one_of(st.just(()), some(*REASONS))),
         st.builds(Compared, metric_ids),
         st.builds(HasText, where, needles, st.just(False)),
-        st.builds(HasText, where, st.sampled_from(TEXTS), st.just(True)),
+        st.builds(HasText, where, st.sampled_from([*TEXTS, "hellosecond part"]), st.just(True)),
         st.just(HasWarnings()),
     )
     return st.recursive(
@@ -252,3 +253,23 @@ def test_foreign_rows_match_nothing(world: World) -> None:
         for where in (Equals("session_id", (SIDES[0],)), Not(HasWarnings()), Or((Equals("state", ("error",)),))):
             of_two = InteractionFilter(uuid7(), where)
             assert pages.list_page(connection, of_two, PageRequest(10)).items == ()
+
+
+def test_a_text_of_several_parts_is_one_text(database: Database) -> None:
+    project = Project(uuid7(), "one", "one", "", 0)
+    image = {"type": "image_url", "image_url": {"url": "/images/Qux there"}}
+    parts = [{"type": "text", "text": "Qux", "note": {"text": "elsewhere"}}, image, {"type": "text", "text": " there"}]
+    messages = [{"role": "user", "content": parts, "about": {"content": "elsewhere", "text": "elsewhere"}}]
+    row = Interaction(uuid7(), project.id, uuid7(), messages, "complete", "LIVE", 1000)
+    silent = Interaction(uuid7(), project.id, uuid7(), [{"role": "user", "content": [image]}], "complete", "LIVE", 1000)
+
+    def found(text: str, *, whole: bool) -> list[UUID]:
+        wanted = InteractionFilter(project.id, HasText("prompt", text, whole))
+        return [item.interaction.id for item in pages.list_page(connection, wanted, PageRequest(10)).items]
+
+    with database.write() as connection:
+        projects.create(connection, project)
+        interactions.insert(connection, [row, silent])
+    with database.read() as connection:
+        assert found("qux THERE", whole=False) == found("Qux there", whole=True) == [row.id]
+        assert found("Qux", whole=True) == found("elsewhere", whole=False) == []

@@ -93,3 +93,12 @@ def test_other_bytes_are_no_picture(data: bytes) -> None:
     if sniff(data) is None:
         with pytest.raises(ValueError, match="JPEG, PNG, WebP, GIF"):
             data_uri(data)
+
+
+@pytest.mark.parametrize("length", [50, 60, 200])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_line_breaks_are_named(length: int, end: str) -> None:
+    lines = base64.encodebytes(bytes(length)).decode().replace("\n", end)
+    with pytest.raises(ImageRefused, match="line breaks") as refused:
+        parse_data_uri(f"data:image/png;base64,{lines}")
+    assert refused.value.code == "invalid_image"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 
 from adaptive_engine.experiments.judge import ArmReport
+from adaptive_engine.server.api.parameters import known_query
 from adaptive_engine.server.bodies import body_of, read_body
 from adaptive_engine.server.context import PrincipalDep, Services, ServicesDep
 from adaptive_engine.server.times import from_ms
@@ -31,7 +32,7 @@ async def create_ab_test(request: Request, services: ServicesDep, principal: Pri
     return await services.read(_described, services, {project.id: project}, test)
 
 
-@router.get("")
+@router.get("", dependencies=[Depends(known_query)])
 async def list_ab_tests(
     services: ServicesDep,
     principal: PrincipalDep,

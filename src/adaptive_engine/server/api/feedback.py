@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 
+from adaptive_engine.server.api.parameters import known_query
 from adaptive_engine.server.bodies import body_of
 from adaptive_engine.server.body_limit import require_small_text
 from adaptive_engine.server.context import PrincipalDep, Services, ServicesDep
@@ -58,6 +59,7 @@ async def create_comparison(request: Request, services: ServicesDep, principal: 
 
         def write(connection: Connection) -> tuple[wire.ComparisonCreated, UUID | None]:
             chosen = projects[0] if body.project else feedback.project_of_comparison(connection, projects, given)
+            services.routing.project(principal, str(chosen), needs="score:create")
             if by_text:
                 # They are stored as interactions.
                 services.routing.project(principal, str(chosen), needs="interaction:create")
@@ -81,9 +83,10 @@ async def create_outcome(request: Request, services: ServicesDep, principal: Pri
     """Give a whole session a value on one metric."""
 
     async def create(body: wire.OutcomeCreate, keep: Keep) -> wire.OutcomeCreated:
-        projects = _projects(services, principal, body.project_id)
+        seen = _projects(services, principal, body.project_id)
 
         def write(connection: Connection) -> wire.OutcomeCreated:
+            projects = _scorable(services, principal, outcomes.projects_of_session(connection, seen, body.session_id))
             row = feedback.report_outcome(connection, projects, body.metric, body.session_id, body.value, body.user_id)
             created = wire.OutcomeCreated(outcome_id=row.id)
             keep(connection, created, None)
@@ -94,7 +97,7 @@ async def create_outcome(request: Request, services: ServicesDep, principal: Pri
     return await once(request, services, principal, wire.OutcomeCreate, wire.OutcomeCreated, create)
 
 
-@router.get("/outcomes")
+@router.get("/outcomes", dependencies=[Depends(known_query)])
 async def list_outcomes(
     services: ServicesDep, principal: PrincipalDep, project: str, session_id: UUID
 ) -> wire.OutcomeList:
@@ -122,8 +125,18 @@ async def list_outcomes(
 
 
 def _projects(services: Services, principal: Principal, project: str | None) -> list[UUID]:
-    """Where the caller may score: in the named project, or in any."""
-    return [found.id for found in services.routing.projects(principal, project, needs="score:create")]
+    """Where the caller may look: in the named project, where it must be permitted to score, or in all that it sees."""
+    if project is not None:
+        return [services.routing.project(principal, project, needs="score:create").id]
+    return [found.id for found in services.routing.projects(principal)]
+
+
+def _scorable(services: Services, principal: Principal, found: list[UUID]) -> list[UUID]:
+    """Those in which the caller may score. Raises PermissionDenied or Conflict when it sees only others."""
+    permitted = {project.id for project in services.routing.projects(principal, needs="score:create")}
+    if found and not permitted.intersection(found):
+        services.routing.project(principal, str(found[0]), needs="score:create")
+    return [project_id for project_id in found if project_id in permitted]
 
 
 def _comparing(body: wire.ComparisonCreate, principal: Principal) -> Comparing:

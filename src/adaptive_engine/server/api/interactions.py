@@ -111,14 +111,17 @@ def _create(
 ) -> wire.InteractionCreated:
     if body.feedbacks:
         services.routing.project(principal, body.project, needs="score:create")
+    field, model_key = body.named_model
     model_id = None
-    if body.model_service is not None:
-        name = f"{project.key}/{body.model_service}"
-        model_id = services.routing.deployment(principal, name, needs="interaction:create").model.id
+    if model_key is not None:
+        deployment = services.routing.deployment(
+            principal, f"{project.key}/{model_key}", param=field, needs="interaction:create"
+        )
+        model_id = deployment.model.id
     test = services.routing.ab_test(project, body.ab_campaign) if body.ab_campaign is not None else None
     if test is not None and model_id not in [arm.model_id for arm in test.arms]:
         names = ", ".join(f"'{arm.model_key}'" for arm in test.arms)
-        raise InvalidRequest(f"model_service: A/B test '{test.key}' compares {names}.", param="model_service")
+        raise InvalidRequest(f"{field}: A/B test '{test.key}' compares {names}.", param=field)
     session_id = body.session_id or uuid7()
     messages = images.stored_messages(body.messages, project.id)
     row = Interaction(
@@ -132,7 +135,7 @@ def _create(
         created_at=_created_at(body.created_at) if body.created_at else now_ms(),
         completion=body.completion,
         model_id=model_id,
-        model_key=body.model_service,
+        model_key=model_key,
         user=body.user,
         labels={**(body.metadata or {}), **(body.labels or {})},
         prompt_hash=prompt_hash(messages),
@@ -145,7 +148,7 @@ def _create(
     with services.database.write() as connection:
         interactions.insert(connection, [row])
         enqueue(connection, [row])
-        rows = score(connection, row, given)
+        rows = score(connection, row, given, "feedbacks")
         feedback_ids = [saved.id for saved in rows]
         created = wire.InteractionCreated(completion_id=row.id, session_id=session_id, feedback_ids=feedback_ids)
         keep(connection, created, row.id)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
+from adaptive_engine.server.api.parameters import known_query
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
 from adaptive_engine.server.times import from_ms
 from adaptive_engine.store import labels
@@ -17,7 +18,7 @@ router = APIRouter()
 _MAX_KEYS = 200
 
 
-@router.get("/labels")
+@router.get("/labels", dependencies=[Depends(known_query)])
 async def list_labels(
     services: ServicesDep,
     principal: PrincipalDep,

@@ -55,7 +55,7 @@ async def create_metric(request: Request, services: ServicesDep, principal: Prin
     return await once(request, services, principal, wire.MetricCreate, wire.Metric, create)
 
 
-@router.get("")
+@router.get("", dependencies=[Depends(known_query)])
 async def list_metrics(
     services: ServicesDep,
     principal: PrincipalDep,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, get_args, get_origin
 
 from fastapi import Query, Request
 
@@ -15,10 +16,20 @@ LabelQuery = Annotated[list[str] | None, Query(description="`key` or `key=value`
 FromQuery = Annotated[str | None, Query(alias="from", description="RFC 3339 or epoch ms, inclusive")]
 ToQuery = Annotated[str | None, Query(alias="to", description="RFC 3339 or epoch ms, exclusive")]
 
+_PARAMETERS = {"models": "model", "labels": "label", "last": "limit"}
+"""What fields of bodies are called in a query, where that differs."""
+
 
 def known_query(request: Request) -> None:
-    """For routes that filter: a misspelled filter that is not seen would let everything pass. Raises InvalidRequest."""
-    known = {field.alias for field in request.scope["route"].dependant.query_params}
+    """For routes that filter: a misspelled filter that is not seen would let everything pass, as would one of two that
+    differ. Raises InvalidRequest.
+    """
+    fields = request.scope["route"].dependant.query_params
+    known = {field.alias for field in fields}
+    once = {field.alias for field in fields if not _takes_many(field.field_info.annotation)}
+    for name in sorted(once):
+        if len(request.query_params.getlist(name)) > 1:
+            raise InvalidRequest(f"{name}: send it once.", param=name)
     # Where both are given, `project` counts.
     for name in request.query_params.keys() - known - {"use_case"}:
         raise InvalidRequest(
@@ -26,10 +37,21 @@ def known_query(request: Request) -> None:
         )
 
 
+def _takes_many(annotation: Any) -> bool:
+    return any(get_origin(kind) is list for kind in (annotation, *get_args(annotation)))
+
+
 def build(model: type[Body], **fields: Any) -> Body:
-    """What a POST takes as its body, from parameters that are not None. Raises InvalidRequest naming the field."""
-    with as_invalid_request():
-        return model.model_validate({name: value for name, value in fields.items() if value is not None})
+    """What a POST takes as its body, from parameters that are not None. Raises InvalidRequest naming the parameter."""
+    try:
+        with as_invalid_request():
+            return model.model_validate({name: value for name, value in fields.items() if value is not None})
+    except InvalidRequest as exc:
+        path = exc.param or ""
+        name = _PARAMETERS.get(re.split(r"[.[]", path)[0])
+        if name is None:
+            raise
+        raise InvalidRequest(f"{name}{exc.message.removeprefix(path)}", param=name) from exc
 
 
 def label_filters(texts: list[str] | None) -> list[dict[str, Any]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 
 from adaptive_engine.permissions import PERMISSIONS
+from adaptive_engine.server.api.parameters import known_query
 from adaptive_engine.server.bodies import body_of, read_body
 from adaptive_engine.server.context import PrincipalDep, ServicesDep
 from adaptive_engine.server.times import from_ms
@@ -21,7 +22,7 @@ async def create_project(request: Request, services: ServicesDep, principal: Pri
     return _to_wire(await services.projects.create(principal, body), principal)
 
 
-@router.get("")
+@router.get("", dependencies=[Depends(known_query)])
 async def list_projects(services: ServicesDep, principal: PrincipalDep, archived: bool = False) -> wire.ProjectList:
     """The projects that the key may see, by key: those in use, or with `archived` those that are not."""
     found = [project for project in services.routing.projects(principal) if project.archived == archived]

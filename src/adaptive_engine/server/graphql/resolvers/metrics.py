@@ -183,7 +183,7 @@ async def add_direct_score(
     input: dict[str, Any],  # noqa: A002
 ) -> Score:
     context = info.context
-    projects = [each.id for each in context.projects(needs="score:create")]
+    projects = [each.id for each in context.projects()]
     value = input["value"]
     if not isinstance(value, bool | int | float):
         raise InvalidRequest("A score is a number, true or false.", param="value")
@@ -193,6 +193,7 @@ async def add_direct_score(
 
     def write(connection: Connection) -> tuple[Score, UUID | None]:
         interaction = interactions.find(connection, projects, completionId).interaction
+        context.project(str(interaction.project_id), needs="score:create")
         (row,) = feedback.score(connection, interaction, [given])
         return row, interaction.ab_test_id
 

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from adaptive_engine.errors import InvalidRequest
+from adaptive_engine.server.bodies import parse
+from adaptive_engine.wire.chat import ChatRequest
+from adaptive_engine.wire.interactions import InteractionCreate
+
+ASKED = [{"role": "user", "content": "Hi"}]
+CHAT = {"model": "default", "messages": ASKED}
+LOGGED = {"project": "default", "messages": ASKED, "completion": "Hello."}
+
+
+def labels(start: int, end: int) -> dict[str, str]:
+    return {f"l{number}": "x" for number in range(start, end)}
+
+
+@pytest.mark.parametrize(("kind", "body"), [(ChatRequest, CHAT), (InteractionCreate, LOGGED)])
+def test_labels_and_metadata_together_have_the_limit_of_labels(kind: type[BaseModel], body: dict[str, Any]) -> None:
+    parse(kind, to_json({**body, "labels": labels(0, 64), "metadata": labels(0, 64)}))
+    with pytest.raises(InvalidRequest, match="65 labels") as refusal:
+        parse(kind, to_json({**body, "labels": labels(0, 64), "metadata": labels(64, 65)}))
+    assert refusal.value.param == "metadata"
