@@ -78,16 +78,17 @@ class Node:
         if self.own:
             self.rewriter.enforced[keyword] = None
 
-    def conjoin(self, keyword: str, make: Callable[[Node], Schema]) -> None:
-        """Add what `make` says instead of `keyword`, or note why that is impossible."""
+    def conjoin(self, keyword: str, make: Callable[[Node], Schema]) -> bool:
+        """Add what `make` says instead of `keyword`, or note why that is impossible. Whether it was possible."""
         try:
             found = self.attempt(lambda: self.capped(make(self)), keyword)
         except Inexact as error:
             self.note("unenforced", keyword, f"'{keyword}' is only checked afterwards: {error}.")
-            return
+            return False
         if found != {}:
             self.extra.append(found)
         self.note("rewritten", keyword, f"'{keyword}' is enforced in another spelling.")
+        return True
 
     def capped(self, schema: Schema) -> Schema:
         size = _alternatives(schema)

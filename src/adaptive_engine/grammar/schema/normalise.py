@@ -84,12 +84,17 @@ class Rewriter:
             schema = {**schema, "$defs": definitions}
         if not prune(schema):
             raise SchemaRefused("unsatisfiable_schema", "", "No finite value satisfies this schema.")
-        notes = sorted(self.notes.values(), key=lambda note: (note.pointer, note.kind))
+        # What is only enforced in some alternatives, or in part, is told as what it is in the end.
+        kept = [note for note in self.notes.values() if not self.is_weaker(note)]
+        notes = sorted(kept, key=lambda note: (note.pointer, note.kind))
         return Normalised(schema, tuple(notes), tuple(self.enforced))
 
     def note(self, kind: Any, at: str, keyword: str, reason: str) -> None:
         # A node may be rewritten several times, as a part of several alternatives.
         self.notes.setdefault((kind, at, keyword), Note(kind, at, keyword, reason))
+
+    def is_weaker(self, note: Note) -> bool:
+        return note.kind == "rewritten" and ("unenforced", note.pointer, note.keyword) in self.notes
 
     def rewrite(self, schema: Schema, at: str, beside: tuple[dict[str, Any], ...] = ()) -> Schema:
         """`schema` for the engine. `at` stands for its place where it is not the client's own.

@@ -17,6 +17,7 @@ from adaptive_engine.grammar.schema.report import SchemaRefused
 from unit.grammar.schema.engine import Grammar, compact
 
 AB = {"a": {"type": "integer"}, "b": {"type": "integer"}}
+CLOSED = {"properties": {**AB, "c": {"type": "integer"}}, "additionalProperties": False}
 TREE = {
     "leaf": {"type": "object", "properties": {"kind": {"const": "leaf"}}, "required": ["kind"]},
     "node": {
@@ -97,9 +98,15 @@ EXACT: list[tuple[Any, list[str], list[str]]] = [
         ['{"a":1,"b":1}'],
     ),
     (
-        {"type": "object", "properties": AB, "anyOf": [{"minProperties": 2}, {"required": ["c"]}]},
-        ['{"a":1,"b":1}', '{"c":1}'],
-        ['{"a":1}'],
+        {"type": "object", "properties": AB, "required": ["a"], "anyOf": [{"minProperties": 2}, {"required": ["c"]}]},
+        ['{"a":1,"b":1}', '{"a":1,"c":1}'],
+        ['{"a":1}', '{"a":1,"a":1}'],
+    ),
+    ({"type": "object", "required": ["a"], "minProperties": 2}, ['{"a":1,"b":1}'], ['{"a":1}', '{"a":1,"a":1}']),
+    (
+        {"type": "object", "anyOf": [CLOSED, {**CLOSED, "required": ["c"]}], "minProperties": 2},
+        ['{"a":1,"b":1}', '{"b":1,"c":1}'],
+        ['{"a":1}', '{"a":1,"a":1}'],
     ),
     ({"allOf": [{"properties": AB}], "type": "object", "unevaluatedProperties": False}, ['{"a":1}'], ['{"c":1}']),
     (
@@ -140,6 +147,14 @@ UNENFORCED: list[tuple[dict[str, Any], str]] = [
     ({"type": "integer", "multipleOf": 99_991}, "/multipleOf"),
     ({"type": "integer", "allOf": [{"multipleOf": 9973}, {"multipleOf": 9967}]}, "/allOf/0/multipleOf"),
     ({"properties": {"a/b": {"format": "regex"}}}, "/properties/a~1b/format"),
+    # A key that is not listed by name may be repeated.
+    ({"type": "object", "minProperties": 2}, "/minProperties"),
+    ({"additionalProperties": {"const": 1}, "minProperties": 4, "maxProperties": 4}, "/minProperties"),
+    ({"patternProperties": {"^x$": {}}, "additionalProperties": False, "minProperties": 2}, "/minProperties"),
+    ({"properties": AB, "minProperties": 2}, "/minProperties"),
+    ({"required": ["a"], "minProperties": 3}, "/minProperties"),
+    ({"type": "object", "not": {"maxProperties": 1}}, "/not"),
+    ({"dependentSchemas": {"a": {"minProperties": 2}}}, "/dependentSchemas/a/minProperties"),
 ]
 
 
@@ -159,6 +174,20 @@ def test_what_cannot_be_enforced_is_named_and_the_rest_compiles(schema: dict[str
     assert pointer in [note.pointer for note in result.notes if note.kind == "unenforced"]
     assert not result.exact
     Grammar(result.schema)
+
+
+def test_the_other_count_of_properties_stays_enforced() -> None:
+    result = normalise({"additionalProperties": {"const": 1}, "minProperties": 2, "maxProperties": 3})
+    assert [(note.kind, note.pointer) for note in result.notes] == [("unenforced", "/minProperties")]
+    assert "maxProperties" in result.enforced
+    grammar = Grammar(result.schema)
+    assert not grammar.takes('{"a":1}')
+    assert not grammar.takes('{"a":1,"b":1,"c":1,"d":1}')
+
+
+def test_a_keyword_that_is_enforced_in_part_is_not_called_rewritten() -> None:
+    result = normalise({"type": "object", "properties": AB, "minProperties": 2})
+    assert [(note.kind, note.pointer) for note in result.notes] == [("unenforced", "/minProperties")]
 
 
 def test_bounds_beyond_doubles_are_narrowed() -> None:
@@ -238,6 +267,8 @@ VALUES = [
     {"a": "x", "b": 2},
     {"c": 1},
 ]
+# Texts of objects that have fewer keys than they write.
+REPEATS = ['{"a":1,"a":2}', '{"c":1,"c":1}', '{"a":1,"c":1,"c":"x"}', '{"b":1,"b":1,"b":1}', '{"":1,"":1}']
 
 
 @pytest.mark.parametrize("seed", range(150))
@@ -262,6 +293,9 @@ def test_random_schemas_mean_what_a_validator_says(seed: int) -> None:
             assert any(grammar.takes(compact(order)) for order in orders), (value, schema, result)
         elif result.exact:
             assert not grammar.takes(compact(value)), (value, schema, result)
+    if result.exact:
+        for text in REPEATS:
+            assert validator.is_valid(json.loads(text)) or not grammar.takes(text), (text, schema, result)
 
 
 def _random_schema(rng: random.Random, depth: int) -> Any:
