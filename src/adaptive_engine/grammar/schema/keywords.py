@@ -244,18 +244,18 @@ class Node:
         self.enforce("anyOf")
 
     def on_oneOf(self, parts: list[Schema]) -> None:
-        parts = [part for part in parts if part is not False]
         rest = {key: value for key, value in self.node.items() if key in _CONTEXT}
-        overlapping = self.rewriter.algebra.overlaps(parts, rest)
+        parts, every = self.rewriter.algebra.gathered(parts)
+        overlapping = self.rewriter.algebra.overlaps(every, rest)
         if not overlapping:
-            found: Schema = {"anyOf": [self.in_place(part, "oneOf") for part in parts]} if parts else False
+            found = self.alternatives(parts)
             self.note("rewritten", "oneOf", "The branches exclude each other, so that 'anyOf' says the same.")
         else:
             try:
-                found = self.attempt(lambda: self.exclusive(parts, overlapping), "oneOf")
+                found = self.attempt(lambda: self.exclusive(parts, every, overlapping), "oneOf")
                 self.note("rewritten", "oneOf", "Each branch excludes what other branches match.")
             except Inexact as error:
-                found = {"anyOf": [self.in_place(part, "oneOf") for part in parts]}
+                found = self.alternatives(parts)
                 reason = f"Branches may overlap, so that a value of several is only found out afterwards: {error}."
                 self.note("unenforced", "oneOf", reason)
         self.product *= max(1, len(parts))
@@ -264,12 +264,18 @@ class Node:
         else:
             self.extra.append(found)
 
-    def exclusive(self, parts: list[Schema], overlapping: list[tuple[int, int]]) -> Schema:
+    def alternatives(self, parts: list[Schema]) -> Schema:
+        found = [self.in_place(part, "oneOf") for part in parts if part is not False]
+        return {"anyOf": found} if found else False
+
+    def exclusive(self, parts: list[Schema], every: list[Schema], overlapping: list[tuple[int, int]]) -> Schema:
         branches: list[dict[str, Any]] = []
         for index, part in enumerate(parts):
+            if part is False:
+                continue
             others = {a + b - index for a, b in overlapping if index in (a, b)}
             kinds = self.rewriter.algebra.kinds(part) & self.kinds
-            excluded = [any_of(self.rewriter.algebra.negate(parts[other], kinds)) for other in sorted(others)]
+            excluded = [any_of(self.rewriter.algebra.negate(every[other], kinds)) for other in sorted(others)]
             if False not in excluded:
                 branches.append({"allOf": [part, *excluded]} if excluded else {"allOf": [part]})
         return any_of(branches)

@@ -48,7 +48,17 @@ EXACT: list[tuple[Any, list[str], list[str]]] = [
         ['"ac"', '"cb"'],
         ['"ab"', '"c"'],
     ),
+    ({"oneOf": [{"const": i} for i in range(300)]}, ["0", "299"], ["300"]),
+    ({"oneOf": [{"$ref": "#/$defs/a"}, {"type": "null"}], "$defs": {"a": {"const": "a"}}}, ['"a"', "null"], ['"b"']),
+    ({"oneOf": [{"const": 1}, {"const": 1.0}, {"enum": [2, True]}, {"const": [1]}]}, ["2", "true", "[1]"], ["1"]),
+    ({"oneOf": [{"const": {"a": 1}}, {"const": {"a": 1.0}}, {"const": 2}]}, ["2"], ['{"a":1}']),
+    ({"oneOf": [{"const": 1}, {"const": 5}, {"type": "integer", "minimum": 4}]}, ["1", "4", "6"], ["5"]),
+    ({"oneOf": [{"const": 1}, {"const": 1}, {"type": "integer"}], "type": "integer"}, ["2"], ["1"]),
+    ({"oneOf": [{"const": "a"}, {"allOf": [{"const": "b"}, False]}]}, ['"a"'], ['"b"']),
+    ({"oneOf": [{"enum": [1, "a"], "type": "string"}, {"const": 1}]}, ['"a"', "1"], ["2"]),
     # not
+    ({"not": {"oneOf": [{"const": i} for i in range(100)]}, "type": "integer"}, ["-1", "100"], ["0", "99"]),
+    ({"not": {"oneOf": [{"const": 1}, {"const": 1}, {"minimum": 2}]}, "type": "integer"}, ["1", "0"], ["2"]),
     ({"type": "integer", "not": {"const": 0}}, ["1", "-1"], ["0"]),
     ({"type": "string", "not": {"enum": ["root", "admin"]}}, ['"roo"', '"rooty"', '""'], ['"root"', '"admin"']),
     ({"type": "string", "not": {"pattern": "^tmp"}}, ['"tm"', '"atmp"'], ['"tmp"', '"tmpx"']),
@@ -216,6 +226,15 @@ def test_contradictions_that_show_while_rewriting_are_refused() -> None:
     assert (refused.value.code, refused.value.pointer) == ("unsatisfiable_schema", "/multipleOf")
 
 
+def test_alternatives_of_values_become_what_an_enum_of_them_is() -> None:
+    named = [{"const": f"v{i}", "title": f"Value {i}"} for i in range(20)]
+    schema = {"type": "object", "properties": {f"p{i}": {"oneOf": named} for i in range(6)}}
+    result = normalise(schema)
+    assert result.exact
+    assert result.schema["properties"]["p5"] == {"anyOf": [{"enum": [one["const"] for one in named]}]}
+    assert Grammar(result.schema).takes('{"p1":"v0","p5":"v19"}')
+
+
 def test_the_clients_schema_is_not_changed() -> None:
     for schema, _, _ in EXACT:
         before = json.dumps(schema)
@@ -323,6 +342,7 @@ _RANDOM: dict[str, Any] = {
     "not": lambda rng, sub: {"not": sub()},
     "if": lambda rng, sub: {"if": sub(), "then": sub(), "else": sub()},
     "oneOf": lambda rng, sub: {"oneOf": [sub(), sub()]},
+    "oneOf values": lambda rng, sub: {"oneOf": [{"const": 1}, {"enum": rng.choice([[1, "a"], [2, None]])}, sub()]},
     "anyOf": lambda rng, sub: {"anyOf": [sub(), sub()]},
     "allOf": lambda rng, sub: {"allOf": [sub(), sub()]},
     "contains": lambda rng, sub: {"contains": sub(), "maxItems": 2},
