@@ -258,6 +258,8 @@ class Node:
                 found = self.alternatives(parts)
                 reason = f"Branches may overlap, so that a value of several is only found out afterwards: {error}."
                 self.note("unenforced", "oneOf", reason)
+        if found is False:
+            self.rewriter.impossible(self.where("oneOf"), "No value matches exactly one branch of this 'oneOf'.")
         self.product *= max(1, len(parts))
         if isinstance(found, dict) and found.keys() == {"anyOf"} and "anyOf" not in self.node:
             self.out["anyOf"] = found["anyOf"]
@@ -276,8 +278,9 @@ class Node:
             others = {a + b - index for a, b in overlapping if index in (a, b)}
             kinds = self.rewriter.algebra.kinds(part) & self.kinds
             excluded = [any_of(self.rewriter.algebra.negate(every[other], kinds)) for other in sorted(others)]
-            if False not in excluded:
-                branches.append({"allOf": [part, *excluded]} if excluded else {"allOf": [part]})
+            branch = {"allOf": [part, *excluded]}
+            if False not in excluded and not self.rewriter.algebra.all_disjoint([branch, True], {}):
+                branches.append(branch)
         return any_of(branches)
 
     def on_not(self, value: Schema) -> None:

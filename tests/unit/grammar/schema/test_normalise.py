@@ -226,6 +226,28 @@ def test_contradictions_that_show_while_rewriting_are_refused() -> None:
     assert (refused.value.code, refused.value.pointer) == ("unsatisfiable_schema", "/multipleOf")
 
 
+SHORT = {"type": ["string", "null"], "maxLength": 2}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"oneOf": [SHORT, {"const": "a"}, SHORT]},
+        {"oneOf": [{"const": 1}, {"const": 1}]},
+        {"oneOf": [{"type": "integer"}, {"type": "integer", "minimum": 1}, {"type": "integer", "maximum": 0}]},
+    ],
+    ids=str,
+)
+def test_alternatives_without_a_value_of_exactly_one_are_told_in_the_clients_words(schema: dict[str, Any]) -> None:
+    with pytest.raises(SchemaRefused) as refused:
+        normalise(schema | {"type": ["integer", "string", "null"]})
+    assert (refused.value.code, refused.value.pointer) == ("unsatisfiable_schema", "/oneOf")
+    assert "exactly one branch" in refused.value.reason
+    with pytest.raises(SchemaRefused, match="/properties/a/oneOf: No value matches exactly one branch"):
+        normalise({"type": "object", "properties": {"a": schema}, "required": ["a"]})
+    assert Grammar(normalise({"type": "object", "properties": {"a": schema}}).schema).takes("{}")
+
+
 def test_alternatives_of_values_become_what_an_enum_of_them_is() -> None:
     named = [{"const": f"v{i}", "title": f"Value {i}"} for i in range(20)]
     schema = {"type": "object", "properties": {f"p{i}": {"oneOf": named} for i in range(6)}}
