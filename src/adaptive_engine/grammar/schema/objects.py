@@ -207,9 +207,8 @@ def count_properties(node: Node) -> None:
     least = 0 if least <= len(required) else least
     most = None if most is None or (closed and most >= len(names)) else most
     if least - len(required) > 1 and not _all_named(algebra, flats):
-        node.note(
-            "unenforced", "minProperties", "Keys that are not listed by name may be repeated, and then count once."
-        )
+        reason = "Keys that are not listed under 'properties' may be repeated, and then count once."
+        node.note("unenforced", "minProperties", reason)
     elif "minProperties" in node.node and not optional:
         node.enforce("minProperties")
     if not optional:
