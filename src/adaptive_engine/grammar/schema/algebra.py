@@ -125,9 +125,11 @@ class Algebra(Proofs):
             case "allOf" | "$ref":
                 return [part for branch in value for part in self.negate(branch, kinds, depth)]
             case "anyOf" | "oneOf":
-                if key == "oneOf" and not self.all_disjoint(value, {}):
+                once, every = self.gathered(value)
+                if key == "oneOf" and not self.all_disjoint(every, {}):
                     raise Inexact("the branches of a negated 'oneOf' overlap")
-                parts = [any_of(self.negate(branch, kinds, depth)) for branch in value]
+                branches = once if key == "oneOf" else every
+                parts = [any_of(self.negate(branch, kinds, depth)) for branch in branches]
                 return [] if any(part is False for part in parts) else [{"allOf": parts}]
             case "not":
                 return [{"allOf": [value, type_of(kinds)]}]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import combinations
 from math import comb
 from typing import TYPE_CHECKING, Any, Final
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from adaptive_engine.grammar.schema.algebra import Inexact, type_of
 from adaptive_engine.grammar.schema.document import Schema
 from adaptive_engine.grammar.schema.modern import any_of
-from adaptive_engine.grammar.schema.satisfiable import kind_of_value
+from adaptive_engine.grammar.schema.satisfiable import identity
 
 if TYPE_CHECKING:
     from adaptive_engine.grammar.schema.keywords import Node
@@ -46,7 +45,7 @@ def unique_items(node: Node) -> Schema:
             ([*items, value], seen | {key})
             for items, seen in layer
             for value in choices
-            if (key := _identity(value)) not in seen
+            if (key := identity(value)) not in seen
         ]
         if len(layer) + len(result) > _MAX_ARRANGEMENTS:
             raise Inexact("the arrangements of different items are too many")
@@ -62,13 +61,6 @@ def _places(node: Node) -> tuple[int | None, list[Schema]]:
     if node.node.get("items") is False:
         longest = len(prefix) if longest is None else min(longest, len(prefix))
     return longest, prefix if longest is None else prefix[:longest]
-
-
-def _identity(value: Any) -> str:
-    """Equal for values that are equal in JSON: 1 and 1.0 are, 1 and true are not."""
-    if kind_of_value(value) == "integer":
-        value = int(value)
-    return json.dumps(value, sort_keys=True)
 
 
 def contains(node: Node) -> Schema:

@@ -79,7 +79,7 @@ class Document:
         """Index `root`. Raises `SchemaRefused` where a reference cannot be resolved."""
         document = cls(root)
         dialect = root.get("$schema") if isinstance(root, dict) else None
-        document._old = isinstance(dialect, str) and ("draft-03" in dialect or "draft-04" in dialect)
+        document._old = isinstance(dialect, str) and "draft-04" in dialect
         document._resources[""] = ("", root)
         document._index(root, "", "")
         done = 0

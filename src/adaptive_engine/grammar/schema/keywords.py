@@ -78,16 +78,17 @@ class Node:
         if self.own:
             self.rewriter.enforced[keyword] = None
 
-    def conjoin(self, keyword: str, make: Callable[[Node], Schema]) -> None:
-        """Add what `make` says instead of `keyword`, or note why that is impossible."""
+    def conjoin(self, keyword: str, make: Callable[[Node], Schema]) -> bool:
+        """Add what `make` says instead of `keyword`, or note why that is impossible. Whether it was possible."""
         try:
             found = self.attempt(lambda: self.capped(make(self)), keyword)
         except Inexact as error:
             self.note("unenforced", keyword, f"'{keyword}' is only checked afterwards: {error}.")
-            return
+            return False
         if found != {}:
             self.extra.append(found)
         self.note("rewritten", keyword, f"'{keyword}' is enforced in another spelling.")
+        return True
 
     def capped(self, schema: Schema) -> Schema:
         size = _alternatives(schema)
@@ -243,34 +244,43 @@ class Node:
         self.enforce("anyOf")
 
     def on_oneOf(self, parts: list[Schema]) -> None:
-        parts = [part for part in parts if part is not False]
         rest = {key: value for key, value in self.node.items() if key in _CONTEXT}
-        overlapping = self.rewriter.algebra.overlaps(parts, rest)
+        parts, every = self.rewriter.algebra.gathered(parts)
+        overlapping = self.rewriter.algebra.overlaps(every, rest)
         if not overlapping:
-            found: Schema = {"anyOf": [self.in_place(part, "oneOf") for part in parts]} if parts else False
+            found = self.alternatives(parts)
             self.note("rewritten", "oneOf", "The branches exclude each other, so that 'anyOf' says the same.")
         else:
             try:
-                found = self.attempt(lambda: self.exclusive(parts, overlapping), "oneOf")
+                found = self.attempt(lambda: self.exclusive(parts, every, overlapping), "oneOf")
                 self.note("rewritten", "oneOf", "Each branch excludes what other branches match.")
             except Inexact as error:
-                found = {"anyOf": [self.in_place(part, "oneOf") for part in parts]}
+                found = self.alternatives(parts)
                 reason = f"Branches may overlap, so that a value of several is only found out afterwards: {error}."
                 self.note("unenforced", "oneOf", reason)
+        if found is False:
+            self.rewriter.impossible(self.where("oneOf"), "No value matches exactly one branch of this 'oneOf'.")
         self.product *= max(1, len(parts))
         if isinstance(found, dict) and found.keys() == {"anyOf"} and "anyOf" not in self.node:
             self.out["anyOf"] = found["anyOf"]
         else:
             self.extra.append(found)
 
-    def exclusive(self, parts: list[Schema], overlapping: list[tuple[int, int]]) -> Schema:
+    def alternatives(self, parts: list[Schema]) -> Schema:
+        found = [self.in_place(part, "oneOf") for part in parts if part is not False]
+        return {"anyOf": found} if found else False
+
+    def exclusive(self, parts: list[Schema], every: list[Schema], overlapping: list[tuple[int, int]]) -> Schema:
         branches: list[dict[str, Any]] = []
         for index, part in enumerate(parts):
+            if part is False:
+                continue
             others = {a + b - index for a, b in overlapping if index in (a, b)}
             kinds = self.rewriter.algebra.kinds(part) & self.kinds
-            excluded = [any_of(self.rewriter.algebra.negate(parts[other], kinds)) for other in sorted(others)]
-            if False not in excluded:
-                branches.append({"allOf": [part, *excluded]} if excluded else {"allOf": [part]})
+            excluded = [any_of(self.rewriter.algebra.negate(every[other], kinds)) for other in sorted(others)]
+            branch = {"allOf": [part, *excluded]}
+            if False not in excluded and not self.rewriter.algebra.all_disjoint([branch, True], {}):
+                branches.append(branch)
         return any_of(branches)
 
     def on_not(self, value: Schema) -> None:

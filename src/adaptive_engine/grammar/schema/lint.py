@@ -88,6 +88,7 @@ def _measure(schema: object, limits: SchemaLimits) -> None:
 
 
 def _check_node(node: dict[str, Any], pointer: str, limits: SchemaLimits) -> None:
+    _check_dialect(node, pointer)
     check_shape(node, pointer)
     for key, most in (("anyOf", limits.branches), ("oneOf", limits.branches), ("allOf", limits.branches)):
         if len(node.get(key, ())) > most:
@@ -111,6 +112,17 @@ def _check_node(node: dict[str, Any], pointer: str, limits: SchemaLimits) -> Non
         _check_pattern(node["pattern"], f"{pointer}/pattern", limits)
     for pattern in node.get("patternProperties", ()):
         _check_pattern(pattern, f"{pointer}/patternProperties/{escape(pattern)}", limits)
+
+
+def _check_dialect(node: dict[str, Any], pointer: str) -> None:
+    """Draft 3 has other keywords, which later drafts ignore: its schemas would promise less than they say."""
+    dialect = node.get("$schema")
+    if isinstance(dialect, str) and "draft-03" in dialect:
+        reason = (
+            "Draft 3 of JSON Schema is too old. Write 'divisibleBy' as 'multipleOf', 'extends' as 'allOf', 'disallow' "
+            "as 'not', 'required' as an array on the object, and name a later draft or none."
+        )
+        raise SchemaRefused("invalid_schema", f"{pointer}/$schema", reason)
 
 
 def _check_literal(value: object, pointer: str, limits: SchemaLimits) -> None:

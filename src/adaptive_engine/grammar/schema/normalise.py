@@ -57,6 +57,8 @@ class Rewriter:
         self.algebra = Algebra(self.modern)
         self.notes: dict[tuple[str, str, str], Note] = {}
         self.enforced: dict[str, None] = {}
+        # What to say where the whole turns out to be impossible.
+        self.contradiction: SchemaRefused | None = None
         self.spent = 0
         self.budget = max(_GROWTH * len(document.nodes), _LEAST_BUDGET)
         self.trying = 0
@@ -77,19 +79,28 @@ class Rewriter:
             name, node = self.pending.pop()
             definitions[name] = self.rewrite(node, "")
         if schema is False:
-            raise SchemaRefused("unsatisfiable_schema", "", "No value satisfies this schema.")
+            raise self.contradiction or SchemaRefused("unsatisfiable_schema", "", "No value satisfies this schema.")
         assert isinstance(schema, dict)
         _flatten(schema, definitions)
         if definitions:
             schema = {**schema, "$defs": definitions}
         if not prune(schema):
-            raise SchemaRefused("unsatisfiable_schema", "", "No finite value satisfies this schema.")
-        notes = sorted(self.notes.values(), key=lambda note: (note.pointer, note.kind))
+            reason = "No finite value satisfies this schema."
+            raise self.contradiction or SchemaRefused("unsatisfiable_schema", "", reason)
+        # What is only enforced in some alternatives, or in part, is told as what it is in the end.
+        kept = [note for note in self.notes.values() if not self.is_weaker(note)]
+        notes = sorted(kept, key=lambda note: (note.pointer, note.kind))
         return Normalised(schema, tuple(notes), tuple(self.enforced))
 
     def note(self, kind: Any, at: str, keyword: str, reason: str) -> None:
         # A node may be rewritten several times, as a part of several alternatives.
         self.notes.setdefault((kind, at, keyword), Note(kind, at, keyword, reason))
+
+    def impossible(self, at: str, reason: str) -> None:
+        self.contradiction = self.contradiction or SchemaRefused("unsatisfiable_schema", at, reason)
+
+    def is_weaker(self, note: Note) -> bool:
+        return note.kind == "rewritten" and ("unenforced", note.pointer, note.keyword) in self.notes
 
     def rewrite(self, schema: Schema, at: str, beside: tuple[dict[str, Any], ...] = ()) -> Schema:
         """`schema` for the engine. `at` stands for its place where it is not the client's own.

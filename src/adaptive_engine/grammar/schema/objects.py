@@ -13,9 +13,11 @@ from adaptive_engine.grammar.schema.ecma import PatternInvalid, PatternUnsupport
 from adaptive_engine.grammar.schema.modern import any_of
 
 if TYPE_CHECKING:
+    from adaptive_engine.grammar.schema.algebra import Algebra
     from adaptive_engine.grammar.schema.keywords import Node
 
 _MAX_SUBSETS: Final = 64
+_MAX_NESTING: Final = 4
 _NAME_KEYWORDS: Final = frozenset(
     ["type", "enum", "const", "pattern", "rust", "minLength", "maxLength", "format", "not", "allOf", "$ref"]
 )
@@ -204,10 +206,16 @@ def count_properties(node: Node) -> None:
     optional = [name for name in names if name not in required]
     least = 0 if least <= len(required) else least
     most = None if most is None or (closed and most >= len(names)) else most
+    if least - len(required) > 1 and not _all_named(algebra, flats):
+        reason = "Keys that are not listed under 'properties' may be repeated, and then count once."
+        node.note("unenforced", "minProperties", reason)
+    elif "minProperties" in node.node and not optional:
+        node.enforce("minProperties")
     if not optional:
         node.out.update({"minProperties": least} if least else {})
         node.out.update({"maxProperties": most} if most is not None else {})
-        node.enforce(keyword)
+        if "maxProperties" in node.node:
+            node.enforce("maxProperties")
         return
 
     def make(_: Node) -> Schema:
@@ -215,10 +223,24 @@ def count_properties(node: Node) -> None:
         others = node.kinds - {"object"}
         return type_of(others) if found is False and others else found
 
-    node.conjoin(keyword, make)
-    if any(note.kind == "unenforced" and note.pointer == node.where(keyword) for note in node.rewriter.notes.values()):
+    if not node.conjoin(keyword, make):
         for other in {"minProperties", "maxProperties"} & node.node.keys() - {keyword}:
             node.note("unenforced", other, "The number of optional properties is only checked afterwards.")
+
+
+def _all_named(algebra: Algebra, flats: list[dict[str, Any]], depth: int = 0) -> bool:
+    """Whether keys can only be those that are listed by name: the engine writes each of them once at most."""
+    for flat in flats:
+        if flat.get("additionalProperties") is False and not flat.get("patternProperties"):
+            return True
+        if flat.get("unevaluatedProperties") is False and not any(
+            part.get("additionalProperties") or part.get("patternProperties") for part in algebra.in_place(flat)
+        ):
+            return True
+        branches = (flat[key] for key in ("anyOf", "oneOf") if key in flat and depth < _MAX_NESTING)
+        if any(all(_all_named(algebra, algebra.flat(part), depth + 1) for part in parts) for parts in branches):
+            return True
+    return False
 
 
 def _subsets(optional: list[str], least: int, most: int | None, required: int, closed: bool) -> Schema:

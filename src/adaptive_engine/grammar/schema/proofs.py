@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Final
 
 import jsonschema_rs
@@ -11,7 +12,7 @@ from adaptive_engine.grammar.schema import patterns
 from adaptive_engine.grammar.schema.document import Schema
 from adaptive_engine.grammar.schema.ecma import PatternInvalid, PatternUnsupported
 from adaptive_engine.grammar.schema.modern import Modern
-from adaptive_engine.grammar.schema.satisfiable import ALL, Kinds, kind_of_value, kinds_of_type
+from adaptive_engine.grammar.schema.satisfiable import ALL, Kinds, identity, kind_of_value, kinds_of_type
 
 _MAX_PROOFS: Final = 600
 _MAX_SKETCH: Final = 300
@@ -35,6 +36,9 @@ _MONOTONE: Final = frozenset(
         "pattern",
     ]
 )
+# What a schema that only lists values may say.
+_VALUES: Final = frozenset(["const", "enum"])
+_LISTING: Final = _VALUES | {"type", "allOf", "$ref"}
 
 
 class Proofs:
@@ -148,6 +152,39 @@ class Proofs:
                 return [False, True] if part["type"] == "boolean" else [None]
         return None
 
+    def gathered(self, branches: list[Schema]) -> tuple[list[Schema], list[Schema]]:
+        """The branches of a `oneOf`, those that only list values as one: pairs of many values would take too long.
+
+        Twice: in the first, that branch has the values of exactly one branch; in the second, which is what other
+        branches have to differ from, those of all.
+        """
+        others: list[Schema] = []
+        listed: list[dict[str, Any]] = []
+        for branch in branches:
+            found = self._listed(branch)
+            others += [branch] if found is None else []
+            listed += [] if found is None else [found]
+        if len(listed) < 2:
+            return branches, branches
+        every = {key: value for found in listed for key, value in found.items()}
+        count = Counter(key for found in listed for key in found)
+        once = [value for key, value in every.items() if count[key] == 1]
+        return [_enum(once), *others], [_enum(list(every.values())), *others]
+
+    def _listed(self, schema: Schema) -> dict[str, Any] | None:
+        """The values of a schema that lists them and says nothing else, by what tells them apart; None for others."""
+        parts = self.flat(schema)
+        values = self.values(schema)
+        if values is None or any(part.keys() - _LISTING for part in parts):
+            return None
+        if any(inner is False for part in parts for key in ("allOf", "$ref") for inner in part.get(key, ())):
+            return {}
+        kinds = self._kinds_of(parts)
+        found = {identity(value): value for value in values if kind_of_value(value) in kinds}
+        for allowed in (part[key] if key == "enum" else [part[key]] for part in parts for key in part.keys() & _VALUES):
+            found = {key: found[key] for key in map(identity, allowed) if key in found}
+        return found
+
     def kinds(self, schema: Schema) -> Kinds:
         """The kinds of value that `schema` leaves, as far as its own keywords tell."""
         return self._kinds_of(self.flat(schema))
@@ -229,6 +266,10 @@ class Proofs:
         if every:
             new["allOf"] = every
         return new
+
+
+def _enum(values: list[Any]) -> Schema:
+    return {"enum": values} if values else False
 
 
 def _no_common_string(parts: list[dict[str, Any]]) -> bool:

@@ -6,6 +6,7 @@ references that only lead back to themselves. What is left may still be impossib
 
 from __future__ import annotations
 
+import json
 import math
 from collections import deque
 from typing import Any, Final
@@ -39,6 +40,19 @@ def kind_of_value(value: object) -> str:
     if isinstance(value, str):
         return "string"
     return "array" if isinstance(value, list) else "object"
+
+
+def identity(value: Any) -> str:
+    """Equal for values that are equal in JSON: 1 and 1.0 are, 1 and true are not."""
+    return json.dumps(_whole(value), sort_keys=True)
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if kind_of_value(value) == "integer" else value
 
 
 def check_satisfiable(document: Document) -> None:

@@ -40,6 +40,8 @@ INVALID = [
     ({"$ref": "#/$defs/Home", "$defs": {"Hom": {}}}, "/$ref", "'Home'"),
     ({"items": {"$ref": "https://example.com/x.json"}}, "/items/$ref", "never fetched"),
     ({"$ref": "#nowhere"}, "/$ref", "no anchor"),
+    ({"$schema": "http://json-schema.org/draft-03/schema#", "divisibleBy": 2}, "/$schema", "'multipleOf'"),
+    ({"items": {"$schema": "http://json-schema.org/draft-03/schema", "type": "any"}}, "/items/$schema", "too old"),
 ]
 UNSATISFIABLE = [
     (False, ""),

@@ -17,6 +17,7 @@ from adaptive_engine.grammar.schema.report import SchemaRefused
 from unit.grammar.schema.engine import Grammar, compact
 
 AB = {"a": {"type": "integer"}, "b": {"type": "integer"}}
+CLOSED = {"properties": {**AB, "c": {"type": "integer"}}, "additionalProperties": False}
 TREE = {
     "leaf": {"type": "object", "properties": {"kind": {"const": "leaf"}}, "required": ["kind"]},
     "node": {
@@ -47,7 +48,17 @@ EXACT: list[tuple[Any, list[str], list[str]]] = [
         ['"ac"', '"cb"'],
         ['"ab"', '"c"'],
     ),
+    ({"oneOf": [{"const": i} for i in range(300)]}, ["0", "299"], ["300"]),
+    ({"oneOf": [{"$ref": "#/$defs/a"}, {"type": "null"}], "$defs": {"a": {"const": "a"}}}, ['"a"', "null"], ['"b"']),
+    ({"oneOf": [{"const": 1}, {"const": 1.0}, {"enum": [2, True]}, {"const": [1]}]}, ["2", "true", "[1]"], ["1"]),
+    ({"oneOf": [{"const": {"a": 1}}, {"const": {"a": 1.0}}, {"const": 2}]}, ["2"], ['{"a":1}']),
+    ({"oneOf": [{"const": 1}, {"const": 5}, {"type": "integer", "minimum": 4}]}, ["1", "4", "6"], ["5"]),
+    ({"oneOf": [{"const": 1}, {"const": 1}, {"type": "integer"}], "type": "integer"}, ["2"], ["1"]),
+    ({"oneOf": [{"const": "a"}, {"allOf": [{"const": "b"}, False]}]}, ['"a"'], ['"b"']),
+    ({"oneOf": [{"enum": [1, "a"], "type": "string"}, {"const": 1}]}, ['"a"', "1"], ["2"]),
     # not
+    ({"not": {"oneOf": [{"const": i} for i in range(100)]}, "type": "integer"}, ["-1", "100"], ["0", "99"]),
+    ({"not": {"oneOf": [{"const": 1}, {"const": 1}, {"minimum": 2}]}, "type": "integer"}, ["1", "0"], ["2"]),
     ({"type": "integer", "not": {"const": 0}}, ["1", "-1"], ["0"]),
     ({"type": "string", "not": {"enum": ["root", "admin"]}}, ['"roo"', '"rooty"', '""'], ['"root"', '"admin"']),
     ({"type": "string", "not": {"pattern": "^tmp"}}, ['"tm"', '"atmp"'], ['"tmp"', '"tmpx"']),
@@ -97,9 +108,15 @@ EXACT: list[tuple[Any, list[str], list[str]]] = [
         ['{"a":1,"b":1}'],
     ),
     (
-        {"type": "object", "properties": AB, "anyOf": [{"minProperties": 2}, {"required": ["c"]}]},
-        ['{"a":1,"b":1}', '{"c":1}'],
-        ['{"a":1}'],
+        {"type": "object", "properties": AB, "required": ["a"], "anyOf": [{"minProperties": 2}, {"required": ["c"]}]},
+        ['{"a":1,"b":1}', '{"a":1,"c":1}'],
+        ['{"a":1}', '{"a":1,"a":1}'],
+    ),
+    ({"type": "object", "required": ["a"], "minProperties": 2}, ['{"a":1,"b":1}'], ['{"a":1}', '{"a":1,"a":1}']),
+    (
+        {"type": "object", "anyOf": [CLOSED, {**CLOSED, "required": ["c"]}], "minProperties": 2},
+        ['{"a":1,"b":1}', '{"b":1,"c":1}'],
+        ['{"a":1}', '{"a":1,"a":1}'],
     ),
     ({"allOf": [{"properties": AB}], "type": "object", "unevaluatedProperties": False}, ['{"a":1}'], ['{"c":1}']),
     (
@@ -140,6 +157,14 @@ UNENFORCED: list[tuple[dict[str, Any], str]] = [
     ({"type": "integer", "multipleOf": 99_991}, "/multipleOf"),
     ({"type": "integer", "allOf": [{"multipleOf": 9973}, {"multipleOf": 9967}]}, "/allOf/0/multipleOf"),
     ({"properties": {"a/b": {"format": "regex"}}}, "/properties/a~1b/format"),
+    # A key that is not listed by name may be repeated.
+    ({"type": "object", "minProperties": 2}, "/minProperties"),
+    ({"additionalProperties": {"const": 1}, "minProperties": 4, "maxProperties": 4}, "/minProperties"),
+    ({"patternProperties": {"^x$": {}}, "additionalProperties": False, "minProperties": 2}, "/minProperties"),
+    ({"properties": AB, "minProperties": 2}, "/minProperties"),
+    ({"required": ["a"], "minProperties": 3}, "/minProperties"),
+    ({"type": "object", "not": {"maxProperties": 1}}, "/not"),
+    ({"dependentSchemas": {"a": {"minProperties": 2}}}, "/dependentSchemas/a/minProperties"),
 ]
 
 
@@ -159,6 +184,20 @@ def test_what_cannot_be_enforced_is_named_and_the_rest_compiles(schema: dict[str
     assert pointer in [note.pointer for note in result.notes if note.kind == "unenforced"]
     assert not result.exact
     Grammar(result.schema)
+
+
+def test_the_other_count_of_properties_stays_enforced() -> None:
+    result = normalise({"additionalProperties": {"const": 1}, "minProperties": 2, "maxProperties": 3})
+    assert [(note.kind, note.pointer) for note in result.notes] == [("unenforced", "/minProperties")]
+    assert "maxProperties" in result.enforced
+    grammar = Grammar(result.schema)
+    assert not grammar.takes('{"a":1}')
+    assert not grammar.takes('{"a":1,"b":1,"c":1,"d":1}')
+
+
+def test_a_keyword_that_is_enforced_in_part_is_not_called_rewritten() -> None:
+    result = normalise({"type": "object", "properties": AB, "minProperties": 2})
+    assert [(note.kind, note.pointer) for note in result.notes] == [("unenforced", "/minProperties")]
 
 
 def test_bounds_beyond_doubles_are_narrowed() -> None:
@@ -185,6 +224,37 @@ def test_contradictions_that_show_while_rewriting_are_refused() -> None:
     with pytest.raises(SchemaRefused) as refused:
         normalise({"type": "integer", "multipleOf": 50_021, "minimum": 1, "maximum": 9})
     assert (refused.value.code, refused.value.pointer) == ("unsatisfiable_schema", "/multipleOf")
+
+
+SHORT = {"type": ["string", "null"], "maxLength": 2}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"oneOf": [SHORT, {"const": "a"}, SHORT]},
+        {"oneOf": [{"const": 1}, {"const": 1}]},
+        {"oneOf": [{"type": "integer"}, {"type": "integer", "minimum": 1}, {"type": "integer", "maximum": 0}]},
+    ],
+    ids=str,
+)
+def test_alternatives_without_a_value_of_exactly_one_are_told_in_the_clients_words(schema: dict[str, Any]) -> None:
+    with pytest.raises(SchemaRefused) as refused:
+        normalise(schema | {"type": ["integer", "string", "null"]})
+    assert (refused.value.code, refused.value.pointer) == ("unsatisfiable_schema", "/oneOf")
+    assert "exactly one branch" in refused.value.reason
+    with pytest.raises(SchemaRefused, match="/properties/a/oneOf: No value matches exactly one branch"):
+        normalise({"type": "object", "properties": {"a": schema}, "required": ["a"]})
+    assert Grammar(normalise({"type": "object", "properties": {"a": schema}}).schema).takes("{}")
+
+
+def test_alternatives_of_values_become_what_an_enum_of_them_is() -> None:
+    named = [{"const": f"v{i}", "title": f"Value {i}"} for i in range(20)]
+    schema = {"type": "object", "properties": {f"p{i}": {"oneOf": named} for i in range(6)}}
+    result = normalise(schema)
+    assert result.exact
+    assert result.schema["properties"]["p5"] == {"anyOf": [{"enum": [one["const"] for one in named]}]}
+    assert Grammar(result.schema).takes('{"p1":"v0","p5":"v19"}')
 
 
 def test_the_clients_schema_is_not_changed() -> None:
@@ -238,6 +308,8 @@ VALUES = [
     {"a": "x", "b": 2},
     {"c": 1},
 ]
+# Texts of objects that have fewer keys than they write.
+REPEATS = ['{"a":1,"a":2}', '{"c":1,"c":1}', '{"a":1,"c":1,"c":"x"}', '{"b":1,"b":1,"b":1}', '{"":1,"":1}']
 
 
 @pytest.mark.parametrize("seed", range(150))
@@ -262,6 +334,9 @@ def test_random_schemas_mean_what_a_validator_says(seed: int) -> None:
             assert any(grammar.takes(compact(order)) for order in orders), (value, schema, result)
         elif result.exact:
             assert not grammar.takes(compact(value)), (value, schema, result)
+    if result.exact:
+        for text in REPEATS:
+            assert validator.is_valid(json.loads(text)) or not grammar.takes(text), (text, schema, result)
 
 
 def _random_schema(rng: random.Random, depth: int) -> Any:
@@ -289,6 +364,7 @@ _RANDOM: dict[str, Any] = {
     "not": lambda rng, sub: {"not": sub()},
     "if": lambda rng, sub: {"if": sub(), "then": sub(), "else": sub()},
     "oneOf": lambda rng, sub: {"oneOf": [sub(), sub()]},
+    "oneOf values": lambda rng, sub: {"oneOf": [{"const": 1}, {"enum": rng.choice([[1, "a"], [2, None]])}, sub()]},
     "anyOf": lambda rng, sub: {"anyOf": [sub(), sub()]},
     "allOf": lambda rng, sub: {"allOf": [sub(), sub()]},
     "contains": lambda rng, sub: {"contains": sub(), "maxItems": 2},
