@@ -41,6 +41,7 @@ import httpx2
 import jsonschema_rs
 from common import KEY, end_in_order, percentile, processor, running_server
 
+from adaptive_engine.engine.tokenizer import SpecialTokens, read_definition
 from adaptive_engine.grammar.checker import Checkers
 from adaptive_engine.grammar.compiler import CompiledSchema, compile_schema, schema_text
 from adaptive_engine.grammar.constraint import Constraint
@@ -90,7 +91,7 @@ class Masks:
 
 
 def check_masks(directory: Path, model: Path, limit: int | None) -> bool:
-    vocabulary = Vocabulary.load(model)
+    vocabulary = Vocabulary.of(read_definition(model), end_ids=SpecialTokens.read(model).end_ids)
     checkers = Checkers()
     found = Masks()
     try:

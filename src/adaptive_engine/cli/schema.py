@@ -129,6 +129,7 @@ def _schema_of(content: Any) -> Any:
 
 def _vocabulary(models: Path, model: str | None) -> tuple[Vocabulary, str]:
     """The tokens to count, and how they are called. Without a model on this machine, bytes."""
+    from adaptive_engine.engine.tokenizer import SpecialTokens, read_definition
     from adaptive_engine.errors import NotFound
     from adaptive_engine.grammar.masks import Vocabulary
 
@@ -138,4 +139,5 @@ def _vocabulary(models: Path, model: str | None) -> tuple[Vocabulary, str]:
     if model is not None and model not in found:
         raise NotFound(f"There is no model '{model}' in {models}. There: {', '.join(found) or 'none'}.")
     key = model or found[0]
-    return Vocabulary.load(models / key), f"tokens of {key}"
+    vocabulary = Vocabulary.of(read_definition(models / key), end_ids=SpecialTokens.read(models / key).end_ids)
+    return vocabulary, f"tokens of {key}"

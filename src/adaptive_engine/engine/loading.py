@@ -12,7 +12,7 @@ from adaptive_engine.engine.options import EngineOptions
 from adaptive_engine.engine.runner import Graph, Runner
 from adaptive_engine.engine.sequence import SamplingParams
 from adaptive_engine.engine.template import ChatTemplate
-from adaptive_engine.engine.tokenizer import Tokenizer
+from adaptive_engine.engine.tokenizer import SpecialTokens, Tokenizer, read_definition
 from adaptive_engine.engine.vision.family import load_family
 from adaptive_engine.engine.vision.graph import VisionGraph
 from adaptive_engine.engine.vision.sight import Sight
@@ -53,10 +53,11 @@ def load_model(directory: Path, options: EngineOptions, graph: Graph, *, beside_
             # What follows holds the interpreter, and for longer while the compiler has the cores.
             wait([compiling])
         config = json.loads((directory / "config.json").read_text("utf-8"))
-        tokenizer = Tokenizer.load(directory)
+        definition = read_definition(directory)
+        tokenizer = Tokenizer(definition, SpecialTokens.read(directory))
         return LoadedModel(
             tokenizer=tokenizer,
-            vocabulary=Vocabulary.load(directory, size=graph.vocab_size, end_ids=tokenizer.special.end_ids),
+            vocabulary=Vocabulary.of(definition, size=graph.vocab_size, end_ids=tokenizer.special.end_ids),
             template=load_template(directory, tokenizer),
             sight=load_sight(directory, tokenizer),
             vision=load_vision(directory, options),

@@ -24,6 +24,25 @@ class SpecialTokens:
     end_ids: frozenset[int]
     """Any of these ends a generation."""
 
+    @classmethod
+    def read(cls, directory: Path) -> SpecialTokens:
+        """From `tokenizer_config.json` and `generation_config.json` of a model directory."""
+        config = _read_json(directory / "tokenizer_config.json")
+        ends = _read_json(directory / "generation_config.json").get("eos_token_id")
+        if ends is None:
+            ends = _read_json(directory / "config.json").get("eos_token_id", [])
+        return cls(
+            bos=_text_of(config.get("bos_token")),
+            eos=_text_of(config.get("eos_token")),
+            end_ids=frozenset([ends] if isinstance(ends, int) else ends),
+        )
+
+
+def read_definition(directory: Path) -> dict[str, Any]:
+    """`tokenizer.json` of a model directory: megabytes, so that who needs it twice reads it once."""
+    definition: dict[str, Any] = orjson.loads((directory / "tokenizer.json").read_bytes())
+    return definition
+
 
 class Tokenizer:
     """A Hugging Face tokenizer with two ways in: template text, where control tokens count, and untrusted text."""
@@ -53,18 +72,8 @@ class Tokenizer:
 
     @classmethod
     def load(cls, directory: Path) -> Tokenizer:
-        """Read `tokenizer.json`, `tokenizer_config.json` and `generation_config.json` of a model directory."""
-        definition = orjson.loads((directory / "tokenizer.json").read_bytes())
-        config = _read_json(directory / "tokenizer_config.json")
-        ends = _read_json(directory / "generation_config.json").get("eos_token_id")
-        if ends is None:
-            ends = _read_json(directory / "config.json").get("eos_token_id", [])
-        special = SpecialTokens(
-            bos=_text_of(config.get("bos_token")),
-            eos=_text_of(config.get("eos_token")),
-            end_ids=frozenset([ends] if isinstance(ends, int) else ends),
-        )
-        return cls(definition, special)
+        """Of a model directory."""
+        return cls(read_definition(directory), SpecialTokens.read(directory))
 
     def encode(self, text: str) -> list[int]:
         """Trusted text: control tokens in it count."""

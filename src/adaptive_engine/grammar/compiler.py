@@ -85,7 +85,7 @@ def compile_schema(text: str, vocabulary: Vocabulary, checkers: Checkers) -> Com
         # Limits on masks are met earlier with a model's tokens than with bytes.
         probe(grammar)
     except GrammarError as exc:
-        reason = f"Its masks take too long for this model: {' '.join(str(exc).split())[:200]}"
+        reason = f"Its masks cannot be computed for this model ({' '.join(str(exc).split())[:200]}). Make it simpler."
         raise SchemaRefused("schema_too_complex", "", reason) from exc
     return CompiledSchema(text, checked, grammar, time.perf_counter() - start)
 

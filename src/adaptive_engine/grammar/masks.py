@@ -7,12 +7,13 @@ walks it with a `Matcher` of its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from pathlib import Path
+import re
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import llguidance
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ _LIMITS = llguidance.LLParserLimits(
     verbose_errors=False,
 )
 
+_BRACKETED = re.compile("<.*>", re.DOTALL)
+
 TokenIds = NDArray[np.intp]
 
 
@@ -56,13 +59,13 @@ class Vocabulary:
         """For each id the bytes it stands for; empty for control tokens."""
 
     @classmethod
-    def load(cls, directory: Path, *, size: int | None = None, end_ids: Iterable[int] = ()) -> Vocabulary:
-        """Of a model directory. `size` is the number of logits, which may be more than there are tokens.
+    def of(cls, definition: Mapping[str, Any], *, end_ids: Iterable[int], size: int | None = None) -> Vocabulary:
+        """Of a parsed `tokenizer.json`. `end_ids` are all tokens that end an answer.
 
-        `end_ids` are all tokens that end an answer; by default the tokenizer's own guess.
+        `size` is the number of logits, which may be more than there are tokens.
         """
-        definition = (directory / "tokenizer.json").read_text("utf-8")
-        return cls(llguidance.LLTokenizer(definition, n_vocab=size, eos_token=sorted(end_ids) or None))
+        text = orjson.dumps(_with_unwritable_control_tokens(definition)).decode()
+        return cls(llguidance.LLTokenizer(text, n_vocab=size, eos_token=sorted(end_ids)))
 
     @classmethod
     def of_bytes(cls) -> Vocabulary:
@@ -178,6 +181,24 @@ class Matcher:
     def _check(self) -> None:
         if self._state.is_error():
             raise GrammarError(_reason(self._state))
+
+
+def _with_unwritable_control_tokens(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """The same tokenizer, whose control tokens have names that no JSON text contains; ids stay as they are.
+
+    By their own names, text that a schema forces would be tokenised to them where it reads like one, and no mask
+    allows them. JSON escapes the character U+0000. For llguidance all added tokens in angle brackets are control
+    tokens; others that are not special, such as runs of spaces, are text.
+    """
+    added = definition.get("added_tokens", [])
+    texts = [token["content"] for token in added if token.get("special") or _BRACKETED.fullmatch(token["content"])]
+    names = {text: f"<\0{text}>" for text in texts}
+    model = dict(definition["model"])
+    model["vocab"] = {names.get(text, text): i for text, i in model["vocab"].items()}
+    if model.get("unk_token") in names:
+        model["unk_token"] = names[model["unk_token"]]
+    added = [{**token, "content": names.get(token["content"], token["content"])} for token in added]
+    return {**definition, "model": model, "added_tokens": added}
 
 
 def _has_open_keys(schema: dict[str, Any]) -> bool:

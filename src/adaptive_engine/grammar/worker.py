@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import random
 import sys
+import textwrap
 import time
 from contextlib import suppress
 from typing import Any
@@ -32,15 +33,19 @@ _LOCATE_SECONDS = 0.1
 _EXAMPLE_STEPS = 150_000
 _LONGEST_EXAMPLE = 500
 
-# Beginnings of llguidance's messages; what is in neither list is something it cannot express.
+# Without these a value may be of any type, or references lead nowhere: that blames nothing.
+_FRAME = frozenset(["type", "$schema", "$defs", "definitions"])
+
+# Beginnings of llguidance's messages, the second in lower case, as they come in both; what is in neither list is
+# something it cannot express.
 _CONTRADICTIONS = ("Unsatisfiable schema", "NoExtensionBias")
 _TOO_COMPLEX = (
     "schema too large",
-    "Schema intersection stack level exceeded",
+    "schema intersection stack level exceeded",
     "initial lexer configuration",
     "fuel exhausted",
     "recursion limit exceeded",
-    "Parser Error",
+    "parser error",
     "lexer error",
     "too many",
 )
@@ -51,18 +56,20 @@ def check(schema: Any, vocabulary: Vocabulary) -> dict[str, Any]:
     compiled at all, or None; and `examples` of its patterns. Raises SchemaRefused.
     """
     lint(schema)
-    normalised = normalise(schema)
+    try:
+        normalised = normalise(schema)
+    except SchemaRefused as exc:
+        if exc.pointer or exc.code != "unsatisfiable_schema":
+            raise
+        raise _refusal(exc.code, exc.reason, schema, vocabulary) from exc
     unexpressed = None
     try:
         probe(Grammar.compile(normalised.schema, vocabulary))
     except GrammarError as exc:
         code = _code(str(exc))
-        pointer = locate(schema, vocabulary)
         if code is not None:
-            reason = _readable(str(exc))
-            if code == "schema_too_complex":
-                reason = f"It is too complex for the engine ({reason}). Make it smaller or simpler."
-            raise SchemaRefused(code, pointer, reason) from exc
+            raise _refusal(code, str(exc), schema, vocabulary) from exc
+        pointer, _ = locate(schema, vocabulary)
         unexpressed = f"{_readable(str(exc))} (at {pointer or 'the root'})"
     return {**dataclasses.asdict(normalised), "unexpressed": unexpressed, "examples": examples(schema)}
 
@@ -98,22 +105,46 @@ def probe(grammar: Grammar, steps: int = _PROBE_STEPS) -> None:
         matcher.accept(int(allowed[choose.randrange(len(allowed))]))
 
 
-def locate(schema: Any, vocabulary: Vocabulary) -> str:
-    """JSON pointer of the smallest part of a client's schema that cannot be compiled by itself; "" is all of it."""
+def _refusal(code: Code, message: str, schema: Any, vocabulary: Vocabulary) -> SchemaRefused:
+    """Says in the words of the schema what the compiler said in its own."""
+    pointer, keywords = locate(schema, vocabulary)
+    names = " and ".join(filter(None, [", ".join(map(repr, keywords[:-1])), *map(repr, keywords[-1:])]))
+    if len(keywords) == 1:
+        pointer = f"{pointer}/{keywords[0]}"
+    if code == "schema_too_complex":
+        cause = f"because of {names}" if names else f"({_readable(message)})"
+        return SchemaRefused(code, pointer, f"It is too complex for the engine {cause}. Make it smaller or simpler.")
+    if len(keywords) > 1:
+        return SchemaRefused(code, pointer, f"No value satisfies {names} together; one of them has to change.")
+    return SchemaRefused(code, pointer, f"No value satisfies {names or 'this part of the schema'}.")
+
+
+def locate(schema: Any, vocabulary: Vocabulary) -> tuple[str, list[str]]:
+    """The smallest part of a client's schema that cannot be compiled by itself: its JSON pointer, "" for all of it,
+    and those of its keywords without each of which it could be compiled.
+    """
     stop = time.process_time() + _LOCATE_SECONDS
     pointer, part = "", schema
     definitions = {key: schema[key] for key in ("$schema", "$defs", "definitions") if key in schema}
     while True:
         for path, child in children(part):
             if time.process_time() > stop:
-                return pointer
+                return pointer, []
             if path.startswith(("/$defs", "/definitions")) or not isinstance(child, dict):
                 continue
             if not _compiles({**definitions, "allOf": [child]}, vocabulary):
                 pointer, part = pointer + path, child
                 break
         else:
-            return pointer
+            break
+    keywords = []
+    for key in part if isinstance(part, dict) else ():
+        if time.process_time() > stop:
+            return pointer, []
+        rest = {name: value for name, value in part.items() if name != key}
+        if key not in _FRAME and _compiles({**definitions, "allOf": [rest]}, vocabulary):
+            keywords.append(key)
+    return pointer, keywords
 
 
 def _compiles(schema: dict[str, Any], vocabulary: Vocabulary) -> bool:
@@ -127,16 +158,14 @@ def _compiles(schema: dict[str, Any], vocabulary: Vocabulary) -> bool:
 def _code(message: str) -> Code | None:
     if message.startswith(_CONTRADICTIONS):
         return "unsatisfiable_schema"
-    if message.startswith(_TOO_COMPLEX):
+    if message.lower().startswith(_TOO_COMPLEX):
         return "schema_too_complex"
     return None
 
 
 def _readable(message: str) -> str:
-    """The message in one line, without what only the compiler's authors understand."""
-    if message.startswith("NoExtensionBias"):
-        return "No text can match the schema."
-    return " ".join(message.split())[:300]
+    """The message in one line."""
+    return textwrap.shorten(message, 300, placeholder=" …")
 
 
 def answer(question: Any, vocabulary: Vocabulary) -> dict[str, Any]:

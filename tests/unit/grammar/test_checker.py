@@ -114,6 +114,47 @@ def test_what_leads_the_compiler_too_deep_is_a_refusal(checkers: Checkers) -> No
     assert check(checkers, {}).unexpressed is None
 
 
+def inside(schema: Any) -> Any:
+    return {"type": "object", "properties": {"a": {"type": "null"}, "b": schema}, "required": ["b"]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "pointer", "keywords"),
+    [
+        ({"type": "string", "pattern": "^a$", "minLength": 3}, "", "'pattern' and 'minLength' together"),
+        ({"type": "string", "format": "uuid", "maxLength": 5}, "", "'format' and 'maxLength' together"),
+        (
+            {"type": "integer", "multipleOf": 7, "minimum": 1, "maximum": 6},
+            "",
+            "'multipleOf', 'minimum' and 'maximum' together",
+        ),
+        (
+            {"type": "array", "items": {"enum": [1, 2]}, "minItems": 3, "uniqueItems": True},
+            "",
+            "'items', 'minItems' and 'uniqueItems' together",
+        ),
+        ({"allOf": [{"type": "string", "pattern": "^a$"}, {"pattern": "^b$"}]}, "/allOf", "satisfies 'allOf'."),
+    ],
+)
+def test_keywords_that_contradict_each_other_are_named_at_their_place(
+    checkers: Checkers, schema: Any, pointer: str, keywords: str
+) -> None:
+    for whole, at in [(schema, pointer), (inside(schema), f"/properties/b{pointer}")]:
+        with pytest.raises(SchemaRefused) as refused:
+            check(checkers, whole)
+        assert (refused.value.code, refused.value.pointer) == ("unsatisfiable_schema", at)
+        assert keywords in refused.value.reason
+
+
+def test_more_forced_items_than_the_engine_holds_are_refused_at_their_place(checkers: Checkers) -> None:
+    array = {"type": "array", "items": {"const": 1}, "minItems": 9000}
+    for whole, at in [(array, ""), (inside(array), "/properties/b")]:
+        with pytest.raises(SchemaRefused) as refused:
+            check(checkers, whole)
+        assert (refused.value.code, refused.value.pointer) == ("schema_too_complex", at)
+        assert "because of 'items' and 'minItems'" in refused.value.reason
+
+
 def test_a_child_that_reads_nothing_holds_up_nobody_for_long() -> None:
     stuck = Checkers(CheckLimits(wall_seconds=0.5, processes=1))
     try:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from adaptive_engine.grammar.schema.limits import DEFAULT
+
 TOP: Final = 0x10FFFF
 Ranges = tuple[tuple[int, int], ...]
 
@@ -228,10 +230,13 @@ class _Parser:
         low, comma, high = body.partition(",")
         if not (low.isascii() and low.isdigit() and (high == "" or (high.isascii() and high.isdigit()))):
             return None  # A literal brace.
-        if len(low) > 7 or len(high) > 7:
-            raise PatternUnsupported("a quantifier above 9,999,999")
+        least = int(low)
+        most = least if not comma else int(high) if high else None
+        if least > DEFAULT.length:
+            raise PatternUnsupported(f"a quantifier above {DEFAULT.length:,}")
         self.at = end + 1
-        return int(low), (int(low) if not comma else int(high) if high else None)
+        # No text is so long that a larger number would bound it.
+        return least, None if most is None or most > DEFAULT.length >= least else most
 
     def atom(self) -> Regex:
         char = self.text[self.at]

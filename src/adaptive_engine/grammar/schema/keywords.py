@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from adaptive_engine.grammar.schema import arrays, formats, numbers, objects, patterns
-from adaptive_engine.grammar.schema.algebra import Inexact
+from adaptive_engine.grammar.schema.algebra import Inexact, type_of
 from adaptive_engine.grammar.schema.document import Schema, escape
 from adaptive_engine.grammar.schema.ecma import PatternInvalid, PatternUnsupported
+from adaptive_engine.grammar.schema.limits import DEFAULT
 from adaptive_engine.grammar.schema.modern import any_of
 from adaptive_engine.grammar.schema.report import SchemaRefused
 from adaptive_engine.grammar.schema.satisfiable import ALL, Kinds, kinds_of_type
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 # Alternatives that one object may multiply out to: the engine distributes them when it merges `allOf`.
 _MAX_PRODUCT: Final = 200
-_PLAIN: Final = frozenset(["type", "required", "minLength", "maxLength", "minItems", "maxItems"])
+_PLAIN: Final = frozenset(["type", "required", "minItems", "maxItems"])
 DEPENDENT: Final = frozenset(["minProperties", "maxProperties", "patternProperties", "propertyNames"])
 _ABOUT_KEYS: Final = DEPENDENT | {"properties", "dependentRequired", "dependentSchemas"}
 _CONTEXT: Final = frozenset(["type", "required", "properties", "additionalProperties", "enum", "const", "$ref"])
@@ -162,6 +163,20 @@ class Node:
         from_others: list[dict[str, Any]] = [{"type": sorted(others)}] if others else []
         self.extra.append(any_of([*([schema] if isinstance(schema, dict) else []), *from_others]))
         self.note("rewritten", "multipleOf", "The multiples within the bounds are listed.")
+
+    def on_minLength(self, value: int) -> None:
+        if value <= DEFAULT.length:
+            self.out["minLength"] = value
+            self.enforce("minLength")
+        else:
+            # Of the opposite of a `maxLength`; a client's own is refused before.
+            others = self.kinds - {"string"}
+            self.extra.append(type_of(others) if others else False)
+
+    def on_maxLength(self, value: int) -> None:
+        if value <= DEFAULT.length:
+            self.out["maxLength"] = value
+        self.enforce("maxLength")
 
     def on_pattern(self, value: str) -> None:
         try:

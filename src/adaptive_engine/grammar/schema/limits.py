@@ -21,6 +21,9 @@ class SchemaLimits:
     pattern: int = 2 * 1024
     # UTF-8 bytes of one string in const or enum: the mask at each of its tokens costs time in proportion to the rest.
     literal: int = 4 * 1024
+    # Characters of one string. No answer is that long: a larger `maxLength` bounds nothing and a larger `minLength` is
+    # refused. The engine cannot repeat a pattern 2^32 times.
+    length: int = 9_999_999
     # The engine keeps 4 parser items per optional key and 2,000 in all; beyond it masks fail in mid-answer.
     optional_properties: int = 400
     # Properties of one object; compiling is quadratic in those that are optional, linear in the others.

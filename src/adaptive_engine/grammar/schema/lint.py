@@ -97,6 +97,8 @@ def _check_node(node: dict[str, Any], pointer: str, limits: SchemaLimits) -> Non
         raise _complex(f"{pointer}/enum", f"more than {limits.enum_values} values in this enum")
     if len(node.get("patternProperties", ())) > limits.pattern_properties:
         raise _complex(f"{pointer}/patternProperties", f"more than {limits.pattern_properties} patterns here")
+    if node.get("minLength", 0) > limits.length:
+        raise _complex(f"{pointer}/minLength", f"a minLength above {limits.length} here")
     properties = node.get("properties", {})
     if len(properties) > limits.properties:
         raise _complex(f"{pointer}/properties", f"more than {limits.properties} properties in one object")

@@ -11,6 +11,7 @@ import jsonschema_rs
 
 from adaptive_engine.grammar.schema import automata, ecma
 from adaptive_engine.grammar.schema.ecma import Anchor, Cat, Chars, Look, PatternInvalid, PatternUnsupported, Regex
+from adaptive_engine.grammar.schema.limits import DEFAULT
 
 _MAX_TRIE_DEPTH = 60
 F = TypeVar("F", bound=Callable[..., Any])
@@ -151,7 +152,8 @@ def example(pattern: str, least: int, most: int | None) -> str | None:
 
 
 def length(least: int, most: int | None) -> str:
-    return f"^{ecma.rust(ecma.Repeat(ecma.ANY, least, most))}$"
+    longest = None if most is None or most > DEFAULT.length else most
+    return f"^{ecma.rust(ecma.Repeat(ecma.ANY, least, longest))}$"
 
 
 def one_of(strings: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ from adaptive_engine.grammar.schema.document import MANY, NAMED, ONE, escape
 from adaptive_engine.grammar.schema.report import SchemaRefused
 
 _MAX_COUNT: Final = 2**53 - 1
-_MAX_NUMBER: Final = 10**308
+_MAX_NUMBER: Final = sys.float_info.max
 TYPES: Final = ("string", "number", "integer", "boolean", "object", "array", "null")
 
 
@@ -32,7 +33,7 @@ def _kind(value: object) -> str:
     if isinstance(value, bool):
         return "a boolean"
     if isinstance(value, int | float):
-        return f"the number {value!r:.40}" if abs(value) < _MAX_NUMBER else "so large a number"
+        return f"the number {value!r:.40}" if abs(value) <= _MAX_NUMBER else "so large a number"
     if isinstance(value, str):
         return f"the string {value!r:.60}"
     return "an array" if isinstance(value, list) else "an object"

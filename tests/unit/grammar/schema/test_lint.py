@@ -72,6 +72,9 @@ FINE: list[Any] = [
     {"$ref": "#/$defs/a%20b", "$defs": {"a b": {"$anchor": "x", "items": {"$ref": "#x"}}}},
     {"$id": "https://example.com/root", "$ref": "item", "$defs": {"i": {"$id": "item", "type": "string"}}},
     {"properties": {"never": False, "odd": {"type": "string", "minLength": 2, "maxLength": 1}}},
+    {"type": "number", "minimum": -1.7976931348623157e308, "maximum": 1.7976931348623157e308},
+    {"type": "integer", "maximum": 10**308},
+    {"type": "string", "maxLength": 2**53 - 1},
     {"pattern": "^(?=.*[0-9])(?<!x)\\bword\\1"},
 ]
 
@@ -112,10 +115,11 @@ def nested(depth: int) -> dict[str, Any]:
         {"type": "object", "properties": {f"k{i}": {} for i in range(401)}},
         {"pattern": "a" * 3_000},
         {"const": "a" * 5_000},
+        {"type": "string", "minLength": 2**53 - 1},
         {"patternProperties": {f"^{i}$": {} for i in range(50)}},
         {"anyOf": [{"const": i} for i in range(600)]},
     ],
-    ids=["size", "depth", "enum", "optional", "pattern", "const", "patterns", "branches"],
+    ids=["size", "depth", "enum", "optional", "pattern", "const", "length", "patterns", "branches"],
 )
 def test_what_costs_too_much_is_refused_at_once(schema: object) -> None:
     started = time.thread_time()

@@ -66,6 +66,16 @@ EXACT: list[tuple[Any, list[str], list[str]]] = [
     ({"type": "object", "not": {"required": ["a"]}}, ['{"b":1}'], ['{"a":1}']),
     ({"type": "number", "not": {"anyOf": [{"minimum": 5}, {"maximum": 2}]}}, ["3", "4.5"], ["5", "2"]),
     ({"type": "object", "properties": {"a": {"not": {}}}}, ['{"b":1}'], ['{"a":1}']),
+    # bounds that no answer reaches
+    ({"type": "string", "minLength": 2, "maxLength": 2**53 - 1}, ['"ab"'], ['"a"', "1"]),
+    ({"type": "string", "pattern": "^b{1,9007199254740991}$"}, ['"b"', '"bbb"'], ['""', '"a"']),
+    (
+        {"type": "object", "propertyNames": {"minLength": 2, "maxLength": 2**53 - 1}},
+        ['{"ab":1}'],
+        ['{"a":1}'],
+    ),
+    ({"not": {"type": "string", "maxLength": 2**53 - 1}}, ["1", "null"], ['"a"']),
+    ({"type": "number", "maximum": 1e308}, ["1"], ['"a"']),
     # if, dependent keys
     (
         {"type": "integer", "if": {"minimum": 100}, "then": {"multipleOf": 100}, "else": {"multipleOf": 10}},
