@@ -135,9 +135,9 @@ def test_a_project_is_changed(server: Server, client: Adaptive, project: str) ->
 def test_s11_use_case_is_the_older_name_of_project_in_every_query(server: Server, project: str) -> None:
     answer = chat(server, model=project, max_tokens=1)
     completion = answer["choices"][0]["completion_id"]
-    for path in ("/interactions", f"/interactions/{completion}", "/metrics", "/models"):
-        old = call(server, "GET", f"{path}?limit=9&use_case={project}")
-        new = call(server, "GET", f"{path}?limit=9&project={project}")
+    for path in ("/interactions?limit=9&", f"/interactions/{completion}?", "/metrics?", "/models?"):
+        old = call(server, "GET", f"{path}use_case={project}")
+        new = call(server, "GET", f"{path}project={project}")
         assert (old.status_code, old.json()) == (200, new.json())
     assert call(server, "GET", "/metrics?use_case=nowhere").json()["error"]["code"] == "project_not_found"
     deployed = call(server, "POST", "/admin/models/tiny/deploy", {"use_case": project})
