@@ -137,6 +137,8 @@ def main() -> None:
     arguments.add_argument("document", type=Path, nargs="?")
     options = arguments.parse_args()
     results = Results.load(options.file)
+    if not any(results.cases(scenario) for scenario, *_ in TABLES):
+        arguments.error(f"{options.file} has no figures of `make bench-serving`, which are what this shows")
     target: Path = options.document or options.file
     if options.document:
         target.write_text(into(target.read_text(), markdown(results)))
