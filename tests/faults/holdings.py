@@ -18,9 +18,7 @@ IDLE_SECONDS = 5.0
 # Pools of threads and connections grow to their bounds; a connection to SQLite has three files.
 SPARE = 8
 GAUGES = ("num_requests_running", "num_requests_waiting", "kv_cache_usage_perc")
-# Allocators keep some of what they once had, and more of it where threads waited for processors. What grows with each
-# request is found by the benchmark that looks for leaks.
-MEMORY_SHARE, MEMORY_BYTES = 0.1, 64 * 2**20
+MEMORY_SHARE, MEMORY_BYTES = 0.1, 16 * 2**20
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from integration.server import Server, place_model, start
 
 CAPACITY, WAITING = 4, 16
 REQUESTS = 1000
-GOODPUT = 0.5
-"""Of the answers per second that as many clients get as there are places. It is 0.8 where nothing else runs, which
-benchmarks/overload.py holds it to.
-"""
+GOODPUT = 0.8
+"""Of the answers per second that as many clients get as there are places."""
+ROUNDS = 3
+"""What else the machine does can only make goodput less, so one round that has it is enough."""
 ASKED: dict[str, Any] = {
     "model": "default",
     "messages": [{"role": "user", "content": "Hi"}],
@@ -60,15 +60,15 @@ async def send(server: Server, http: httpx2.AsyncClient, clients: int, requests:
 
 async def test_a_thousand_requests_of_ten_times_as_many_clients_as_places(narrow: Server) -> None:
     limits = httpx2.Limits(max_connections=100)
+    shares = []
     async with httpx2.AsyncClient(timeout=120, limits=limits) as http:
         await send(narrow, http, 10 * CAPACITY, 60)
         before = await asyncio.to_thread(when_idle, narrow)
-        _, capacity_before = await send(narrow, http, CAPACITY, 60)
-        statuses, goodput = await send(narrow, http, 10 * CAPACITY, REQUESTS)
-        _, capacity_after = await send(narrow, http, CAPACITY, 60)
+        while len(shares) < ROUNDS and max(shares, default=0) < GOODPUT:
+            _, capacity = await send(narrow, http, CAPACITY, 60)
+            statuses, goodput = await send(narrow, http, 10 * CAPACITY, REQUESTS)
+            assert statuses.keys() == {200, 503}
+            shares.append(goodput / capacity)
         after = await asyncio.to_thread(when_idle, narrow)
-    assert statuses.keys() == {200, 503}
-    # What else the machine does changes meanwhile.
-    capacity = min(capacity_before, capacity_after)
-    assert goodput >= GOODPUT * capacity, (capacity, goodput, statuses)
+    assert max(shares) >= GOODPUT, shares
     assert not drift(before, after)
