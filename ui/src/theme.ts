@@ -1,4 +1,5 @@
 import { createTheme } from '@mantine/core';
+import { takeMarked } from './components/takeMarked';
 
 const system = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif';
 const monospace = 'ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace';
@@ -18,8 +19,12 @@ export const theme = createTheme({
     Badge: { defaultProps: { tt: 'none', fw: 600 } },
     // Who goes by with Tab wants to see none of the lists, and to close a dialog with one Escape.
     // Who types into one means the first that is left: Enter takes it, and does not send the form.
-    Select: { defaultProps: { openOnFocus: false, selectFirstOptionOnChange: true } },
-    MultiSelect: { defaultProps: { openOnFocus: false, selectFirstOptionOnChange: true } },
+    Select: {
+      defaultProps: { openOnFocus: false, selectFirstOptionOnChange: true, onKeyDownCapture: takeMarked },
+    },
+    MultiSelect: {
+      defaultProps: { openOnFocus: false, selectFirstOptionOnChange: true, onKeyDownCapture: takeMarked },
+    },
     Autocomplete: { defaultProps: { openOnFocus: false } },
     TagsInput: { defaultProps: { openOnFocus: false } },
     Menu: { styles: { itemLabel: { minWidth: 0 } } },
