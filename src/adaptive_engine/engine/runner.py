@@ -24,6 +24,7 @@ from adaptive_engine.engine.options import Precision
 from adaptive_engine.engine.sequence import Slice
 from adaptive_engine.engine.speculation import RESHAPE_ROWS
 from adaptive_engine.engine.vision.graph import TextEmbeddings
+from adaptive_engine.engine.weights import MappedWeights
 from adaptive_engine.errors import EngineFailed
 
 # u8 keys quantised per channel crash OpenVINO 2026.4's kernels on CPUs without AVX-512; per token they do not.
@@ -61,6 +62,8 @@ class Graph:
 
     name: str
     model: Any
+    weights: MappedWeights
+    """What `model` refers to, and all that is compiled of it."""
     embeddings: Any = None
     """The graph that makes vectors of tokens, for a `model` that does not take tokens themselves."""
 
@@ -73,14 +76,16 @@ class Graph:
 def read_graph(directory: Path) -> Graph:
     """Read the IR of a model directory. Holds the interpreter for half a second, unlike compiling it."""
     core, embeddings = ov.Core(), None
+    path = directory / language_file(directory)
     try:
-        model = core.read_model(directory / language_file(directory))
+        weights = MappedWeights(path.with_suffix(".bin"))
+        model = core.read_model(path.read_bytes(), ov.Tensor(weights.array, shared_memory=True))
         if (directory / TEXT_FILE).exists():
             embeddings = core.read_model(directory / TEXT_FILE)
         _page_attention(model, TOKENS if embeddings is None else VECTORS)
-    except RuntimeError as exc:
+    except (RuntimeError, OSError, ValueError) as exc:
         raise _cannot_load(directory.name, exc) from exc
-    return Graph(directory.name, model, embeddings)
+    return Graph(directory.name, model, weights, embeddings)
 
 
 class Runner:
@@ -92,6 +97,7 @@ class Runner:
         request: Any,
         shape: RunnerShape,
         num_blocks: int,
+        weights: MappedWeights | None = None,
         embeddings: TextEmbeddings | None = None,
     ) -> None:
         self.shape = shape
@@ -106,6 +112,7 @@ class Runner:
         self._properties: dict[str, Any] = {}
         self._cache: dict[str, Any] = {}
         self._compiled = compiled
+        self._weights = weights
         self._embeddings = embeddings
         # Takes any number of rows.
         self._request = request
@@ -119,7 +126,7 @@ class Runner:
 
     @classmethod
     def load(cls, graph: Graph, *, kv_tokens: int, precision: Precision = "fast", threads: int = 0) -> Runner:
-        """Compile `graph` with room for the keys and values of `kv_tokens` tokens.
+        """Compile `graph` with room for the keys and values of `kv_tokens` tokens, and run a first step.
 
         The cache is reserved address space until it is written. `threads` 0 lets OpenVINO choose.
         """
@@ -129,13 +136,14 @@ class Runner:
         try:
             compiled = ov.Core().compile_model(graph.model, "CPU", properties)
             embeddings = None if graph.embeddings is None else TextEmbeddings(graph.embeddings)
+            shape = _shape_of(compiled)
+            num_blocks = -(-kv_tokens // shape.block_size) + SCRATCH_BLOCKS
+            runner = cls(compiled, compiled.create_infer_request(), shape, num_blocks, graph.weights, embeddings)
+            runner._properties = properties
+            runner._allocate_cache()
+            runner._warm_up(runner._request)
         except RuntimeError as exc:
             raise _cannot_load(graph.name, exc) from exc
-        shape = _shape_of(compiled)
-        num_blocks = -(-kv_tokens // shape.block_size) + SCRATCH_BLOCKS
-        runner = cls(compiled, compiled.create_infer_request(), shape, num_blocks, embeddings)
-        runner._properties = properties
-        runner._allocate_cache()
         if precision == "deterministic":
             # Attention to several tokens of a sequence together rounds differently from attention to one.
             runner._rows_apart = True
@@ -184,14 +192,17 @@ class Runner:
         request = ov.Core().compile_model(graph.model, "CPU", self._properties).create_infer_request()
         for name, tensor in self._cache.items():
             request.set_tensor(name, tensor)
-        # The first step prepares what others find; it only writes into the scratch block.
+        self._warm_up(request)
+        self._least_request = request
+
+    def _warm_up(self, request: Any) -> None:
+        """Run the first step, which packs the weights. It only writes into the scratch block."""
         batch = Batch(self.shape.block_size)
         for _ in range(self.min_rows):
             batch.add([0], 0, [0])
             batch.want(1)
         self._set_inputs(request, batch)
         request.infer()
-        self._least_request = request
 
     def _padding(self, rows: int) -> int:
         """How many rows to add, so that this step has as many as the last.
@@ -267,7 +278,7 @@ def _row_cost() -> float:
     return _ROW_COST_WIDE if "BF16" in capabilities else _ROW_COST
 
 
-def _cannot_load(name: str, error: RuntimeError) -> EngineFailed:
+def _cannot_load(name: str, error: Exception) -> EngineFailed:
     return EngineFailed(f"OpenVINO cannot load {name}: {str(error)[-500:]}", code="model_load")
 
 

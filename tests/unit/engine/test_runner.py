@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -77,6 +78,30 @@ def test_the_graph_for_the_smallest_steps_computes_the_same_on_the_same_cache(
     for one, other in zip(without, steps(runner, sizes), strict=True):
         np.testing.assert_array_equal(one, other)
     assert len(used) == 4
+
+
+def resident_bytes(file: Path) -> int:
+    """Of the file, in the memory of this process."""
+    found, its_own = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if "-" in line.split(maxsplit=1)[0]:
+            its_own = line.endswith(str(file))
+        elif its_own and line.startswith("Rss:"):
+            found += 1024 * int(line.split()[1])
+    return found
+
+
+def test_weights_are_not_kept_beside_what_was_packed_of_them(shallow_model_dir: ModelDirectory) -> None:
+    graph, file = read_graph(shallow_model_dir.path), shallow_model_dir.path / "openvino_model.bin"
+    runner = Runner.load(graph, kv_tokens=256)
+    size = file.stat().st_size
+    assert resident_bytes(file) > size / 2
+    before = steps(runner, [20, 1, 3])
+    graph.weights.release()
+    assert resident_bytes(file) == 0
+    for one, other in zip(before, steps(runner, [20, 1, 3]), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert resident_bytes(file) < size / 4
 
 
 def test_a_step_keeps_the_rows_of_the_last_one_until_that_costs_more_than_a_change() -> None:
