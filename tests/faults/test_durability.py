@@ -72,8 +72,9 @@ def killed_at(failpoint: str, data_dir: Path) -> tuple[list[str], UUID]:
     """The lines that a client of an answer gets whose server ends there, and the answer's id."""
     server = start(data_dir, env={"ADAPTIVE_TESTING": "1", "ADAPTIVE_FAILPOINTS": failpoint}, quick=True)
     lines: list[str] = []
-    # Longer than a row waits for its outcome: the first transaction begins it, the second ends it.
-    asked = body("Tell me a story.", max_tokens=200, ignore_eos=True)
+    # Much longer than a row waits for its outcome, also where the thread that writes has to wait for a processor: the
+    # first transaction begins it, the second ends it.
+    asked = body("Tell me a story.", max_tokens=1000, ignore_eos=True)
     reply = requests.post(f"{server.api}/chat/completions", json=asked, headers=server.headers, stream=True, timeout=30)
     with reply, suppress(requests.exceptions.ChunkedEncodingError):
         lines.extend(filter(None, reply.iter_lines(decode_unicode=True)))

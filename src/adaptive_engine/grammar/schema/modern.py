@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from adaptive_engine.grammar.schema.document import Document, Schema
 
-_KEPT: Final = frozenset(
+ASSERTING: Final = frozenset(
     [
         "type",
         "const",
@@ -86,7 +86,7 @@ class Modern:
                     new["items"] = node["additionalItems"]
             elif key in ("dependentRequired", "dependentSchemas"):
                 new.setdefault(key, {}).update(value)
-            elif key in _KEPT:
+            elif key in ASSERTING:
                 new[key] = value
         for key in (*_COUNTS, *_CONTAINS):
             if key in new:

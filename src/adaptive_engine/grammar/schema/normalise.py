@@ -13,11 +13,12 @@ from typing import Any, Final
 
 from adaptive_engine.grammar.schema import automata, numbers, objects
 from adaptive_engine.grammar.schema.algebra import Algebra, Inexact
-from adaptive_engine.grammar.schema.document import Document, Schema
+from adaptive_engine.grammar.schema.document import Document, Schema, escape
 from adaptive_engine.grammar.schema.keywords import DEPENDENT, Node
 from adaptive_engine.grammar.schema.modern import Modern
 from adaptive_engine.grammar.schema.report import Normalised, Note, SchemaRefused
 from adaptive_engine.grammar.schema.satisfiable import prune
+from adaptive_engine.grammar.schema.spelling import misspelled
 
 __all__ = ["Normalised", "Note", "SchemaRefused", "normalise"]
 
@@ -73,6 +74,9 @@ class Rewriter:
     def run(self) -> Normalised:
         root = self.document.root
         assert isinstance(root, dict)
+        for at, key, keyword in misspelled(self.document.nodes):
+            reason = f"JSON Schema has no such keyword, so it says nothing; '{keyword}' was probably meant."
+            self.note("unenforced", f"{at}/{escape(key)}", key, reason)
         schema = self.rewrite(root, "")
         definitions: dict[str, Any] = {}
         while self.pending:

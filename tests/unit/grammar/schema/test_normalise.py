@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from typing import Any
 
 import jsonschema_rs
@@ -194,6 +195,41 @@ def test_what_cannot_be_enforced_is_named_and_the_rest_compiles(schema: dict[str
     assert pointer in [note.pointer for note in result.notes if note.kind == "unenforced"]
     assert not result.exact
     Grammar(result.schema)
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("maxlength", "maxLength"),
+        ("max_length", "maxLength"),
+        ("minimun", "minimum"),
+        ("propertys", "properties"),
+        ("exclusiveMin", "exclusiveMinimum"),
+        ("types", "type"),
+        ("max", "maximum"),
+        ("divisibleBy", "multipleOf"),
+    ],
+)
+def test_a_keyword_that_is_probably_misspelled_is_named_with_the_one_that_was_meant(key: str, meant: str) -> None:
+    found = normalise({"properties": {"max": {key: 1}}, "additionalProperties": False})
+    assert not found.exact
+    [note] = found.notes
+    assert (note.kind, note.pointer, note.keyword) == ("unenforced", f"/properties/max/{key}", key)
+    assert f"'{meant}' was probably meant" in note.reason
+
+
+@pytest.mark.parametrize(
+    "key", ["_format", "x-format", "form", "nullable", "unit", "length", "propertyOrder", "titles"]
+)
+def test_other_words_beside_keywords_are_nobodys_mistake(key: str) -> None:
+    assert normalise({"type": "string", key: 1}).notes == ()
+
+
+def test_so_many_unknown_keywords_are_soon_looked_at() -> None:
+    schema = {f"minimum of {index}": 1 for index in range(5000)}
+    start = time.process_time()
+    normalise(schema)
+    assert time.process_time() - start < 0.5
 
 
 def test_the_other_count_of_properties_stays_enforced() -> None:
