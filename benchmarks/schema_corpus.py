@@ -42,8 +42,8 @@ import jsonschema_rs
 from common import KEY, end_in_order, percentile, processor, running_server
 
 from adaptive_engine.engine.tokenizer import SpecialTokens, read_definition
-from adaptive_engine.grammar.checker import Checkers
-from adaptive_engine.grammar.compiler import CompiledSchema, compile_schema, schema_text
+from adaptive_engine.grammar.checker import Checkers, schema_text
+from adaptive_engine.grammar.compiler import CompiledSchema, compile_schema
 from adaptive_engine.grammar.constraint import Constraint
 from adaptive_engine.grammar.masks import GrammarError, Vocabulary
 from adaptive_engine.grammar.schema.report import SchemaRefused

@@ -37,8 +37,8 @@ from common import KEY, end_in_order, processor, running_server
 from peers import PEER_PYTHON, llama_server
 
 from adaptive_engine.engine import Engine, EngineOptions, GenerationRequest, SamplingParams
-from adaptive_engine.grammar.checker import Checkers
-from adaptive_engine.grammar.compiler import CompiledSchema, compile_schema, schema_text
+from adaptive_engine.grammar.checker import Checkers, schema_text
+from adaptive_engine.grammar.compiler import CompiledSchema, compile_schema
 from adaptive_engine.registry import ensure_default_model
 from adaptive_engine.registry.catalog import DEFAULT_MODEL, fetch
 from adaptive_engine.types import ChatMessage

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-Number = TypeVar("Number", float, NDArray[np.float64])
+Number = TypeVar("Number", float, "NDArray[np.float64]")
 
 # Intervals of means are tightest relative to their length at about this many units per arm; they hold at any number.
 _TIGHTEST_AT = 500
@@ -35,6 +36,9 @@ def mean_p_value(z_squared: Number, units: Number, alpha: float) -> Number:
     confidence sequences" (Annals of Statistics, 2024), theorem 2.2. Needs a few dozen units to hold. `alpha` only says
     where it is sharpest.
     """
+    # A server without A/B tests does without its 15 MiB.
+    import numpy as np
+
     spread = _rho_squared(alpha) * units
     evidence = -0.5 * np.log1p(spread) + z_squared * spread / (2 * (1 + spread))
     return np.exp(-np.maximum(evidence, 0))  # type: ignore[no-any-return]
@@ -52,6 +56,8 @@ def difference_p_value(
     of the other, and skewed or rare values, the small arm's own variance is often far too small: the first alone names
     a wrong winner in 10 to 33 % of simulated tests.
     """
+    import numpy as np
+
     (variance, units), (other_variance, other_units) = one, other
     pooled = (units * variance + other_units * other_variance) / (units + other_units)
     own = variance / units + other_variance / other_units

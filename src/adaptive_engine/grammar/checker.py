@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from adaptive_engine.grammar.schema.limits import DEFAULT, SchemaLimits
 from adaptive_engine.grammar.schema.report import Normalised, Note, SchemaRefused
 from adaptive_engine.sandbox import LimitExceeded, Limits, Pool, SandboxBusy
 
@@ -87,3 +88,16 @@ class Checkers:
                 "stack": "It leads the compiler too deep",
             }[exc.limit]
             raise SchemaRefused("schema_too_complex", "", f"{reason}. Make it smaller or simpler.") from exc
+
+
+def schema_text(schema: Any, limits: SchemaLimits = DEFAULT) -> str:
+    """Compact JSON of a schema. Raises SchemaRefused for one that is too large or too deep to look at."""
+    try:
+        text = json.dumps(schema, separators=(",", ":"))
+    except RecursionError:
+        raise SchemaRefused("schema_too_complex", "", f"It is nested deeper than {limits.depth} levels.") from None
+    if len(text) > limits.size:
+        raise SchemaRefused(
+            "schema_too_complex", "", f"It has {len(text):,} bytes of JSON; at most {limits.size:,} are taken."
+        )
+    return text

@@ -6,17 +6,14 @@ model's tokens and without holding the interpreter, is known to be cheap by then
 
 from __future__ import annotations
 
-import json
 import time
 from functools import cached_property
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from adaptive_engine.grammar.checker import Checked, Checkers
 from adaptive_engine.grammar.closing import Preference, find_completion
 from adaptive_engine.grammar.constraint import Constraint
 from adaptive_engine.grammar.masks import Grammar, GrammarError, Vocabulary
-from adaptive_engine.grammar.schema.limits import DEFAULT, SchemaLimits
 from adaptive_engine.grammar.schema.report import Normalised, SchemaRefused
 from adaptive_engine.grammar.worker import probe
 
@@ -88,19 +85,6 @@ def compile_schema(text: str, vocabulary: Vocabulary, checkers: Checkers) -> Com
         reason = f"Its masks cannot be computed for this model ({' '.join(str(exc).split())[:200]}). Make it simpler."
         raise SchemaRefused("schema_too_complex", "", reason) from exc
     return CompiledSchema(text, checked, grammar, time.perf_counter() - start)
-
-
-def schema_text(schema: Any, limits: SchemaLimits = DEFAULT) -> str:
-    """Compact JSON of a schema. Raises SchemaRefused for one that is too large or too deep to look at."""
-    try:
-        text = json.dumps(schema, separators=(",", ":"))
-    except RecursionError:
-        raise SchemaRefused("schema_too_complex", "", f"It is nested deeper than {limits.depth} levels.") from None
-    if len(text) > limits.size:
-        raise SchemaRefused(
-            "schema_too_complex", "", f"It has {len(text):,} bytes of JSON; at most {limits.size:,} are taken."
-        )
-    return text
 
 
 def _preference(vocabulary: Vocabulary) -> Preference:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from adaptive_engine.grammar.checker import Checkers
-from adaptive_engine.grammar.compiler import compile_schema, schema_text
+from adaptive_engine.grammar.checker import Checkers, schema_text
+from adaptive_engine.grammar.compiler import compile_schema
 from adaptive_engine.grammar.masks import Grammar, Vocabulary
 from adaptive_engine.grammar.schema.report import Note, SchemaRefused
 

@@ -8,14 +8,16 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from adaptive_engine.grammar.checker import CheckerBusy, Checkers, CheckLimits
-from adaptive_engine.grammar.compiler import CompiledSchema, compile_schema, schema_text
-from adaptive_engine.grammar.inspection import Inspection, inspect
-from adaptive_engine.grammar.masks import Vocabulary
+from adaptive_engine.grammar.checker import CheckerBusy, Checkers, CheckLimits, schema_text
 from adaptive_engine.grammar.schema.limits import DEFAULT, SchemaLimits
 from adaptive_engine.grammar.schema.report import SchemaRefused
+
+if TYPE_CHECKING:
+    from adaptive_engine.grammar.compiler import CompiledSchema
+    from adaptive_engine.grammar.inspection import Inspection
+    from adaptive_engine.grammar.masks import Vocabulary
 
 # An estimate of what compiled schemas may take together: each some twenty times its JSON, and its automata.
 _CACHE_BYTES = 128 << 20
@@ -56,7 +58,7 @@ class Schemas:
         key = hashlib.blake2b(text.encode(), key=owner, salt=_salt(vocabulary)).digest()
         cached = self._cache.get(key)
         if cached is None:
-            compiling = self._submit(compile_schema, text, vocabulary, self._checkers)
+            compiling = self._submit(_compile, text, vocabulary, self._checkers)
             compiling.add_done_callback(lambda done: self._keep_verdicts_only(key, done))
             cached = _Cached(_weight(text), vocabulary, compiling)
             self._cache[key] = cached
@@ -75,7 +77,7 @@ class Schemas:
 
     async def inspect(self, schema: Any, vocabulary: Vocabulary) -> Inspection:
         """Says what `compile` would do. Raises CheckerBusy."""
-        return await self._submit(inspect, schema, vocabulary, self._checkers)
+        return await self._submit(_inspect, schema, vocabulary, self._checkers)
 
     async def completion(self, compiled: CompiledSchema) -> list[int] | None:
         """`compiled.completion`, searched where it holds up nobody. Raises CheckerBusy, but not for a known one."""
@@ -123,6 +125,19 @@ class Schemas:
         while len(self._cache) > 1 and self._cached_bytes > _CACHE_BYTES:
             _, oldest = self._cache.popitem(last=False)
             self._cached_bytes -= oldest.weight
+
+
+def _compile(text: str, vocabulary: Vocabulary, checkers: Checkers) -> CompiledSchema:
+    # Native libraries of 30 MiB, which a server needs only where a provider is to answer within a schema.
+    from adaptive_engine.grammar.compiler import compile_schema
+
+    return compile_schema(text, vocabulary, checkers)
+
+
+def _inspect(schema: Any, vocabulary: Vocabulary, checkers: Checkers) -> Inspection:
+    from adaptive_engine.grammar.inspection import inspect
+
+    return inspect(schema, vocabulary, checkers)
 
 
 def _weight(text: str) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from adaptive_engine.registry.errors import InvalidModel
 from adaptive_engine.registry.gguf import GGUF, Tensor
-from adaptive_engine.registry.tokenizer import Vocabulary
+from adaptive_engine.registry.vocabulary import Vocabulary
 
 ARCHITECTURES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
 

@@ -6,11 +6,10 @@ import asyncio
 import time
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
 from adaptive_engine.errors import FirstTokenTimeout, InvalidRequest
-from adaptive_engine.grammar.compiler import CompiledSchema
 from adaptive_engine.providers import registry
 from adaptive_engine.providers.addresses import AddressPolicy
 from adaptive_engine.providers.base import Call, JsonSchema, ProviderRequest
@@ -23,6 +22,9 @@ from adaptive_engine.services.images import DecodedImages
 from adaptive_engine.services.structured import AnswerFormat, StructuredOutput
 from adaptive_engine.types import Deployment, ExternalModel, Notice, choice_seed, uuid7
 from adaptive_engine.wire.chat import ChatRequest, ImagePart, Message, TextPart
+
+if TYPE_CHECKING:
+    from adaptive_engine.grammar.compiler import CompiledSchema
 
 # What vendors take of a schema, for as long as that is kept: apart for each project, therefore.
 _reductions: WeakKeyDictionary[CompiledSchema, dict[str, Reduction]] = WeakKeyDictionary()

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from adaptive_engine.errors import InvalidRequest, Overloaded
 from adaptive_engine.grammar.checker import CannotValidate, CheckerBusy
-from adaptive_engine.grammar.compiler import CompiledSchema
-from adaptive_engine.grammar.inspection import Inspection
 from adaptive_engine.grammar.schema.report import SchemaRefused
 from adaptive_engine.grammar.schemas import Schemas
 from adaptive_engine.telemetry.structured import structlog
@@ -18,7 +16,9 @@ from adaptive_engine.wire.chat import JsonSchemaFormat, ResponseFormat
 from adaptive_engine.wire.structured import KeywordNote, Refusal, SchemaReport, ShortestAnswer
 
 if TYPE_CHECKING:
+    from adaptive_engine.grammar.compiler import CompiledSchema
     from adaptive_engine.grammar.constraint import Constraint
+    from adaptive_engine.grammar.inspection import Inspection
     from adaptive_engine.grammar.masks import Vocabulary
 
 log = structlog.get_logger(__name__)

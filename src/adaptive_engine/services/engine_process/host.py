@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
+# The first request within a schema shall not wait for it.
+import adaptive_engine.grammar.compiler  # noqa: F401
 from adaptive_engine.engine import TokenStream
 from adaptive_engine.errors import AdaptiveError
 from adaptive_engine.grammar.schemas import Schemas
