@@ -22,6 +22,17 @@ INPUTS = (
 )
 LOGITS_INPUT = "sampled_tokens_indices"
 
+_SMALL_STEP, _STEP_ROWS = 32, 8
+
+
+def step_rows(rows: int) -> int:
+    """How many rows a step of `rows` tokens has at least: large ones a multiple of eight.
+
+    OpenVINO makes kernels for each number of rows that it meets and keeps them: 1.5 MiB each with a model of 30 layers,
+    440 MiB for all steps of up to 288 rows.
+    """
+    return rows if rows <= _SMALL_STEP else -(-rows // _STEP_ROWS) * _STEP_ROWS
+
 
 class Batch:
     """The inputs of one call, subsequence by subsequence."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from openvino import opset13
 from openvino._offline_transformations import paged_attention_transformation
 
-from adaptive_engine.engine.batch import INPUTS, LOGITS_INPUT, TOKENS, VECTORS, Batch
+from adaptive_engine.engine.batch import INPUTS, LOGITS_INPUT, TOKENS, VECTORS, Batch, step_rows
 from adaptive_engine.engine.files import TEXT_FILE, language_file
 from adaptive_engine.engine.options import Precision
 from adaptive_engine.engine.sequence import Slice
@@ -166,6 +166,7 @@ class Runner:
         batch.wanted += [0] * (self.min_rows - self._count)
         least = rows == self.min_rows == len(batch.wanted) and self._least_request is not None
         if not least:
+            rows = step_rows(rows)
             rows += self._padding(rows)
         for _ in range(len(batch.ids), rows):
             batch.add([0], 0, [0])

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from operator import itemgetter
 
+from adaptive_engine.engine.batch import step_rows
 from adaptive_engine.engine.kv_cache import BlockPool
 from adaptive_engine.engine.prefix import BlockName, block_names
 from adaptive_engine.engine.queue import FairQueue
@@ -90,7 +91,9 @@ class Scheduler:
         rows = sum(part.rows for part in slices)
         # However much is forced, prompts get on.
         budget = max(self._prefill_tokens_busy - (rows - len(slices)), _LEAST) if slices else self._prefill_tokens
-        return slices + self._prefills(min(budget, self._max_rows - rows), prefilling, _deep if slices else _flat)
+        slices += self._prefills(min(budget, self._max_rows - rows), prefilling, _deep if slices else _flat)
+        _fill_up(slices)
+        return slices
 
     def advance(self, sequence: Sequence, computed: int) -> None:
         """So many tokens of the sequence are computed: full blocks of them can be shared from now on."""
@@ -345,6 +348,16 @@ def _flat(_: Sequence) -> float:
 
 def _deep(sequence: Sequence) -> float:
     return 1.0 + sequence.computed / _DEPTH_THAT_DOUBLES
+
+
+def _fill_up(slices: list[Slice]) -> None:
+    """What a step would be padded with computes more of a prompt instead."""
+    rows = sum(part.rows for part in slices)
+    spare = step_rows(rows) - rows
+    for part in slices:
+        if part.sequence.prefill_length - (part.stop + spare) >= _LEAST:
+            part.stop += spare
+            return
 
 
 def _share_among_owners(budget: float, prefilling: list[Sequence], price: Price) -> list[Slice]:

@@ -11,7 +11,7 @@ import numpy as np
 import openvino as ov
 import pytest
 
-from adaptive_engine.engine.batch import INPUTS, LOGITS_INPUT, TOKENS
+from adaptive_engine.engine.batch import INPUTS, LOGITS_INPUT, TOKENS, step_rows
 from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.options import Precision
 from adaptive_engine.engine.prompt import Prompt
@@ -102,6 +102,24 @@ def test_weights_are_not_kept_beside_what_was_packed_of_them(shallow_model_dir: 
     for one, other in zip(before, steps(runner, [20, 1, 3]), strict=True):
         np.testing.assert_array_equal(one, other)
     assert resident_bytes(file) < size / 4
+
+
+def test_large_steps_have_few_sizes() -> None:
+    """OpenVINO keeps kernels for each."""
+    sizes = {step_rows(rows) for rows in range(1, 289)}
+    assert len(sizes) == 64
+    assert all(0 <= step_rows(rows) - rows < 8 for rows in range(1, 289))
+    assert [step_rows(rows) for rows in (1, 31, 32, 33, 80, 81)] == [1, 31, 32, 40, 80, 88]
+
+
+def test_rows_that_only_fill_a_step_change_nothing(
+    shallow_model_dir: ModelDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = Runner.load(read_graph(shallow_model_dir.path), kv_tokens=256, precision="deterministic")
+    filled = steps(runner, [59, 1])
+    monkeypatch.setattr("adaptive_engine.engine.runner.step_rows", lambda rows: rows)
+    for one, other in zip(filled, steps(runner, [59, 1]), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_a_step_keeps_the_rows_of_the_last_one_until_that_costs_more_than_a_change() -> None:

@@ -65,6 +65,18 @@ def test_a_long_prompt_is_computed_in_chunks() -> None:
     assert [spans(step(of)) for _ in range(4)] == [[(0, 32)], [(32, 64)], [(64, 70)], [(70, 71)]]
 
 
+def test_rows_that_a_large_step_would_be_padded_with_compute_more_of_a_prompt() -> None:
+    of = scheduler(prefill=42)
+    of.add(sequence(list(range(100))))
+    assert [spans(step(of)) for _ in range(4)] == [[(0, 48)], [(48, 96)], [(96, 100)], [(100, 101)]]
+
+
+def test_what_fills_a_step_leaves_no_token_of_a_prompt_alone() -> None:
+    of = scheduler(prefill=42)
+    of.add(sequence(list(range(49))))
+    assert [spans(step(of)) for _ in range(2)] == [[(0, 42)], [(42, 49)]]
+
+
 def test_running_sequences_decode_in_every_step_while_a_prompt_is_computed() -> None:
     of = scheduler()
     first, second = sequence([1, 2, 3]), sequence(list(range(10, 30)))
