@@ -117,8 +117,6 @@ class Engine:
         engine._loop.start()
         if has_second_graph(directory, language_file(directory)):
             engine._compiler.submit(engine._add_least_graph, graph)
-        else:
-            graph.weights.release()
         engine._compiler.shutdown(wait=False)
         return engine
 
@@ -131,7 +129,6 @@ class Engine:
             self._runner.add_least_graph(graph)
         except Exception:
             log.exception("the engine of %s goes on without a graph for its smallest steps", self.name)
-        graph.weights.release()
 
     def render(self, messages: list[ChatMessage], salt: bytes = b"") -> Prompt:
         """The prompt of `messages`; `salt` is whose answers it may contain. See `Prompts.render`."""

@@ -134,14 +134,15 @@ class Runner:
         if threads:
             properties["INFERENCE_NUM_THREADS"] = threads
         try:
-            compiled = ov.Core().compile_model(graph.model, "CPU", properties)
-            embeddings = None if graph.embeddings is None else TextEmbeddings(graph.embeddings)
-            shape = _shape_of(compiled)
-            num_blocks = -(-kv_tokens // shape.block_size) + SCRATCH_BLOCKS
-            runner = cls(compiled, compiled.create_infer_request(), shape, num_blocks, graph.weights, embeddings)
-            runner._properties = properties
-            runner._allocate_cache()
-            runner._warm_up(runner._request)
+            with graph.weights.released():
+                compiled = ov.Core().compile_model(graph.model, "CPU", properties)
+                embeddings = None if graph.embeddings is None else TextEmbeddings(graph.embeddings)
+                shape = _shape_of(compiled)
+                num_blocks = -(-kv_tokens // shape.block_size) + SCRATCH_BLOCKS
+                runner = cls(compiled, compiled.create_infer_request(), shape, num_blocks, graph.weights, embeddings)
+                runner._properties = properties
+                runner._allocate_cache()
+                runner._warm_up(runner._request)
         except RuntimeError as exc:
             raise _cannot_load(graph.name, exc) from exc
         if precision == "deterministic":
@@ -190,10 +191,11 @@ class Runner:
         for name in shapes.keys() & set(names):
             shapes[name][0] = self.min_rows
         graph.model.reshape(shapes)
-        request = ov.Core().compile_model(graph.model, "CPU", self._properties).create_infer_request()
-        for name, tensor in self._cache.items():
-            request.set_tensor(name, tensor)
-        self._warm_up(request)
+        with graph.weights.released():
+            request = ov.Core().compile_model(graph.model, "CPU", self._properties).create_infer_request()
+            for name, tensor in self._cache.items():
+                request.set_tensor(name, tensor)
+            self._warm_up(request)
         self._least_request = request
 
     def _warm_up(self, request: Any) -> None:

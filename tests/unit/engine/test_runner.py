@@ -93,15 +93,13 @@ def resident_bytes(file: Path) -> int:
 
 def test_weights_are_not_kept_beside_what_was_packed_of_them(shallow_model_dir: ModelDirectory) -> None:
     graph, file = read_graph(shallow_model_dir.path), shallow_model_dir.path / "openvino_model.bin"
-    runner = Runner.load(graph, kv_tokens=256)
-    size = file.stat().st_size
-    assert resident_bytes(file) > size / 2
-    before = steps(runner, [20, 1, 3])
-    graph.weights.release()
+    with graph.weights.released():
+        assert int(graph.weights.array.max()) > 0
     assert resident_bytes(file) == 0
-    for one, other in zip(before, steps(runner, [20, 1, 3]), strict=True):
-        np.testing.assert_array_equal(one, other)
-    assert resident_bytes(file) < size / 4
+    runner = Runner.load(graph, kv_tokens=256)
+    assert resident_bytes(file) == 0
+    steps(runner, [20, 1, 3])
+    assert resident_bytes(file) < file.stat().st_size / 4
 
 
 def test_large_steps_have_few_sizes() -> None:
