@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 import requests
+from prometheus_client.parser import text_string_to_metric_families
 
 from adaptive_engine.registry import ModelDirectory
 from integration.processes import children, engine_of, lives, until
 from integration.server import Server, place_model, start
 from integration.wire import ask, post, streaming
+from unit.registry.gguf_builder import tiny_model
 
 ECHO = {"key": "echo", "name": "Echo", "provider": "fake", "external_model_id": "echo"}
 SLOW = ECHO | {"key": "slow", "extra_params": {"answer": "word " * 400, "delay_ms": 20}}
@@ -29,7 +31,9 @@ def workers(server: Server) -> list[int]:
 def server(shallow_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     data_dir = tmp_path_factory.mktemp("workers")
     place_model(shallow_model_dir.path, data_dir)
-    running = start(data_dir, "--workers", "2", env={"ADAPTIVE_ENGINE__KV_CACHE_LEN": "8192"}, quick=True)
+    (data_dir / "sources").mkdir()
+    env = {"ADAPTIVE_ENGINE__KV_CACHE_LEN": "8192", "ADAPTIVE_IMPORT_DIR": str(data_dir / "sources")}
+    running = start(data_dir, "--workers", "2", env=env, quick=True)
     for body in (ECHO, SLOW):
         added = post(running, "/admin/models/external", body)
         assert added.ok, added.text
@@ -75,6 +79,42 @@ def test_each_lets_its_part_of_a_limit_through(server: Server) -> None:
         return answer.headers.get("x-ratelimit-limit-requests") == "50000"
 
     until(lambda: all(limited() for _ in range(4)), "half of the limit is not what each has")
+
+
+def test_either_tells_the_metrics_of_both(server: Server) -> None:
+    before = answers_by_worker(server)
+    assert set(before) == {"0", "1"}
+    for _ in range(8):
+        assert ask(server, model="default/echo", max_tokens=None).ok
+    # Whoever is asked says the same.
+    for _ in range(6):
+        after = answers_by_worker(server)
+        assert sum(after.values()) == sum(before.values()) + 8
+
+
+def answers_by_worker(server: Server) -> dict[str, float]:
+    text = requests.get(f"{server.url}/metrics", headers=server.headers, timeout=30).text
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == "adaptive_request_success_total" and sample.labels["model_name"] == "echo":
+                found[sample.labels["worker"]] = found.get(sample.labels["worker"], 0) + sample.value
+            if sample.name == "process_resident_memory_bytes":
+                found.setdefault(sample.labels["worker"], 0)
+            if sample.name == "adaptive_engine_steps_total":
+                assert "worker" not in sample.labels
+    return found
+
+
+def test_an_import_is_followed_at_either(server: Server) -> None:
+    tiny_model(server.data_dir / "sources" / "tiny.gguf")
+    begun = post(server, "/admin/imports", {"path": "tiny.gguf"}).json()
+
+    def states_of_it() -> set[str]:
+        path = f"{server.api}/admin/imports/{begun['id']}"
+        return {requests.get(path, headers=server.headers, timeout=30).json()["state"] for _ in range(6)}
+
+    until(lambda: states_of_it() == {"COMPLETED"}, "it does not end, or not for both")
 
 
 def test_one_is_killed_under_streams(server: Server) -> None:

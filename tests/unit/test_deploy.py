@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from adaptive_engine.telemetry.catalog import FAMILIES
 from adaptive_engine.telemetry.exposition import Exposition
+from adaptive_engine.telemetry.meter import Part
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 DASHBOARD = json.loads((DEPLOY / "grafana/adaptive-engine.json").read_text())
@@ -34,7 +36,7 @@ def exported() -> dict[str, set[str]]:
             found |= {f"{family.full_name}_{end}": labels for end in ("sum", "count")}
         else:
             found[family.full_name] = labels
-    text = Exposition([]).render("")[0].decode()
+    text = Exposition(Part(os.getpid(), [])).render("")[0].decode()
     named = {family.name for family in text_string_to_metric_families(text)}
     assert {family.full_name.removesuffix("_total") for family in FAMILIES} <= named
     return found | {name: set() for name in named | {f"{name}_total" for name in named} if name.startswith("process_")}

@@ -83,6 +83,7 @@ def main() -> None:
 
 
 def serve(control: socket.socket, listening: socket.socket, options: dict[str, Any]) -> None:
+    directory, number = Path(options.pop("siblings")), options.pop("number")
     settings = with_options(load_settings(Path(options.pop("data_dir"))), **options)
     arm_failpoints()
     from adaptive_engine.registry import ensure_default_model
@@ -90,6 +91,7 @@ def serve(control: socket.socket, listening: socket.socket, options: dict[str, A
     from adaptive_engine.server.assembly import assembled
     from adaptive_engine.server.http import run
     from adaptive_engine.services.engine_process.client import EngineClient
+    from adaptive_engine.services.siblings import Siblings
     from adaptive_engine.telemetry.logging import configure, log_uncaught
     from adaptive_engine.telemetry.redaction import hide
 
@@ -101,7 +103,7 @@ def serve(control: socket.socket, listening: socket.socket, options: dict[str, A
     engines = EngineClient(settings.models_dir, settings.engine, on_lost=lambda: hub.say({"connect": True}))
     hub.listen(engines)
     default = ensure_default_model(settings.models_dir)
-    with assembled(settings, default, engines) as (services, new_key):
+    with assembled(settings, default, engines, Siblings(directory, number)) as (services, new_key):
         hub.serve(services)
         hub.say({"assembled": True})
         app = create_app(services)

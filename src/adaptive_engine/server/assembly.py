@@ -33,6 +33,7 @@ from adaptive_engine.services.referee import Referee
 from adaptive_engine.services.routing import Routing
 from adaptive_engine.services.sealing import Sealer
 from adaptive_engine.services.secret import load_secret, require_same_secret
+from adaptive_engine.services.siblings import Siblings
 from adaptive_engine.services.sign_in import SignIns
 from adaptive_engine.services.storage import open_database
 from adaptive_engine.services.structured import StructuredOutput
@@ -48,9 +49,13 @@ ENVIRONMENT_KEY = "ADAPTIVE_ADMIN_API_KEY"
 
 @contextmanager
 def assembled(
-    settings: Settings, default: ModelDirectory, engines: ModelEngines[Any]
+    settings: Settings, default: ModelDirectory, engines: ModelEngines[Any], siblings: Siblings | None = None
 ) -> Iterator[tuple[Services, str | None]]:
-    """The services, and the text of a new admin key when one was made. Loads what else is deployed in background."""
+    """The services, and the text of a new admin key when one was made. Loads what else is deployed in background.
+
+    `siblings` are the other workers of the server, if it has several.
+    """
+    siblings = siblings or Siblings()
     database = open_database(settings)
     presence = Presence(database)
     vllm = VllmServers(settings)
@@ -81,11 +86,12 @@ def assembled(
             )
             lifecycle = ModelLifecycle(database, routing, backends, schemas, structured, settings.engine)
             externals = ExternalModels(lifecycle, backends.providers, sealer)
-            imports = Imports(database, settings.models_dir, settings.import_dir)
+            imports = Imports(database, settings.models_dir, settings.import_dir, siblings)
             projects = Projects(database, keys, routing, lifecycle)
             referee = Referee(database, routing)
             grading = Grading(database, routing, completions, referee, grader_queue)
             readiness = Readiness(backends, routing, recorder)
+            readings = Readings(meter, readiness, backends, routing, recorder, grading, database)
             services = Services(
                 settings,
                 database,
@@ -106,14 +112,17 @@ def assembled(
                 readiness,
                 Idempotency(database, presence.server_id),
                 meter,
-                Readings(readiness, backends, routing, recorder, grading, database),
+                readings,
+                siblings,
                 traces,
             )
             referee.start()
             grading.start()
             try:
+                siblings.serve({"readings": readings.part, **imports.answers()})
                 yield services, new_key
             finally:
+                siblings.close()
                 imports.close()
                 grading.close()
                 referee.close()

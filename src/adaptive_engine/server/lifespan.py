@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from adaptive_engine.services.readings import Readings
     from adaptive_engine.services.referee import Referee
     from adaptive_engine.services.routing import Routing
+    from adaptive_engine.services.siblings import Siblings
     from adaptive_engine.services.sign_in import SignIns
     from adaptive_engine.services.structured import StructuredOutput
     from adaptive_engine.store import Connection, Database, Recorder
@@ -77,6 +78,7 @@ class Services:
     idempotency: Idempotency
     meter: Meter
     readings: Readings
+    siblings: Siblings
     tracing: Tracing | None
 
     @property

@@ -16,7 +16,7 @@ router = APIRouter()
 
 @router.get(PATH, response_class=Response)
 async def read_metrics(request: Request, services: ServicesDep) -> Response:
-    """The server's own numbers, as text for Prometheus or in OpenMetrics, as `Accept` says."""
+    """The server's own numbers, of all its workers, as text for Prometheus or in OpenMetrics, as `Accept` says."""
     if services.settings.telemetry.metrics == "key":
         require(await principal(request), "admin:read_telemetry")
     accept = request.headers.get("accept", "")
@@ -28,4 +28,7 @@ def _render(services: Services, accept: str) -> tuple[bytes, str]:
     # Its library takes a tenth of a second to import, which the start of a server need not wait for.
     from adaptive_engine.telemetry.exposition import Exposition
 
-    return Exposition([services.meter.readings, services.readings]).render(accept)
+    own, siblings = services.readings.part(), services.siblings
+    if not siblings.there:
+        return Exposition(own).render(accept)
+    return Exposition(own, {siblings.number: own, **siblings.ask("readings")}).render(accept)

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +34,8 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @dataclass(eq=False)
 class _Worker:
+    number: int
+    """From 0, one that no other has now."""
     process: subprocess.Popen[bytes]
     control: socket.socket
     started: float = field(default_factory=time.monotonic)
@@ -55,7 +58,8 @@ class Workers:
         self._count = settings.server.workers
         self._drain_seconds = settings.server.drain_seconds
         self._listening = listening
-        self._options = json.dumps({**options, "parent": os.getpid()})
+        self._options = {**options, "parent": os.getpid()}
+        self._siblings = tempfile.TemporaryDirectory(prefix="adaptive-workers-")
         self._workers: list[_Worker] = []
         self._lock = threading.Lock()
         self._selector = selectors.DefaultSelector()
@@ -92,6 +96,7 @@ class Workers:
                 worker.process.kill()
                 worker.process.wait()
             self._engine.close()
+            self._siblings.cleanup()
 
     def _serve(self, on_ready: Callable[[str | None], None]) -> None:
         while not self._signals:
@@ -155,11 +160,14 @@ class Workers:
         # One that does not read, stopped or swapped out, must not hold up the others.
         control.setblocking(False)
         descriptors = [theirs.fileno(), self._listening.fileno()]
-        command = [sys.executable, "-m", "adaptive_engine.cli.worker", *map(str, descriptors), self._options]
+        taken = {worker.number for worker in self._workers}
+        number = next(number for number in range(self._count) if number not in taken)
+        options = json.dumps({**self._options, "siblings": self._siblings.name, "number": number})
+        command = [sys.executable, "-m", "adaptive_engine.cli.worker", *map(str, descriptors), options]
         with theirs:
             # Ctrl-C in a terminal is this process's business.
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=descriptors, start_new_session=True)
-        worker = _Worker(process, control)
+        worker = _Worker(number, process, control)
         self._selector.register(control, selectors.EVENT_READ, worker)
         with self._lock:
             self._workers.append(worker)

@@ -1,7 +1,7 @@
 """Imports of models by a running server: one at a time, in a child process, followed and cancelled from outside.
 
-They are known to the server that runs them and forgotten with it; what was imported is in its data directory and in the
-store.
+They are known to the server that runs them, to all its workers, and forgotten with it; what was imported is in its data
+directory and in the store.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable
+from collections.abc import Sequence as Seq
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,7 @@ from adaptive_engine.registry import ModelDirectory, locate
 from adaptive_engine.registry.catalog import CATALOG, CatalogEntry
 from adaptive_engine.registry.directory import derive_key
 from adaptive_engine.services import models
+from adaptive_engine.services.siblings import Siblings
 from adaptive_engine.store import Database
 from adaptive_engine.store import models as store
 from adaptive_engine.types import now_ms, uuid7
@@ -38,6 +41,8 @@ REMEMBERED = 20
 MAX_FILES = 200
 # Seconds in which a child has to end by itself: it removes what it wrote.
 _PATIENCE = 10
+# What siblings are asked, and the seconds in which one has ended an import.
+_LIST, _CANCEL, _CANCEL_SECONDS = "imports", "cancel import", 2 * _PATIENCE
 
 ImportState = Literal["RUNNING", "COMPLETED", "FAILED", "CANCELLED"]
 
@@ -73,12 +78,16 @@ class Sources:
 
 
 class Imports:
-    """Thread-safe. `directory` is where imports by path are allowed from. `close` at the end."""
+    """Thread-safe. All of it may block. `close` at the end."""
 
-    def __init__(self, database: Database, models_dir: Path, directory: Path | None) -> None:
+    def __init__(
+        self, database: Database, models_dir: Path, directory: Path | None, siblings: Siblings | None = None
+    ) -> None:
+        """`directory` is where imports by path are allowed from. `siblings` have imports of their own."""
         self._database = database
         self._models_dir = models_dir
         self._directory = None if directory is None else directory.expanduser().resolve()
+        self._siblings = siblings or Siblings()
         self._lock = threading.Lock()
         self._known: deque[ModelImport] = deque(maxlen=REMEMBERED)
         self._child: subprocess.Popen[bytes] | None = None
@@ -89,15 +98,25 @@ class Imports:
         """The catalog, and at most MAX_FILES files and directories that look like models."""
         return Sources(list(CATALOG.values()), None if self._directory is None else _found_in(self._directory))
 
+    def answers(self) -> dict[str, Callable[..., Any]]:
+        """To what siblings ask."""
+        return {_LIST: self._own, _CANCEL: self._cancel}
+
     def list(self) -> list[ModelImport]:
         """Newest first."""
-        with self._lock:
-            return [*self._known]
+        found = [*self._own(), *self._elsewhere()]
+        return sorted(found, key=lambda each: (each.created_at, each.id), reverse=True)[:REMEMBERED]
 
     def get(self, import_id: UUID | None) -> ModelImport:
         """Raises NotFound."""
-        with self._lock:
-            return self._find(import_id)
+        for found in (self._own, self._elsewhere):
+            for each in found():
+                if each.id == import_id:
+                    return each
+        raise NotFound(
+            "There is no such import. A server remembers its newest ones until it is restarted.",
+            code="import_not_found",
+        )
 
     def start(self, *, name: str | None = None, path: str | None = None, key: str | None = None) -> ModelImport:
         """Begin to import a model of the catalog, or a file or directory below the configured one.
@@ -106,8 +125,9 @@ class Imports:
         when the key is an external model's, and Unavailable when there is no room for another process.
         """
         source, key = self._examine(name, path, key)
+        elsewhere = self._elsewhere()
         with self._lock:
-            running = next((each for each in self._known if each.state == "RUNNING"), None)
+            running = next((each for each in (*self._known, *elsewhere) if each.state == "RUNNING"), None)
             if running is not None:
                 raise Conflict(
                     f"'{running.key}' is being imported, and one model is imported at a time. Wait for it, or cancel "
@@ -124,13 +144,8 @@ class Imports:
 
     def cancel(self, import_id: UUID | None) -> ModelImport:
         """End an import, and remove what it wrote. One that has ended stays as it is. Raises NotFound."""
-        with self._lock:
-            found = self._find(import_id)
-            if found.state != "RUNNING":
-                return found
-            self._cancelled = import_id
-            self._end_child()
-        self.join()
+        if import_id is not None and not self._cancel(import_id):
+            self._siblings.ask(_CANCEL, import_id, seconds=_CANCEL_SECONDS)
         return self.get(import_id)
 
     def join(self) -> None:
@@ -141,9 +156,26 @@ class Imports:
 
     def close(self) -> None:
         """Cancel what runs."""
-        for each in self.list():
-            if each.state == "RUNNING":
-                self.cancel(each.id)
+        for each in self._own():
+            self._cancel(each.id)
+
+    def _own(self) -> Seq[ModelImport]:
+        with self._lock:
+            return [*self._known]
+
+    def _elsewhere(self) -> Seq[ModelImport]:
+        return [each for found in self._siblings.ask(_LIST).values() for each in found]
+
+    def _cancel(self, import_id: UUID) -> bool:
+        """Whether it is one of this process's; then it has ended."""
+        with self._lock:
+            found = next((each for each in self._known if each.id == import_id), None)
+            if found is None or found.state != "RUNNING":
+                return found is not None
+            self._cancelled = import_id
+            self._end_child()
+        self.join()
+        return True
 
     def _examine(self, name: str | None, path: str | None, key: str | None) -> tuple[dict[str, str], str]:
         """What the child is asked for, and the model's key."""
@@ -259,17 +291,8 @@ class Imports:
 
     def _update(self, import_id: UUID, **changes: Any) -> None:
         with self._lock:
-            found = self._find(import_id)
-            self._known[self._known.index(found)] = dataclasses.replace(found, **changes)
-
-    def _find(self, import_id: UUID | None) -> ModelImport:
-        for each in self._known:
-            if each.id == import_id:
-                return each
-        raise NotFound(
-            "There is no such import. A server remembers its newest ones until it is restarted.",
-            code="import_not_found",
-        )
+            at = next(at for at, each in enumerate(self._known) if each.id == import_id)
+            self._known[at] = dataclasses.replace(self._known[at], **changes)
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:

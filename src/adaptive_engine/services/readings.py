@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from adaptive_engine._version import __version__
@@ -11,7 +12,7 @@ from adaptive_engine.services.grading import Grading
 from adaptive_engine.services.readiness import Readiness
 from adaptive_engine.services.routing import Routing
 from adaptive_engine.store import Database, Recorder, judgements
-from adaptive_engine.telemetry.meter import MAX_SERIES, Reading
+from adaptive_engine.telemetry.meter import MAX_SERIES, Meter, Part, Reading
 
 # The name of a family, and the field of EngineStats that it is.
 _OF_ENGINES = {
@@ -36,6 +37,7 @@ class Readings:
 
     def __init__(
         self,
+        meter: Meter,
         readiness: Readiness,
         backends: Backends,
         routing: Routing,
@@ -43,6 +45,7 @@ class Readings:
         grading: Grading,
         database: Database,
     ) -> None:
+        self._meter = meter
         self._readiness = readiness
         self._backends = backends
         self._routing = routing
@@ -50,7 +53,11 @@ class Readings:
         self._grading = grading
         self._database = database
 
-    def __call__(self) -> Iterator[Reading]:
+    def part(self) -> Part:
+        """All of this process."""
+        return Part(os.getpid(), [*self._meter.readings(), *self._kept()])
+
+    def _kept(self) -> Iterator[Reading]:
         yield "build_info", (__version__,), 1
         yield "ready", (), self._readiness.look().ready
         yield from _models(self._backends, self._routing.wanted())

@@ -49,6 +49,8 @@ class Answered:
         if first is not None:
             admitted = first - (self.row.timings["ttft_ms"] - self.row.timings["queue_ms"]) / 1000
             submitted = first - self.row.timings["ttft_ms"] / 1000
+            # An engine may run before whoever asked it does again.
+            found["prepare"] = (self.routed, max(self.routed, min(self.begun, submitted)))
             found["queue"] = (submitted, admitted)
             found["prefill"] = (admitted, first)
             found["decode"] = (first, self.generated)

@@ -30,6 +30,8 @@ class Family:
     labels: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
     """Of a histogram that requests fill."""
+    shared: bool = False
+    """All workers of a server say the same."""
 
     @property
     def full_name(self) -> str:
@@ -38,9 +40,14 @@ class Family:
 
 _MODEL = ("model_name",)
 
+
+def _of_engine(kind: Kind, name: str, help_text: str, *labels: str) -> Family:
+    return Family(kind, name, help_text, (*_MODEL, *labels), shared=True)
+
+
 FAMILIES: Final[tuple[Family, ...]] = (
     # The server.
-    Family("gauge", "build_info", "Always 1; the label says what runs.", ("version",)),
+    Family("gauge", "build_info", "Always 1; the label says what runs.", ("version",), shared=True),
     Family("gauge", "ready", "1 while /readyz answers 200."),
     Family("counter", "http_requests", "Requests that ended.", ("route", "method", "status")),
     Family("histogram", "http_request_duration_seconds", "From a request's arrival to its end.", ("route",), SECONDS),
@@ -69,22 +76,22 @@ FAMILIES: Final[tuple[Family, ...]] = (
     Family("counter", "prefix_cache_hits", "Of these those that were there: cached tokens.", _MODEL),
     Family("counter", "structured_output", "Finished answers with a response format.", (*_MODEL, "outcome")),
     # Engines.
-    Family("gauge", "model_online", "1 while a model answers, 0 while it is wanted and does not.", _MODEL),
-    Family("gauge", "num_requests_running", "Answers that are being generated.", _MODEL),
-    Family("gauge", "num_requests_waiting", "Answers that wait for a place.", _MODEL),
-    Family("gauge", "kv_cache_usage_perc", "Part of the KV cache in use; 1 is all.", _MODEL),
-    Family("gauge", "kv_cache_blocks", "Blocks of the KV cache, in use or not.", _MODEL),
-    Family("gauge", "model_memory_bytes", "What a loaded model takes.", (*_MODEL, "part")),
-    Family("counter", "num_preemptions", "Answers that gave up their place for a while.", _MODEL),
-    Family("counter", "engine_steps", "Steps: grows while there is work.", _MODEL),
-    Family("counter", "engine_forward_seconds", "Time inside the model.", _MODEL),
-    Family("counter", "engine_computed_prompt_tokens", "Prompt tokens that were not in the cache.", _MODEL),
-    Family("counter", "engine_mask_seconds", "Time for token masks, part of it while the model computes.", _MODEL),
-    Family("counter", "engine_forced_tokens", "Tokens that a schema left no choice about.", _MODEL),
-    Family("counter", "spec_decode_num_draft_tokens", "Tokens that were guessed and computed.", _MODEL),
-    Family("counter", "spec_decode_num_accepted_tokens", "Of these those that were right.", _MODEL),
-    Family("counter", "encoded_images", "Images that a vision encoder computed.", _MODEL),
-    Family("counter", "encode_seconds", "Time for it.", _MODEL),
+    _of_engine("gauge", "model_online", "1 while a model answers, 0 while it is wanted and does not."),
+    _of_engine("gauge", "num_requests_running", "Answers that are being generated."),
+    _of_engine("gauge", "num_requests_waiting", "Answers that wait for a place."),
+    _of_engine("gauge", "kv_cache_usage_perc", "Part of the KV cache in use; 1 is all."),
+    _of_engine("gauge", "kv_cache_blocks", "Blocks of the KV cache, in use or not."),
+    _of_engine("gauge", "model_memory_bytes", "What a loaded model takes.", "part"),
+    _of_engine("counter", "num_preemptions", "Answers that gave up their place for a while."),
+    _of_engine("counter", "engine_steps", "Steps: grows while there is work."),
+    _of_engine("counter", "engine_forward_seconds", "Time inside the model."),
+    _of_engine("counter", "engine_computed_prompt_tokens", "Prompt tokens that were not in the cache."),
+    _of_engine("counter", "engine_mask_seconds", "Time for token masks, part of it while the model computes."),
+    _of_engine("counter", "engine_forced_tokens", "Tokens that a schema left no choice about."),
+    _of_engine("counter", "spec_decode_num_draft_tokens", "Tokens that were guessed and computed."),
+    _of_engine("counter", "spec_decode_num_accepted_tokens", "Of these those that were right."),
+    _of_engine("counter", "encoded_images", "Images that a vision encoder computed."),
+    _of_engine("counter", "encode_seconds", "Time for it."),
     # Providers.
     Family("counter", "upstream_requests", "Requests to providers, by their end.", (*_MODEL, "provider", "outcome")),
     Family("counter", "upstream_retries", "Second tries among them.", _MODEL),
@@ -108,5 +115,5 @@ FAMILIES: Final[tuple[Family, ...]] = (
     Family("counter", "store_lost", "Of these those that will never be stored."),
     # Graders.
     Family("counter", "judgements", "Judgements of graders, by how they ended.", ("outcome",)),
-    Family("gauge", "judgements_due", "Judgements that wait to be made."),
+    Family("gauge", "judgements_due", "Judgements that wait to be made.", shared=True),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from adaptive_engine.telemetry.answered import Answered
 from adaptive_engine.telemetry.catalog import FAMILIES
@@ -12,6 +12,14 @@ from adaptive_engine.types import Histogram, LimitKind, LimitScope
 
 Reading = tuple[str, tuple[str, ...], float | Histogram]
 """The name of a family without its prefix, the values of its labels, and what is said of them."""
+
+
+class Part(NamedTuple):
+    """What one process of a server says of itself."""
+
+    pid: int
+    readings: list[Reading]
+
 
 MAX_SERIES: Final = 500
 """Of one family. What comes after has `other` for labels: an installation may have any number of models."""

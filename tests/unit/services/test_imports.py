@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from filelock import FileLock
@@ -13,6 +15,7 @@ from filelock import FileLock
 from adaptive_engine.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.services.imports import Imports
+from adaptive_engine.services.siblings import Siblings
 from adaptive_engine.store import Database
 from adaptive_engine.store import models as store
 from adaptive_engine.types import ExternalModel, Model, now_ms, uuid7
@@ -102,6 +105,34 @@ def test_a_server_that_stops_ends_its_import(database: Database, allowed: Path, 
         begun = imports.start(path="tiny.gguf")
         imports.close()
     assert imports.get(begun.id).state == "CANCELLED"
+
+
+def test_workers_know_each_others(database: Database, allowed: Path, tmp_path: Path) -> None:
+    """One at a time of all, whoever is asked to follow or to cancel it."""
+    tiny_model(allowed / "tiny.gguf")
+    locks = tmp_path / "models" / ".locks"
+    locks.mkdir(parents=True)
+    with ExitStack() as stack:
+        # Paths of sockets have at most a hundred characters.
+        sockets = Path(stack.enter_context(TemporaryDirectory()))
+        siblings = [stack.enter_context(closing(Siblings(sockets, number))) for number in range(2)]
+        both = [Imports(database, tmp_path / "models", allowed, each) for each in siblings]
+        for imports, each in zip(both, siblings, strict=True):
+            stack.enter_context(closing(imports))
+            each.serve(imports.answers())
+        one, other = both
+        with FileLock(locks / "tiny.lock"):
+            begun = one.start(path="tiny.gguf")
+            assert [each.id for each in other.list()] == [begun.id]
+            with pytest.raises(Conflict, match=str(begun.id)):
+                other.start(path="tiny.gguf", key="second")
+            assert other.cancel(begun.id).state == "CANCELLED"
+        second = other.start(path="tiny.gguf", key="second")
+        other.join()
+        assert one.get(second.id).state == "COMPLETED"
+        assert [each.id for each in one.list()] == [each.id for each in other.list()] == [second.id, begun.id]
+        with pytest.raises(NotFound):
+            one.cancel(uuid7())
 
 
 def test_a_child_that_dies_is_a_failure(imports: Imports, allowed: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ router = APIRouter(prefix="/admin/imports")
 @router.get("")
 async def list_imports(services: ServicesDep, _: AdminDep) -> wire.ModelImportList:
     """The newest imports of this server since its start, with how far they are."""
-    return wire.ModelImportList(data=[_to_wire(each) for each in services.imports.list()])
+    return wire.ModelImportList(data=[_to_wire(each) for each in await asyncio.to_thread(services.imports.list)])
 
 
 @router.post("", status_code=202, openapi_extra=body_of(wire.ModelImportCreate))
@@ -43,7 +43,7 @@ async def list_import_sources(services: ServicesDep, _: AdminDep) -> wire.Import
 @router.get("/{import_id}")
 async def get_import(services: ServicesDep, _: AdminDep, import_id: str) -> wire.ModelImport:
     """How far an import is, and why it failed."""
-    return _to_wire(services.imports.get(uuid_or_none(import_id)))
+    return _to_wire(await asyncio.to_thread(services.imports.get, uuid_or_none(import_id)))
 
 
 @router.post("/{import_id}/cancel")
