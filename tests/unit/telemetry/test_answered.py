@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from adaptive_engine.telemetry.answered import Answered
@@ -16,6 +18,6 @@ def test_no_time_is_counted_twice(begun: float) -> None:
     answer = Answered(row, arrived=1, routed=2, begun=begun, generated=3, ended=3.25, waited=None)
     phases = list(answer.phases().items())
     assert [name for name, _ in phases] == ["route", "prepare", "queue", "prefill", "decode", "store"]
-    for (_, (start, end)), (_, (following, _)) in zip(phases, phases[1:], strict=False):
+    for (_, (start, end)), (_, (following, _)) in pairwise(phases):
         assert start <= end <= following
     assert sum(answer.breakdown().values()) <= 2250
