@@ -1,8 +1,5 @@
-"""Runs the language model on the OpenVINO runtime, which only this file and `vision/graph.py` of the engine know.
-
-The IR is an ordinary stateful decoder. `paged_attention_transformation` (the same that OpenVINO GenAI applies) turns
-its attention into paged attention over cache tensors that belong to us, so that one call can mix prompt chunks and
-decode tokens of many sequences. A Gather before the LM head computes logits only where a token will be sampled.
+"""Runs the language model on the OpenVINO runtime, which only this file, `paged.py` and `vision/graph.py` of the engine
+know.
 """
 
 from __future__ import annotations
@@ -15,12 +12,11 @@ from typing import Any
 import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
-from openvino import opset13
-from openvino._offline_transformations import paged_attention_transformation
 
-from adaptive_engine.engine.batch import INPUTS, LOGITS_INPUT, TOKENS, VECTORS, Batch, step_rows
+from adaptive_engine.engine.batch import LOGITS_INPUT, TOKENS, VECTORS, Batch, step_rows
 from adaptive_engine.engine.files import TEXT_FILE, language_file
 from adaptive_engine.engine.options import Precision
+from adaptive_engine.engine.paged import page_attention
 from adaptive_engine.engine.sequence import Slice
 from adaptive_engine.engine.speculation import RESHAPE_ROWS
 from adaptive_engine.engine.vision.graph import TextEmbeddings
@@ -82,7 +78,7 @@ def read_graph(directory: Path) -> Graph:
         model = core.read_model(path.read_bytes(), ov.Tensor(weights.array, shared_memory=True))
         if (directory / TEXT_FILE).exists():
             embeddings = core.read_model(directory / TEXT_FILE)
-        _page_attention(model, TOKENS if embeddings is None else VECTORS)
+        page_attention(model, TOKENS if embeddings is None else VECTORS)
     except (RuntimeError, OSError, ValueError) as exc:
         raise _cannot_load(directory.name, exc) from exc
     return Graph(directory.name, model, weights, embeddings)
@@ -283,28 +279,6 @@ def _row_cost() -> float:
 
 def _cannot_load(name: str, error: Exception) -> EngineFailed:
     return EngineFailed(f"OpenVINO cannot load {name}: {str(error)[-500:]}", code="model_load")
-
-
-def _page_attention(model: Any, tokens: str = TOKENS) -> None:
-    """Transform the stateful decoder in place and gather the hidden states before its LM head.
-
-    `tokens` is the input that has them.
-    """
-    paged_attention_transformation(model)
-    names = {port.any_name for port in model.inputs}
-    if missing := [name for name in (tokens, *INPUTS) if name not in names]:
-        raise EngineFailed(
-            f"The paged model has no input {', '.join(missing)}. This build is made for OpenVINO 2026.4, "
-            f"{ov.get_version()} is installed.",
-            code="openvino_version",
-        )
-    head = model.output("logits").node.input_value(0).node
-    indices = opset13.parameter([-1], ov.Type.i64, name=LOGITS_INPUT)
-    indices.output(0).set_names({LOGITS_INPUT})
-    hidden = opset13.gather(head.input_value(0), indices, opset13.constant(0, ov.Type.i64))
-    head.input(0).replace_source_output(hidden.output(0))
-    model.add_parameters([indices])
-    model.validate_nodes_and_infer_types()
 
 
 def _is_cache(port: Any) -> bool:

@@ -16,6 +16,11 @@ LANGUAGE_MODEL_INPUTS = {"attention_mask", "beam_idx"}
 
 def convert_gguf(path: Path) -> None:
     """Writes the IR and the OpenVINO tokenizer beside the GGUF file."""
+    _convert(path)
+    _join_projections(path)
+
+
+def _convert(path: Path) -> None:
     from adaptive_engine.privacy import silence_openvino
 
     silence_openvino()
@@ -29,11 +34,18 @@ def convert_sentencepiece_gguf(path: Path) -> None:
     """Writes the IR alone: the converter writes it first and then fails on the vocabulary, which we convert."""
     target = path.with_name("openvino_model.xml")
     try:
-        convert_gguf(path)
+        _convert(path)
     except (IndexError, RuntimeError):
         if not target.exists():
             raise
+    _join_projections(path)
     check_model(target)
+
+
+def _join_projections(path: Path) -> None:
+    from adaptive_engine.registry.projections import join_projections
+
+    join_projections(path.with_name("openvino_model.xml"))
 
 
 def check_model(path: Path) -> None:

@@ -14,11 +14,11 @@ import pytest
 from adaptive_engine.engine.batch import INPUTS, LOGITS_INPUT, TOKENS, step_rows
 from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.options import Precision
+from adaptive_engine.engine.paged import page_attention
 from adaptive_engine.engine.prompt import Prompt
 from adaptive_engine.engine.runner import (
     Runner,
     RunnerShape,
-    _page_attention,
     read_graph,
 )
 from adaptive_engine.engine.sequence import GenerationRequest, Sequence, Slice
@@ -27,7 +27,7 @@ from adaptive_engine.registry import ModelDirectory
 
 def test_the_paged_model_has_exactly_the_inputs_that_are_fed(default_model_dir: ModelDirectory) -> None:
     model = ov.Core().read_model(default_model_dir.path / "openvino_model.xml")
-    _page_attention(model)
+    page_attention(model)
     names = [port.any_name for port in model.inputs]
     caches = [name for name in names if name.startswith(("key_cache.", "value_cache."))]
     assert sorted(set(names) - set(caches)) == sorted([TOKENS, *INPUTS, LOGITS_INPUT])

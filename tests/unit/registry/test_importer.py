@@ -110,6 +110,9 @@ class TestGGUF:
     def test_imports_the_other_families(self, tmp_path: Path, models_dir: Path, family: str) -> None:
         model = import_model(tiny_model(tmp_path / "model.gguf", family, byte_level_vocabulary("qwen2")), models_dir)
         assert model.family == family
+        # Queries with keys and values, and both halves of the gate.
+        graph = (model.path / "openvino_model.xml").read_text()
+        assert graph.count('type="VariadicSplit"') == 2
 
     def test_imports_a_sentencepiece_vocabulary(self, tmp_path: Path, models_dir: Path) -> None:
         model = import_model(tiny_model(tmp_path / "model.gguf", "llama", sentencepiece_vocabulary()), models_dir)
