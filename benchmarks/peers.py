@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -49,6 +51,15 @@ def llama_server(
     arguments = [str(gguf), str(slots), str(slots * slot_tokens), str(threads)]
     # Without its log, which several threads write: nothing shall come between the words of the line that we wait for.
     return running([str(python), "-c", LLAMA, *arguments], r"ready at (http://\S+)", log=subprocess.DEVNULL)
+
+
+def genai_model(gguf: Path, imported: Path, target: Path) -> None:
+    """A model directory with the graph that GenAI's own converter makes of `gguf`, and the rest of `imported`."""
+    shutil.copytree(imported, target, ignore=shutil.ignore_patterns("openvino_model.*"))
+    own = target / gguf.name
+    own.symlink_to(gguf)
+    convert = "import sys, openvino_genai as g; g.LLMPipeline(sys.argv[1], 'CPU', enable_save_ov_model=True)"
+    subprocess.run([sys.executable, "-c", convert, str(own)], check=True, stdout=subprocess.DEVNULL)
 
 
 def dequantise(python: Path, gguf: Path, target: Path) -> None:

@@ -28,6 +28,8 @@ So that it is fair:
 
 - All get the same number of threads, the GGUF file of the catalog, temperature 0 and `ignore_eos`. The servers stream
   to one client, which shares the processors with them; those in process are spared HTTP and that client.
+- GenAI runs the graph that its own converter makes of that file. Ours comes from the same converter, and has joined
+  products of the same vectors since.
 - vLLM cannot run a quantised GGUF file on a CPU and gets its weights as bfloat16.
 - llama-server divides its context among its slots: here each has room for the longest prompt. In `start`, where that
   memory would count, it has as many tokens in all as our cache, 32768.
@@ -57,7 +59,7 @@ import machine
 import openvino
 import uvloop
 from common import Server, end_in_order, running_server
-from peers import PEER_PYTHON, dequantise, llama_server, vllm_server
+from peers import PEER_PYTHON, dequantise, genai_model, llama_server, vllm_server
 from plot import picture
 from report import markdown
 from results import SERVERS, SUBJECTS, Results, Row
@@ -188,7 +190,8 @@ def prepare(stack: ExitStack, folder: Path, options: Options) -> tuple[Bench, di
         if name in servers:
             bench.subjects[name] = http(name, stack.enter_context(servers[name]()))
         elif name == "genai":
-            genai = GenAI(model.path, options.threads)
+            genai_model(gguf, model.path, folder / "genai")
+            genai = GenAI(folder / "genai", options.threads)
             stack.callback(genai.close)
             bench.subjects[name] = genai
         else:
