@@ -18,7 +18,7 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-_SECONDS = 2.0
+_SECONDS = 5.0
 """How long a sibling may take to answer, unless more is asked for: one that is stopped never does."""
 _BACKLOG = 64
 
