@@ -42,7 +42,7 @@ def server(shallow_model_dir: ModelDirectory, tmp_path_factory: pytest.TempPathF
     mine = [*workers(running), engine_of(running.process.pid)]
     assert running.stop() == 0, running.log.read_text()
     assert not any(map(lives, mine))
-    assert not list(data_dir.glob("*.worker"))
+    assert not list(data_dir.glob("*worker*"))
 
 
 def test_both_share_one_engine_process(server: Server) -> None:
@@ -105,6 +105,8 @@ def answers_of_both(server: Server) -> float:
 def answers_by_worker(server: Server) -> dict[str, float]:
     text = requests.get(f"{server.url}/metrics", headers=server.headers, timeout=30).text
     found: dict[str, float] = {}
+    series = [line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")]
+    assert len(series) == len(set(series))
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.name == "adaptive_request_success_total" and sample.labels["model_name"] == "echo":

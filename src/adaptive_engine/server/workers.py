@@ -6,11 +6,11 @@ import json
 import logging
 import os
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ class Workers:
         self._drain_seconds = settings.server.drain_seconds
         self._listening = listening
         self._options = {**options, "parent": os.getpid()}
-        self._siblings = tempfile.TemporaryDirectory(prefix="adaptive-workers-")
+        self._siblings = settings.data_dir / "workers"
         self._workers: list[_Worker] = []
         self._lock = threading.Lock()
         self._selector = selectors.DefaultSelector()
@@ -84,6 +84,9 @@ class Workers:
 
         `on_ready` gets the text of a new admin key when one was made. Raises Conflict when no worker can be started.
         """
+        # What a server that was killed has left is of no use.
+        shutil.rmtree(self._siblings, ignore_errors=True)
+        self._siblings.mkdir(mode=0o700)
         self._engine.start()
         try:
             with self._hearing_signals():
@@ -96,7 +99,7 @@ class Workers:
                 worker.process.kill()
                 worker.process.wait()
             self._engine.close()
-            self._siblings.cleanup()
+            shutil.rmtree(self._siblings, ignore_errors=True)
 
     def _serve(self, on_ready: Callable[[str | None], None]) -> None:
         while not self._signals:
@@ -162,7 +165,7 @@ class Workers:
         descriptors = [theirs.fileno(), self._listening.fileno()]
         taken = {worker.number for worker in self._workers}
         number = next(number for number in range(self._count) if number not in taken)
-        options = json.dumps({**self._options, "siblings": self._siblings.name, "number": number})
+        options = json.dumps({**self._options, "siblings": str(self._siblings), "number": number})
         command = [sys.executable, "-m", "adaptive_engine.cli.worker", *map(str, descriptors), options]
         with theirs:
             # Ctrl-C in a terminal is this process's business.

@@ -62,7 +62,10 @@ class Exposition(Collector):
         found: dict[str, Metric] = {}
         for number, part in self._workers.items():
             for metric in _process(part.pid, {WORKER: str(number)}):
-                found.setdefault(metric.name, metric).samples += metric.samples if metric.name in found else []
+                if metric.name in found:
+                    found[metric.name].samples += metric.samples
+                else:
+                    found[metric.name] = metric
         yield from found.values()
 
 
