@@ -1,6 +1,4 @@
-"""Runs the language model on the OpenVINO runtime, which only this file, `paged.py` and `vision/graph.py` of the engine
-know.
-"""
+"""Runs the language model, whose graph `paged.py` prepares, on the OpenVINO runtime."""
 
 from __future__ import annotations
 

@@ -2,9 +2,7 @@
 
 Running sequences decode first: one token each, what a grammar forces behind it, and drafts of what may follow, where
 these are likely enough to pay. Then prompts get a budget of tokens, in chunks, so that a long prompt never stalls
-running streams for longer than one chunk (Sarathi-Serve, 2024). Owners have equal shares of it. Half of a share is the
-owner's oldest prompt's, which therefore always gets on; the other half goes to its shortest ones, so that none waits
-for a long one.
+running streams for longer than one chunk (Sarathi-Serve, 2024); chunks.py says whose.
 
 Places and room in the cache go to owners in turns, see queue.py.
 """
@@ -13,10 +11,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable
-from operator import itemgetter
 
-from adaptive_engine.engine.batch import step_rows
+from adaptive_engine.engine.chunks import LEAST, Price, by_depth, by_number, fill_up, share_among_owners
 from adaptive_engine.engine.kv_cache import BlockPool
 from adaptive_engine.engine.prefix import BlockName, block_names
 from adaptive_engine.engine.queue import FairQueue
@@ -24,22 +20,13 @@ from adaptive_engine.engine.sequence import Sequence, Slice
 from adaptive_engine.engine.sessions import SessionKey, Tail
 from adaptive_engine.engine.speculation import pays
 
-# Attention to one token alone is computed by another kernel, with other rounding. A prompt never meets it, wherever it
-# is cut and however much of it was cached; with three tokens there is always a way to go on.
-_LEAST = 3
-
 # One that lacks room lets so many others by, and then everybody waits for it.
 _MAX_PASSED = 8
 # So many that lack room are looked at in a step: each look compares prefixes.
 _MAX_LACKING = 4
-# Fewer tokens of a prompt are not worth their place in a step.
-_LEAST_SHARE = 16
 # Beyond the places, for owners of whom nothing runs: one for so many places. They would wait for others to end, and the
 # step has hardly more rows.
 _PLACES_FOR_ONE_EXTRA = 4
-# Attention to what stands before makes a token of a prompt the dearer the deeper it is: at this depth twice as dear.
-# Streams wait for the whole step, so beside them a budget is one of tokens at the begin of a prompt.
-_DEPTH_THAT_DOUBLES = 1500
 # So many tokens of prompts in the background a step computes beside the foreground, which notices little of it.
 _BACKGROUND_TOKENS = 16
 
@@ -67,9 +54,9 @@ class Scheduler:
         self.running: list[Sequence] = []
         self.preemptions = 0
         self._max_rows = max_rows or sys.maxsize
-        self.max_running = min(max_running, self._max_rows - _LEAST)
+        self.max_running = min(max_running, self._max_rows - LEAST)
         extra = -(-self.max_running // _PLACES_FOR_ONE_EXTRA)
-        self.extra_places = min(extra, self._max_rows - _LEAST - self.max_running)
+        self.extra_places = min(extra, self._max_rows - LEAST - self.max_running)
         """For owners of whom nothing runs."""
         self._prefill_tokens = prefill_tokens
         self._prefill_tokens_busy = prefill_tokens_busy
@@ -90,9 +77,9 @@ class Scheduler:
         prefilling = [sequence for sequence in self.running if sequence not in decoding]
         rows = sum(part.rows for part in slices)
         # However much is forced, prompts get on.
-        budget = max(self._prefill_tokens_busy - (rows - len(slices)), _LEAST) if slices else self._prefill_tokens
-        slices += self._prefills(min(budget, self._max_rows - rows), prefilling, _deep if slices else _flat)
-        _fill_up(slices)
+        budget = max(self._prefill_tokens_busy - (rows - len(slices)), LEAST) if slices else self._prefill_tokens
+        slices += self._prefills(min(budget, self._max_rows - rows), prefilling, by_depth if slices else by_number)
+        fill_up(slices)
         return slices
 
     def advance(self, sequence: Sequence, computed: int) -> None:
@@ -145,7 +132,7 @@ class Scheduler:
         decoding = [sequence for sequence in self.running if not sequence.remaining_prefill]
         slices: list[Slice] = []
         # A row for each that decodes is set aside, and those for a prompt.
-        spare = min(self._prefill_tokens_busy, self._max_rows - len(decoding) - _LEAST)
+        spare = min(self._prefill_tokens_busy, self._max_rows - len(decoding) - LEAST)
         for sequence in decoding:
             if not sequence.blocks:
                 continue  # An older one took them.
@@ -182,12 +169,12 @@ class Scheduler:
         """Chunks of prompts that together cost at most `budget`. The background gets what is left over."""
         background = [sequence for sequence in prefilling if sequence.request.background]
         if not background:
-            return _share_among_owners(budget, prefilling, price)
-        slices = _share_among_owners(budget, [one for one in prefilling if not one.request.background], price)
+            return share_among_owners(budget, prefilling, price)
+        slices = share_among_owners(budget, [one for one in prefilling if not one.request.background], price)
         left = budget - sum(part.rows * price(part.sequence) for part in slices)
         if any(not sequence.request.background for sequence in self.running):
             left = min(left, _BACKGROUND_TOKENS)
-        return slices + _share_among_owners(left, background, price) if left >= _LEAST else slices
+        return slices + share_among_owners(left, background, price) if left >= LEAST else slices
 
     def _admit_waiting(self) -> None:
         """In turn, as far as places and room go. Small ones may pass a few times what lacks room."""
@@ -336,72 +323,3 @@ def _reusable(sequence: Sequence) -> int:
 def _session(sequence: Sequence) -> SessionKey | None:
     request = sequence.request
     return None if request.session is None else SessionKey(request.cache_salt, request.session)
-
-
-Price = Callable[[Sequence], float]
-"""What the next token of a prompt costs, in tokens at the begin of a prompt."""
-
-
-def _flat(_: Sequence) -> float:
-    return 1.0
-
-
-def _deep(sequence: Sequence) -> float:
-    return 1.0 + sequence.computed / _DEPTH_THAT_DOUBLES
-
-
-def _fill_up(slices: list[Slice]) -> None:
-    """What a step would be padded with computes more of a prompt instead."""
-    rows = sum(part.rows for part in slices)
-    spare = step_rows(rows) - rows
-    for part in slices:
-        if part.sequence.prefill_length - (part.stop + spare) >= _LEAST:
-            part.stop += spare
-            return
-
-
-def _share_among_owners(budget: float, prefilling: list[Sequence], price: Price) -> list[Slice]:
-    """For at most `budget` tokens of the prompts in `prefilling`, oldest first.
-
-    Owners get equal shares; what one does not need, others get. A small budget is for those with the oldest prompts.
-    """
-    by_owner: dict[bytes, list[Sequence]] = {}
-    for sequence in prefilling:
-        by_owner.setdefault(sequence.request.owner, []).append(sequence)
-    groups = [(sum(one.remaining_prefill * price(one) for one in prompts), prompts) for prompts in by_owner.values()]
-    groups = groups[: max(int(budget // _LEAST_SHARE), 1)]
-    slices: list[Slice] = []
-    for left in range(len(groups), 0, -1):
-        group = min(groups, key=itemgetter(0))
-        groups.remove(group)
-        need, prompts = group
-        share = min(need, -(-budget // left))
-        slices += _share(share, prompts, price)
-        budget -= share
-    return slices
-
-
-def _share(budget: float, prefilling: list[Sequence], price: Price) -> list[Slice]:
-    """Chunks of the prompts of one owner that together cost at most `budget`."""
-    oldest, *others = prefilling
-    reserved = min(oldest.remaining_prefill * price(oldest), -(-budget // 2))
-    left = budget - reserved
-    slices = []
-    for sequence in sorted(others, key=lambda other: other.remaining_prefill):
-        count = _chunk(left / price(sequence), sequence.remaining_prefill)
-        if count == 0:
-            break
-        slices.append(Slice(sequence, sequence.computed, sequence.computed + count))
-        left -= count * price(sequence)
-    # However deep it is, it gets on.
-    count = _chunk(max((reserved + left) / price(oldest), min(reserved + left, _LEAST)), oldest.remaining_prefill)
-    return [Slice(oldest, oldest.computed, oldest.computed + count), *slices] if count else slices
-
-
-def _chunk(budget: float, remaining: int) -> int:
-    """As much of `remaining` as fits, but never one token alone or one left over: see `_LEAST`."""
-    # What is divided by a price and multiplied with it again may be a hair less than it was.
-    count = min(int(budget + 1e-6), remaining)
-    if remaining - count == 1:
-        count -= 1
-    return 0 if count == 1 < remaining else count

@@ -40,16 +40,15 @@ class Exposition(Collector):
         Counters of workers are not added up: where one is started again, what it has counted would go with it from a
         sum that is said to grow only.
         """
-        readings: dict[str, list[Reading]] = {family.name: [] for family in FAMILIES}
-        for reading in self._own.readings:
-            readings[reading[0]].append(reading)
-        of_workers: dict[str, list[Reading]] = {family.name: [] for family in FAMILIES}
-        for number, part in (self._workers or {}).items():
-            for name, labels, value in part.readings:
-                of_workers[name].append((name, (*labels, str(number)), value))
+        own = _by_family(self._own.readings)
+        of_workers = _by_family(
+            (name, (*labels, str(number)), value)
+            for number, part in (self._workers or {}).items()
+            for name, labels, value in part.readings
+        )
         for family in FAMILIES:
             if self._workers is None or family.shared:
-                yield _exposed(family, family.labels, readings[family.name])
+                yield _exposed(family, family.labels, own[family.name])
             else:
                 yield _exposed(family, (*family.labels, WORKER), of_workers[family.name])
         yield from self._processes()
@@ -67,6 +66,13 @@ class Exposition(Collector):
                 else:
                     found[metric.name] = metric
         yield from found.values()
+
+
+def _by_family(readings: Iterable[Reading]) -> dict[str, list[Reading]]:
+    found: dict[str, list[Reading]] = {family.name: [] for family in FAMILIES}
+    for reading in readings:
+        found[reading[0]].append(reading)
+    return found
 
 
 def _process(pid: int, labels: dict[str, str]) -> Iterator[Metric]:
