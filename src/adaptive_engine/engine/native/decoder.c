@@ -1,0 +1,461 @@
+/* The steps of a decoder-only transformer, shared out among threads.
+ *
+ * A step is a list of phases, in each of which threads take pieces of work until none is left, and wait for one another:
+ *
+ *     embed                    rows of the embeddings, angles of their positions
+ *     for each layer:
+ *       normalise              rows as bytes
+ *       project                queries, keys, values by head; rotated; keys and values into the cache
+ *       attend                 by tiles of rows and heads of keys
+ *       attention_out          added to the rows
+ *       normalise
+ *       gate_up                pieces of 32 columns, as bytes
+ *       down                   added to the rows
+ *     normalise_wanted, head   logits of the rows that are wanted
+ *
+ * All pieces write what no other piece of their phase reads or writes. */
+#include "decoder.h"
+
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+enum {
+    ROW_CHUNK = 64,       /* rows of a piece of a product */
+    NORM_ROWS = 8,        /* rows of a piece that is done row by row */
+    OUT_TILES = 2,        /* of a piece of attention_out and down */
+    HEAD_TILES = 16,      /* of a piece of the head */
+    QUERY_TILE = 48,      /* queries of a piece of attention, at least one row's */
+    SPINS = 2000,
+    PIECE_TILES = 2,      /* columns of gate_up that are quantised together are two tiles */
+};
+
+typedef struct {
+    float *cosines, *sines;                 /* [rows, head_dim / 2] */
+    float *stream;                          /* [rows, hidden] what layers add to */
+    int32_t *positions, *sequence;          /* [rows] */
+    Quantised normed, attended, gated;
+    int8_t *queries;                        /* [kv_heads, rows, heads per kv head, head_dim] */
+    float *query_scales, *query_sums;       /* [kv_heads, rows, heads per kv head] */
+    Quantised wanted;
+    int32_t rows, wanted_rows;              /* that there is room for */
+} Buffers;
+
+typedef void (*Phase)(Decoder *, const Layer *, int32_t layer, int32_t piece, void *scratch);
+
+struct Decoder {
+    Model model;
+    const Kernels *kernels;
+    uint8_t *cache;
+    int32_t cache_blocks;
+    size_t block_bytes, layer_bytes, scratch_bytes;
+    Buffers buffers;
+    Step step;
+
+    int32_t threads;
+    pthread_t *handles;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    uint64_t asked, answered;               /* numbers of steps */
+    int32_t left;                           /* threads that have left the step */
+    bool closing;
+    atomic_int *taken;                      /* [phases] pieces */
+    atomic_int arrived;                     /* threads at the ends of phases */
+    int32_t phases;
+};
+
+/* ---- the cache ---- */
+
+static size_t block_bytes(const Model *m) {
+    return (size_t)BLOCK * m->head_dim * 2 + (size_t)BLOCK * 3 * sizeof(float);
+}
+
+static CacheBlock cache_block(const Decoder *d, int32_t layer, int32_t block, int32_t head) {
+    uint8_t *at = d->cache + (size_t)layer * d->layer_bytes +
+                  ((size_t)block * d->model.kv_heads + head) * d->block_bytes;
+    const size_t bytes = (size_t)BLOCK * d->model.head_dim;
+    float *scales = (float *)(at + 2 * bytes);
+    return (CacheBlock){at, (int8_t *)(at + bytes), scales, scales + BLOCK, scales + 2 * BLOCK};
+}
+
+typedef struct {
+    const Decoder *decoder;
+    const int32_t *blocks;
+    int32_t layer, head;
+} Blocks;
+
+static CacheBlock nth_block(const void *context, int32_t i) {
+    const Blocks *b = context;
+    return cache_block(b->decoder, b->layer, b->blocks[i], b->head);
+}
+
+/* ---- phases ---- */
+
+static int32_t parts(int32_t count, int32_t size) { return (count + size - 1) / size; }
+static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
+static float *row_of(const Decoder *d, int32_t row) { return d->buffers.stream + (size_t)row * d->model.hidden; }
+
+static float half_to_float(uint16_t half) {
+    const uint32_t sign = (uint32_t)(half >> 15) << 31, exponent = half >> 10 & 31, fraction = half & 1023;
+    if (exponent == 0) {
+        const float value = ldexpf((float)fraction, -24);
+        return sign ? -value : value;
+    }
+    const uint32_t bits = sign | (exponent == 31 ? 255u : exponent + 112) << 23 | fraction << 13;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* One column of a matrix, as the embedding of a token. */
+static void column_of(const Matrix *m, int32_t column, float *out) {
+    const int32_t groups = m->inputs / GROUP, per_group = m->bits == 4 ? 256 : 512;
+    const uint8_t *tile = m->tiles + (size_t)(column / TILE) * groups * (m->bits == 4 ? 320 : 544);
+    const uint16_t *scales = (const uint16_t *)(tile + (size_t)groups * per_group);
+    const uint16_t *leasts = scales + (size_t)groups * TILE;
+    for (int32_t g = 0; g < groups; g++) {
+        const int32_t at = g * TILE + column % TILE;
+        const float scale = half_to_float(scales[at]), low = m->bits == 4 ? half_to_float(leasts[at]) : -128 * scale;
+        for (int32_t i = 0; i < GROUP; i++) {
+            const int32_t four = i / 4 % (m->bits == 4 ? 4 : 8);
+            const uint8_t byte = tile[(size_t)g * per_group + four * 64 + column % TILE * 4 + i % 4];
+            const int32_t weight = m->bits == 8 ? byte : i < 16 ? byte & 15 : byte >> 4;
+            out[g * GROUP + i] = scale * (float)weight + low;
+        }
+    }
+}
+
+static void embed(Decoder *d, const Layer *layer, int32_t index, int32_t piece, void *scratch) {
+    (void)layer, (void)index, (void)scratch;
+    Buffers *b = &d->buffers;
+    const int32_t half = d->model.head_dim / 2, end = least((piece + 1) * NORM_ROWS, d->step.rows);
+    for (int32_t row = piece * NORM_ROWS; row < end; row++) {
+        column_of(&d->model.embeddings, (int32_t)d->step.tokens[row], row_of(d, row));
+        for (int32_t i = 0; i < half; i++) {
+            const float angle = (float)b->positions[row] * d->model.frequencies[i];
+            b->cosines[row * half + i] = cosf(angle);
+            b->sines[row * half + i] = sinf(angle);
+        }
+    }
+}
+
+static void normalise_rows(Decoder *d, const float *weights, int32_t piece, float *scratch) {
+    const int32_t end = least((piece + 1) * NORM_ROWS, d->step.rows);
+    for (int32_t row = piece * NORM_ROWS; row < end; row++) {
+        d->kernels->normalise(row_of(d, row), weights, d->model.hidden, d->model.epsilon, scratch);
+        d->kernels->quantise(scratch, &d->buffers.normed, row, 0, d->model.hidden);
+    }
+}
+
+static void normalise_for_attention(Decoder *d, const Layer *layer, int32_t index, int32_t piece, void *scratch) {
+    (void)index;
+    normalise_rows(d, layer->attention_norm, piece, scratch);
+}
+
+static void normalise_for_mlp(Decoder *d, const Layer *layer, int32_t index, int32_t piece, void *scratch) {
+    (void)index;
+    normalise_rows(d, layer->mlp_norm, piece, scratch);
+}
+
+/* What becomes of the numbers of one head in one row. */
+static void place_head(Decoder *d, const Layer *layer, int32_t index, int32_t head, int32_t row, float *x) {
+    const Model *m = &d->model;
+    Buffers *b = &d->buffers;
+    const int32_t dim = m->head_dim, half = dim / 2, each = m->heads / m->kv_heads;
+    const bool query = head < m->heads, key = !query && head < m->heads + m->kv_heads;
+    if (layer->qkv_bias)
+        for (int32_t i = 0; i < dim; i++) x[i] += layer->qkv_bias[(size_t)head * dim + i];
+    if (query || key) {
+        const float *norm = query ? layer->query_norm : layer->key_norm;
+        if (norm) d->kernels->normalise(x, norm, dim, m->epsilon, x);
+        d->kernels->rotate(x, b->cosines + (size_t)row * half, b->sines + (size_t)row * half, half);
+    }
+    if (query) {
+        const size_t at = ((size_t)(head / each) * d->step.rows + row) * each + head % each;
+        int32_t sum;
+        b->query_scales[at] = d->kernels->quantise_query(x, dim, b->queries + at * dim, &sum) / sqrtf((float)dim);
+        b->query_sums[at] = (float)sum;
+        return;
+    }
+    const int32_t position = b->positions[row];
+    const int32_t *blocks = d->step.blocks + d->step.block_begins[b->sequence[row]];
+    const int32_t of = head - m->heads - (key ? 0 : m->kv_heads);
+    const CacheBlock block = cache_block(d, index, blocks[position / BLOCK], of);
+    (key ? d->kernels->store_key : d->kernels->store_value)(x, dim, &block, position % BLOCK);
+}
+
+static void project(Decoder *d, const Layer *layer, int32_t index, int32_t piece, void *scratch) {
+    const Model *m = &d->model;
+    const int32_t heads = m->heads + 2 * m->kv_heads, head = piece % heads, dim = m->head_dim;
+    const int32_t begin = piece / heads * ROW_CHUNK, rows = least(ROW_CHUNK, d->step.rows - begin);
+    float *out = scratch;
+    for (int32_t t = 0; t < dim / TILE; t++)
+        d->kernels->multiply(&layer->qkv, head * (dim / TILE) + t, &d->buffers.normed, begin, rows, out + t * TILE, dim);
+    for (int32_t r = 0; r < rows; r++) place_head(d, layer, index, head, begin + r, out + (size_t)r * dim);
+}
+
+/* Rows of a piece of attention: so that a tile has about QUERY_TILE queries. */
+static int32_t attended_rows(const Model *m) {
+    const int32_t rows = QUERY_TILE * m->kv_heads / m->heads;
+    return rows ? rows : 1;
+}
+
+/* The deepest rows come first: what is begun last shall be short. */
+static void attend(Decoder *d, const Layer *layer, int32_t index, int32_t piece, void *scratch) {
+    (void)layer;
+    const Model *m = &d->model;
+    Buffers *b = &d->buffers;
+    const int32_t size = attended_rows(m), each = m->heads / m->kv_heads, dim = m->head_dim;
+    const int32_t head = piece % m->kv_heads, tile = piece / m->kv_heads;
+    /* Tiles are numbered from the end of the step, and do not cross sequences. */
+    int32_t sequence = d->step.sequences - 1, before = 0, count = 0;
+    for (; sequence >= 0; sequence--, before += count) {
+        count = parts(d->step.begins[sequence + 1] - d->step.begins[sequence], size);
+        if (tile < before + count) break;
+    }
+    const int32_t first = d->step.begins[sequence] + (count - 1 - (tile - before)) * size;
+    const int32_t rows = least(size, d->step.begins[sequence + 1] - first);
+    int32_t positions[QUERY_TILE + MAX_HEAD_DIM];
+    for (int32_t i = 0; i < rows * each; i++) positions[i] = b->positions[first + i / each];
+    const size_t at = ((size_t)head * d->step.rows + first) * each;
+    const Blocks blocks = {d, d->step.blocks + d->step.block_begins[sequence], index, head};
+    float *out = scratch;
+    const Queries queries = {rows * each, dim, b->queries + at * dim, b->query_scales + at, b->query_sums + at, positions, out};
+    d->kernels->attend(&queries, nth_block, &blocks);
+    for (int32_t i = 0; i < rows * each; i++)
+        d->kernels->quantise(out + (size_t)i * dim, &b->attended, first + i / each, (head * each + i % each) * dim, dim);
+}
+
+/* Adds x W to the rows. */
+static void add_product(Decoder *d, const Matrix *matrix, const Quantised *x, int32_t piece, float *out) {
+    const int32_t pieces = parts(matrix->outputs / TILE, OUT_TILES), column = piece % pieces * OUT_TILES;
+    const int32_t tiles = least(OUT_TILES, matrix->outputs / TILE - column);
+    const int32_t begin = piece / pieces * ROW_CHUNK, rows = least(ROW_CHUNK, d->step.rows - begin);
+    for (int32_t t = 0; t < tiles; t++)
+        d->kernels->multiply(matrix, column + t, x, begin, rows, out + t * TILE, OUT_TILES * TILE);
+    for (int32_t r = 0; r < rows; r++) {
+        float *to = row_of(d, begin + r) + column * TILE;
+        for (int32_t i = 0; i < tiles * TILE; i++) to[i] += out[r * OUT_TILES * TILE + i];
+    }
+}
+
+static void attention_out(Decoder *d, const Layer *layer, int32_t index, int32_t piece, void *scratch) {
+    (void)index;
+    add_product(d, &layer->attention_out, &d->buffers.attended, piece, scratch);
+}
+
+static void down(Decoder *d, const Layer *layer, int32_t index, int32_t piece, void *scratch) {
+    (void)index;
+    add_product(d, &layer->down, &d->buffers.gated, piece, scratch);
+}
+
+static void gate_up(Decoder *d, const Layer *layer, int32_t index, int32_t piece, void *scratch) {
+    (void)index;
+    const int32_t width = PIECE_TILES * TILE, pieces = d->model.mlp / width, column = piece % pieces;
+    const int32_t begin = piece / pieces * ROW_CHUNK, rows = least(ROW_CHUNK, d->step.rows - begin);
+    float *out = scratch;
+    for (int32_t t = 0; t < 2 * PIECE_TILES; t++)
+        d->kernels->multiply(&layer->gate_up, column * 2 * PIECE_TILES + t, &d->buffers.normed, begin, rows,
+                             out + t * TILE, 2 * width);
+    for (int32_t r = 0; r < rows; r++) {
+        float *gates = out + (size_t)r * 2 * width;
+        d->kernels->gate(gates, gates + width, width);
+        d->kernels->quantise(gates, &d->buffers.gated, begin + r, column * width, width);
+    }
+}
+
+static void normalise_wanted(Decoder *d, const Layer *layer, int32_t index, int32_t piece, void *scratch) {
+    (void)layer, (void)index;
+    const int32_t end = least((piece + 1) * NORM_ROWS, d->step.wanted);
+    for (int32_t i = piece * NORM_ROWS; i < end; i++) {
+        const float *row = row_of(d, (int32_t)d->step.wanted_rows[i]);
+        d->kernels->normalise(row, d->model.final_norm, d->model.hidden, d->model.epsilon, scratch);
+        d->kernels->quantise(scratch, &d->buffers.wanted, i, 0, d->model.hidden);
+    }
+}
+
+static void head(Decoder *d, const Layer *layer, int32_t index, int32_t piece, void *scratch) {
+    (void)layer, (void)index, (void)scratch;
+    const Matrix *m = &d->model.head;
+    const int32_t end = least((piece + 1) * HEAD_TILES, m->outputs / TILE);
+    for (int32_t t = piece * HEAD_TILES; t < end; t++)
+        d->kernels->multiply(m, t, &d->buffers.wanted, 0, d->step.wanted, d->step.logits + (size_t)t * TILE, m->outputs);
+}
+
+/* ---- threads ---- */
+
+static void wait_for_all(Decoder *d, int32_t phase) {
+    const int32_t goal = (phase + 1) * d->threads;
+    atomic_fetch_add_explicit(&d->arrived, 1, memory_order_acq_rel);
+    for (int32_t spins = 0; atomic_load_explicit(&d->arrived, memory_order_acquire) < goal; spins++) {
+        /* Who is waited for may need this processor. */
+        if (spins > SPINS) sched_yield();
+        else __builtin_ia32_pause();
+    }
+}
+
+static void run_phase(Decoder *d, int32_t *phase, Phase work, const Layer *layer, int32_t index, int32_t pieces, void *scratch) {
+    atomic_int *taken = d->taken + *phase;
+    for (int32_t i; (i = atomic_fetch_add_explicit(taken, 1, memory_order_relaxed)) < pieces;)
+        work(d, layer, index, i, scratch);
+    wait_for_all(d, (*phase)++);
+}
+
+static void run_step(Decoder *d, void *scratch) {
+    const Model *m = &d->model;
+    const int32_t rows = d->step.rows, chunks = parts(rows, ROW_CHUNK), tiles = attended_rows(m);
+    const int32_t by_row = parts(rows, NORM_ROWS), outs = parts(m->hidden / TILE, OUT_TILES) * chunks;
+    int32_t attended = 0, phase = 0;
+    for (int32_t s = 0; s < d->step.sequences; s++)
+        attended += parts(d->step.begins[s + 1] - d->step.begins[s], tiles);
+    run_phase(d, &phase, embed, 0, 0, by_row, scratch);
+    for (int32_t i = 0; i < m->layers; i++) {
+        const Layer *layer = m->layer + i;
+        run_phase(d, &phase, normalise_for_attention, layer, i, by_row, scratch);
+        run_phase(d, &phase, project, layer, i, (m->heads + 2 * m->kv_heads) * chunks, scratch);
+        run_phase(d, &phase, attend, layer, i, attended * m->kv_heads, scratch);
+        run_phase(d, &phase, attention_out, layer, i, outs, scratch);
+        run_phase(d, &phase, normalise_for_mlp, layer, i, by_row, scratch);
+        run_phase(d, &phase, gate_up, layer, i, m->mlp / (PIECE_TILES * TILE) * chunks, scratch);
+        run_phase(d, &phase, down, layer, i, outs, scratch);
+    }
+    run_phase(d, &phase, normalise_wanted, 0, 0, parts(d->step.wanted, NORM_ROWS), scratch);
+    run_phase(d, &phase, head, 0, 0, d->step.wanted ? parts(m->head.outputs / TILE, HEAD_TILES) : 0, scratch);
+}
+
+static void *work(void *argument) {
+    Decoder *d = argument;
+    void *scratch = aligned_alloc(64, d->scratch_bytes);
+    uint64_t done = 0;
+    for (;;) {
+        pthread_mutex_lock(&d->lock);
+        while (d->asked == done && !d->closing) pthread_cond_wait(&d->changed, &d->lock);
+        const bool closing = d->closing;
+        pthread_mutex_unlock(&d->lock);
+        if (closing) break;
+        done++;
+        run_step(d, scratch);
+        /* The last to leave: the next step counts anew. */
+        pthread_mutex_lock(&d->lock);
+        if (++d->left == d->threads) {
+            d->left = 0;
+            d->answered = done;
+            pthread_cond_broadcast(&d->changed);
+        }
+        pthread_mutex_unlock(&d->lock);
+    }
+    free(scratch);
+    return 0;
+}
+
+/* ---- memory ---- */
+
+static bool make(void *pointer, size_t bytes) {
+    void **at = pointer;
+    free(*at);
+    *at = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    return *at != 0;
+}
+
+static bool make_quantised(Quantised *q, int32_t rows, int32_t width) {
+    q->width = width;
+    const size_t groups = (size_t)rows * (width / GROUP);
+    return make(&q->bytes, (size_t)rows * width) && make(&q->scales, groups * 4) && make(&q->sums, groups * 4);
+}
+
+static bool make_room(Decoder *d, int32_t rows, int32_t wanted) {
+    Buffers *b = &d->buffers;
+    const Model *m = &d->model;
+    const size_t n = rows;
+    bool made = true;
+    if (rows > b->rows) {
+        b->rows = 0;
+        made = make(&b->cosines, n * m->head_dim * 2) && make(&b->sines, n * m->head_dim * 2) &&
+               make(&b->stream, n * m->hidden * 4) && make(&b->positions, n * 4) && make(&b->sequence, n * 4) &&
+               make_quantised(&b->normed, rows, m->hidden) &&
+               make_quantised(&b->attended, rows, m->heads * m->head_dim) && make_quantised(&b->gated, rows, m->mlp) &&
+               make(&b->queries, n * m->heads * m->head_dim) && make(&b->query_scales, n * m->heads * 4) &&
+               make(&b->query_sums, n * m->heads * 4);
+        if (made) b->rows = rows;
+    }
+    if (made && wanted > b->wanted_rows) {
+        b->wanted_rows = 0;
+        made = make_quantised(&b->wanted, wanted, m->hidden);
+        if (made) b->wanted_rows = wanted;
+    }
+    return made;
+}
+
+static size_t most(size_t a, size_t b) { return a > b ? a : b; }
+
+/* ---- what Python calls ---- */
+
+EXPORT const char *decoder_instructions(void) {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+        return avx512_kernels.name;
+#endif
+    return 0;
+}
+
+EXPORT size_t decoder_block_bytes(const Model *model) { return block_bytes(model) * model->kv_heads * model->layers; }
+
+/* NULL where memory or threads cannot be had. `model` is copied, but not what it points to; `cache` has
+ * decoder_block_bytes for each block. Block 0 is nobody's. */
+EXPORT Decoder *decoder_new(const Model *model, uint8_t *cache, int32_t cache_blocks, int32_t threads) {
+    Decoder *d = calloc(1, sizeof *d);
+    if (!d) return 0;
+    const size_t dim = model->head_dim;
+    d->model = *model;
+    d->kernels = &avx512_kernels;
+    d->cache = cache;
+    d->cache_blocks = cache_blocks;
+    d->block_bytes = block_bytes(model);
+    d->layer_bytes = d->block_bytes * model->kv_heads * cache_blocks;
+    d->scratch_bytes = most(most((size_t)ROW_CHUNK * dim, (size_t)ROW_CHUNK * 4 * PIECE_TILES * TILE),
+                            most(model->hidden, most(QUERY_TILE, model->heads / model->kv_heads) * dim)) * 4;
+    d->scratch_bytes = (d->scratch_bytes + 63) / 64 * 64;
+    d->phases = 3 + 7 * model->layers;
+    d->taken = calloc(d->phases, sizeof *d->taken);
+    d->handles = calloc(threads, sizeof *d->handles);
+    pthread_mutex_init(&d->lock, 0);
+    pthread_cond_init(&d->changed, 0);
+    d->threads = threads;
+    for (int32_t i = 0; i < threads; i++) pthread_create(d->handles + i, 0, work, d);
+    return d;
+}
+
+/* Begins a step. What `step` points to has to stay until it has ended. Returns 0 or an error number. */
+EXPORT int decoder_start(Decoder *d, const Step *step) {
+    if (!make_room(d, step->rows, step->wanted)) return ENOMEM;
+    Buffers *b = &d->buffers;
+    for (int32_t s = 0; s < step->sequences; s++)
+        for (int32_t row = step->begins[s]; row < step->begins[s + 1]; row++) {
+            b->sequence[row] = s;
+            b->positions[row] = step->past[s] + row - step->begins[s];
+        }
+    d->step = *step;
+    for (int32_t i = 0; i < d->phases; i++) atomic_store_explicit(d->taken + i, 0, memory_order_relaxed);
+    atomic_store(&d->arrived, 0);
+    pthread_mutex_lock(&d->lock);
+    d->asked++;
+    pthread_cond_broadcast(&d->changed);
+    pthread_mutex_unlock(&d->lock);
+    return 0;
+}
+
+/* Waits for the end of the step. */
+EXPORT void decoder_finish(Decoder *d) {
+    pthread_mutex_lock(&d->lock);
+    while (d->answered < d->asked) pthread_cond_wait(&d->changed, &d->lock);
+    pthread_mutex_unlock(&d->lock);
+}
