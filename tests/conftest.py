@@ -72,6 +72,15 @@ def shallow_model_dir(imported: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="session")
+def openvino_model_dir(imported: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelDirectory:
+    """The same, for OpenVINO."""
+    file = write_shallow(
+        fetch(DEFAULT_MODEL), tmp_path_factory.mktemp("shallow") / "shallow.gguf", layers=(0, 10, 20, 29)
+    )
+    return import_model(file, imported / "openvino", DEFAULT_MODEL.key, engine="openvino")
+
+
+@pytest.fixture(scope="session")
 def small_model_dir(imported: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelDirectory:
     """A model of one tiny layer under the key of the default one, for tests of everything but answers: it starts at
     once and leaves the processors to the rest of the server.

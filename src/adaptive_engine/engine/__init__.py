@@ -18,8 +18,8 @@ from adaptive_engine.types import Delta, Timings, TokenLogprob
 
 if TYPE_CHECKING:
     from adaptive_engine.engine.engine import Engine
+    from adaptive_engine.engine.loading import read_model
     from adaptive_engine.engine.options import EngineHealth, EngineOptions
-    from adaptive_engine.engine.runner import read_graph
 
 __all__ = [
     "Delta",
@@ -35,12 +35,12 @@ __all__ = [
     "Timings",
     "TokenLogprob",
     "TokenStream",
-    "read_graph",
+    "read_model",
 ]
 
 silence_openvino()
 
-_LAZY = {"Engine": "engine", "EngineHealth": "options", "EngineOptions": "options", "read_graph": "runner"}
+_LAZY = {"Engine": "engine", "EngineHealth": "options", "EngineOptions": "options", "read_model": "loading"}
 
 
 def __getattr__(name: str) -> Any:

@@ -14,20 +14,20 @@ from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adaptive_engine.engine.admission import Backlog, Pace, QueueLimits
 from adaptive_engine.engine.deadlines import too_late
 from adaptive_engine.engine.detokenizer import TextStream
-from adaptive_engine.engine.files import has_second_graph, language_file
 from adaptive_engine.engine.generation import Generation
 from adaptive_engine.engine.kv_cache import BlockPool
-from adaptive_engine.engine.loading import LoadedModel, load_model
+from adaptive_engine.engine.loading import LoadedModel, load_model, read_model
 from adaptive_engine.engine.loop import EngineLoop
 from adaptive_engine.engine.options import EngineHealth, EngineOptions
 from adaptive_engine.engine.prefix import block_names
 from adaptive_engine.engine.prompt import Prompt
 from adaptive_engine.engine.prompts import Prompts
-from adaptive_engine.engine.runner import SCRATCH_BLOCKS, Graph, read_graph
+from adaptive_engine.engine.runner import SCRATCH_BLOCKS
 from adaptive_engine.engine.scheduler import Scheduler
 from adaptive_engine.engine.sequence import GenerationRequest, Sequence
 from adaptive_engine.engine.stats import EngineStats
@@ -35,6 +35,9 @@ from adaptive_engine.engine.stream import TokenStream
 from adaptive_engine.engine.vision.encoder import Encoder
 from adaptive_engine.errors import AdaptiveError, ContextLengthExceeded, InvalidRequest
 from adaptive_engine.types import ChatMessage, ModelMemory
+
+if TYPE_CHECKING:
+    from adaptive_engine.engine.loading import ReadModel
 
 log = logging.getLogger(__name__)
 
@@ -102,31 +105,31 @@ class Engine:
         cls,
         directory: Path,
         options: EngineOptions | None = None,
-        graph: Graph | None = None,
+        read: ReadModel | None = None,
         *,
         beside_others: bool = False,
     ) -> Engine:
         """Load a model directory and start its thread. Takes seconds: not for an event loop.
 
-        `graph` is the directory's, if it was read already. `beside_others` takes longer and holds up less what else
-        this process does.
+        `read` is the directory's model, if it was read already. `beside_others` takes longer and holds up less what
+        else this process does.
         """
         options = options or EngineOptions()
-        graph = graph or read_graph(directory)
-        engine = cls(directory.name, load_model(directory, options, graph, beside_others=beside_others), options)
+        model = load_model(directory, options, read or read_model(directory), beside_others=beside_others)
+        engine = cls(directory.name, model, options)
         engine._loop.start()
-        if has_second_graph(directory, language_file(directory)):
-            engine._compiler.submit(engine._add_least_graph, graph)
+        if model.speed_up is not None:
+            engine._compiler.submit(engine._speed_up, model.speed_up)
         engine._compiler.shutdown(wait=False)
         return engine
 
-    def _add_least_graph(self, graph: Graph) -> None:
+    def _speed_up(self, speed_up: Callable[[], None]) -> None:
         """In a thread of its own: the engine answers without it meanwhile, and first of all whoever waited for it."""
         self._loop.answered.wait(_SETTLING_SECONDS)
         if self._loop.closing:
             return
         try:
-            self._runner.add_least_graph(graph)
+            speed_up()
         except Exception:
             log.exception("the engine of %s goes on without a graph for its smallest steps", self.name)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from adaptive_engine.native import FILE as NATIVE_FILE
+
 VISION_FILE = "openvino_vision_embeddings_model.xml"
 TEXT_FILE = "openvino_text_embeddings_model.xml"
 
@@ -15,6 +17,11 @@ _SECOND_GRAPH_BYTES = 512 * 2**20
 def language_file(directory: Path) -> str:
     """As optimum-intel names the language model, alone or beside the graphs that see."""
     return "openvino_language_model.xml" if (directory / TEXT_FILE).exists() else "openvino_model.xml"
+
+
+def is_native(directory: Path) -> bool:
+    """Whether the model runs on our own runtime."""
+    return (directory / NATIVE_FILE).exists()
 
 
 def sees(directory: Path) -> bool:
@@ -35,6 +42,8 @@ def has_second_graph(directory: Path, graph: str) -> bool:
 
 def weights_bytes(directory: Path) -> int:
     """What the weights take in memory, in all graphs."""
+    if is_native(directory):
+        return (directory / NATIVE_FILE).stat().st_size
     twice = [_bytes_of(directory, language_file(directory)), _bytes_of(directory, VISION_FILE)]
     return sum(size * (2 if size <= _SECOND_GRAPH_BYTES else 1) for size in twice) + _bytes_of(directory, TEXT_FILE)
 

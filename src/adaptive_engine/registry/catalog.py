@@ -21,6 +21,7 @@ from adaptive_engine.registry.errors import DownloadFailed
 from adaptive_engine.registry.importer import import_model
 from adaptive_engine.registry.locks import waiting
 from adaptive_engine.registry.progress import Progress, silent
+from adaptive_engine.registry.sources import ModelEngine
 
 CHUNK = 4 << 20
 POLL_SECONDS = 0.2
@@ -77,9 +78,17 @@ def ensure_default_model(models_dir: Path, progress: Progress = silent) -> Model
 
 
 def import_by_name(
-    name: str, models_dir: Path, key: str | None = None, *, progress: Progress = silent
+    name: str,
+    models_dir: Path,
+    key: str | None = None,
+    *,
+    engine: ModelEngine | None = None,
+    progress: Progress = silent,
 ) -> ModelDirectory:
-    """Fetches a model of the catalog and imports it, by default under its own name as the key."""
+    """Fetches a model of the catalog and imports it, by default under its own name as the key.
+
+    `engine` is what shall run it, see `import_model`.
+    """
     entry = CATALOG.get(name)
     if entry is None:
         raise NotFound(f"'{name[:80]}' is not in the catalog. It has: {', '.join(CATALOG)}.")
@@ -94,6 +103,7 @@ def import_by_name(
         name=entry.name,
         origin=entry.requirement,
         sampling=entry.sampling,
+        engine=engine,
         progress=progress,
     )
 

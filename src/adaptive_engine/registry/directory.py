@@ -12,6 +12,7 @@ from typing import Literal
 import orjson
 
 from adaptive_engine.errors import InvalidRequest, NotFound
+from adaptive_engine.native import FILE as NATIVE_FILE
 from adaptive_engine.registry.errors import CorruptModel
 from adaptive_engine.registry.manifests import read_manifest
 
@@ -20,6 +21,7 @@ MANIFEST_VERSION = 1
 
 _COMMON_FILES = ("tokenizer.json", "config.json", "generation_config.json")
 _LANGUAGE_FILES = ("openvino_model.xml", "openvino_model.bin")
+_NATIVE_FILES = (NATIVE_FILE,)
 # Of a model that takes images: the language model takes vectors, which the other two make of tokens and of images.
 VISION_FILE = "openvino_vision_embeddings_model.xml"
 _VISION_FILES = (
@@ -43,7 +45,7 @@ OPTIONAL_FILES = (
     "openvino_detokenizer.xml",
     "openvino_detokenizer.bin",
 )
-MODEL_FILES = frozenset(_COMMON_FILES + _LANGUAGE_FILES + _VISION_FILES + OPTIONAL_FILES)
+MODEL_FILES = frozenset(_COMMON_FILES + _LANGUAGE_FILES + _NATIVE_FILES + _VISION_FILES + OPTIONAL_FILES)
 
 # Also the name of the directory and a part of URLs: ASCII only, no separators, never hidden.
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
@@ -78,7 +80,8 @@ class Manifest:
     family: str
     """`model_type` of `config.json`, such as `llama`."""
     source: Source
-    format: Literal["openvino-ir"]
+    format: Literal["native", "openvino-ir"]
+    """What runs it: our own runtime, or OpenVINO."""
     quantization: str | None
     context_length: int
     """Most tokens of prompt and answer together."""
@@ -87,7 +90,7 @@ class Manifest:
     created_at: int
     """Epoch milliseconds."""
     converter: str
-    """Name and version of what wrote the IR, such as `openvino-genai 2026.4.1.0`."""
+    """Name and version of what wrote the files, such as `openvino-genai 2026.4.1.0`."""
 
     def write(self, directory: Path) -> None:
         (directory / MANIFEST).write_bytes(orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2) + b"\n")
@@ -158,8 +161,11 @@ class ModelDirectory:
 
 def required_files(names: Iterable[str]) -> set[str]:
     """What a model directory that has files of these names cannot do without."""
-    sees = any(name in _VISION_FILES for name in names)
-    return {*_COMMON_FILES, *(_VISION_FILES if sees else _LANGUAGE_FILES)}
+    found = set(names)
+    for model in (_VISION_FILES, _NATIVE_FILES):
+        if not found.isdisjoint(model):
+            return {*_COMMON_FILES, *model}
+    return {*_COMMON_FILES, *_LANGUAGE_FILES}
 
 
 def check_key(key: str) -> str:

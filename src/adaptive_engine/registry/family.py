@@ -45,8 +45,8 @@ LAYER_TENSORS = ("attn_norm", "ffn_norm", "attn_q", "attn_k", "attn_v", "attn_ou
 FILE_TYPES = {0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 14: "Q4_K_S", 15: "Q4_K_M", 18: "Q6_K"}
 
 
-def check_convertible(gguf: GGUF) -> str:
-    """The family of the model, or `InvalidModel` saying why the converter would fail or change the model."""
+def check_readable(gguf: GGUF) -> str:
+    """The family of the model, or `InvalidModel` for what neither engine can run."""
     family = gguf.text("general.architecture")
     if family not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
@@ -55,16 +55,25 @@ def check_convertible(gguf: GGUF) -> str:
         )
     if (gguf.integer("split.count") or 1) > 1:
         raise InvalidModel("The file is one part of a split model. Join the parts first: llama-gguf-split --merge.")
-    scaling = gguf.text(f"{family}.rope.scaling.type")
-    if "rope_freqs.weight" in gguf.tensors or scaling not in (None, "none"):
-        raise InvalidModel(
-            "The model scales its rotary positions, which the GGUF converter ignores: its answers would be wrong. "
-            "Export the original model with optimum-cli and import the OpenVINO directory."
-        )
     for tensor in gguf.tensors.values():
         _check_tensor(gguf, tensor)
     _check_complete(gguf, family)
     return family
+
+
+def rope_scaling(gguf: GGUF, family: str) -> str | None:
+    """How the file says that positions are scaled, beside what its tensors say."""
+    scaling = gguf.text(f"{family}.rope.scaling.type")
+    return None if scaling == "none" else scaling
+
+
+def check_convertible(gguf: GGUF, family: str) -> None:
+    """Raises `InvalidModel` saying why the converter for OpenVINO would change the model."""
+    if "rope_freqs.weight" in gguf.tensors or rope_scaling(gguf, family):
+        raise InvalidModel(
+            "The model scales its rotary positions, which the GGUF converter ignores: its answers would be wrong. "
+            "Export the original model with optimum-cli and import the OpenVINO directory."
+        )
 
 
 def quantization(gguf: GGUF) -> str:

@@ -22,7 +22,7 @@ from adaptive_engine.registry.directory import (
 )
 from adaptive_engine.registry.locks import unless_held, waiting
 from adaptive_engine.registry.progress import Progress, silent
-from adaptive_engine.registry.sources import ModelSource, examine
+from adaptive_engine.registry.sources import ModelEngine, ModelSource, examine
 from adaptive_engine.registry.vllm import MANIFEST as VLLM_MANIFEST
 from adaptive_engine.types import now_ms
 
@@ -37,16 +37,18 @@ def import_model(
     name: str | None = None,
     origin: str | None = None,
     sampling: Mapping[str, float] | None = None,
+    engine: ModelEngine | None = None,
     progress: Progress = silent,
 ) -> ModelDirectory:
     """Imports a GGUF file or an OpenVINO directory as `<models_dir>/<key>`, which appears complete or not at all.
 
     The key is derived from the file name when it is not given. A key that holds the same source already is left as it
-    is. `sampling` goes into the generation config. Raises `InvalidModel` for a source that is refused,
+    is. `sampling` goes into the generation config. `engine` is what shall run it; by default our own runtime where it
+    can, else OpenVINO. Raises `InvalidModel` for a source that is refused,
     `InvalidRequest` for a bad key and `Conflict` when the key belongs to another model.
     """
     target = locate(models_dir, derive_key(source.name) if key is None else key)
-    examined = examine(source, progress)
+    examined = examine(source, progress, engine)
     target.parent.mkdir(parents=True, exist_ok=True)
     with waiting(_lock_file(target.parent, target.name), progress):
         _remove_leftovers(target)
@@ -92,7 +94,7 @@ def _seal(staging: Path, key: str, source: ModelSource, *, name: str | None, ori
         name=_printable(name or source.name),
         family=source.family,
         source=Source(source.kind, source.path.name, source.sha256, origin),
-        format="openvino-ir",
+        format=source.format,
         quantization=source.quantization,
         context_length=source.context_length,
         capabilities=source.capabilities,

@@ -16,11 +16,15 @@ from typing import Any, BinaryIO, Literal, Protocol
 
 import orjson
 
+from adaptive_engine._version import __version__
+from adaptive_engine.native import FILE as NATIVE_FILE
+from adaptive_engine.native.library import why_not as why_not_here
 from adaptive_engine.registry.directory import MODEL_FILES, VISION_FILE, required_files
 from adaptive_engine.registry.errors import InvalidModel
 from adaptive_engine.registry.family import (
     VISION_FAMILIES,
     check_convertible,
+    check_readable,
     generation_config,
     model_config,
     quantization,
@@ -43,6 +47,9 @@ PICKLES = frozenset({".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"})
 CONVERT_SECONDS, CONVERT_BYTES_PER_SECOND = 300, 1 << 20
 
 
+ModelEngine = Literal["native", "openvino"]
+
+
 class ModelSource(Protocol):
     """Something examined that can write itself into an empty directory as a complete model, manifest excepted."""
 
@@ -54,47 +61,73 @@ class ModelSource(Protocol):
     context_length: int
     capabilities: tuple[str, ...]
     quantization: str | None
+    format: Literal["native", "openvino-ir"]
     converter: str
 
     def write(self, directory: Path, progress: Progress) -> None: ...
 
 
-def examine(path: Path, progress: Progress) -> ModelSource:
-    """The source at `path`, its metadata read and checked. Raises `InvalidModel` with the reason and the way out."""
+def examine(path: Path, progress: Progress, engine: ModelEngine | None = None) -> ModelSource:
+    """The source at `path`, its metadata read and checked, for `engine` or whichever can run it.
+
+    Raises `InvalidModel` with the reason and the way out.
+    """
     # Links are followed here only: the caller named this very path, and download caches are made of links.
     try:
         resolved = path.resolve(strict=True)
     except (OSError, ValueError) as exc:
         raise InvalidModel(f"'{path}' cannot be opened: {getattr(exc, 'strerror', None) or exc}.") from exc
     if resolved.is_dir():
+        if engine == "native":
+            raise InvalidModel(f"'{path}' is a directory; the native engine runs GGUF files.")
         return OpenVinoSource(resolved, progress)
     if path.suffix.lower() != ".gguf":
         raise InvalidModel(f"'{path}' is neither a GGUF file nor a directory with an OpenVINO model.")
-    return GGUFSource(resolved, path.stem, progress)
+    return GGUFSource(resolved, path.stem, progress, engine)
 
 
 class GGUFSource:
-    """A GGUF file of a family that `openvino_genai` converts."""
+    """A GGUF file of a family that our own runtime computes, or that `openvino_genai` converts."""
 
     kind: Literal["gguf", "openvino"] = "gguf"
     capabilities: tuple[str, ...] = ("TextGeneration",)
 
-    def __init__(self, path: Path, stem: str, progress: Progress) -> None:
+    def __init__(self, path: Path, stem: str, progress: Progress, engine: ModelEngine | None = None) -> None:
         self.path = path
         with open_regular(path) as file:
             self.sha256 = _hash(file, os.fstat(file.fileno()).st_size, "read", progress)
         self._gguf = read_gguf(path)
-        self.family = check_convertible(self._gguf)
+        self.family = check_readable(self._gguf)
         self._config = model_config(self._gguf, self.family)
+        self.format: Literal["native", "openvino-ir"] = self._choose(engine)
         self.context_length = check_context(self._config["max_position_embeddings"])
         self.quantization: str | None = quantization(self._gguf)
         self.name = self._gguf.text("general.name") or stem
-        self.converter = f"openvino-genai {version('openvino-genai')}"
+        native = self.format == "native"
+        self.converter = f"adaptive-engine {__version__}" if native else f"openvino-genai {version('openvino-genai')}"
+
+    def _choose(self, engine: ModelEngine | None) -> Literal["native", "openvino-ir"]:
+        """What it is to become for `engine`, or on this machine. Raises `InvalidModel`."""
+        from adaptive_engine.registry.native import why_not_native
+
+        if engine != "openvino":
+            reason = why_not_here() or why_not_native(self._gguf, self._config)
+            if reason is None:
+                return "native"
+            if engine == "native":
+                raise InvalidModel(f"The native engine cannot run '{self.path.name}': {reason}. OpenVINO may.")
+        check_convertible(self._gguf, self.family)
+        return "openvino-ir"
 
     def write(self, directory: Path, progress: Progress) -> None:
         # Tokenizer first: it takes a second and refuses what the slow conversion could not make up for.
         self._write_texts(directory)
         progress("convert", 0, None)
+        if self.format == "native":
+            from adaptive_engine.registry.native import write_native
+
+            write_native(self.path, self._gguf, self._config, directory / NATIVE_FILE)
+            return
         link = directory / "model.gguf"
         link.symlink_to(self.path)
         limit = CONVERT_SECONDS + self.path.stat().st_size // CONVERT_BYTES_PER_SECOND
@@ -119,6 +152,7 @@ class OpenVinoSource:
 
     kind: Literal["gguf", "openvino"] = "openvino"
     capabilities: tuple[str, ...] = ("TextGeneration",)
+    format: Literal["native", "openvino-ir"] = "openvino-ir"
     converter = "none (copied)"
     quantization: str | None = None
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from adaptive_engine._version import __version__
 from adaptive_engine.errors import AdaptiveError, ModelOffline
+from adaptive_engine.native.library import instructions
 from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.services.local_models import ModelStatus
 from adaptive_engine.services.model_engines import ModelEngines
@@ -24,7 +25,7 @@ from adaptive_engine.types import ComputeConfig, Model, ModelMemory, ModelState
 
 if TYPE_CHECKING:
     from adaptive_engine.engine import Engine, EngineOptions, EngineStats
-    from adaptive_engine.engine.runner import Graph
+    from adaptive_engine.engine.loading import ReadModel
     from adaptive_engine.grammar.masks import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -64,13 +65,13 @@ class Engines(ModelEngines["Engine"]):
         self._on_change = on_change
         self._lock = threading.RLock()
         self._models: dict[str, _Loading] = {}
-        self._graphs: dict[str, Future[Graph]] = {}
+        self._read: dict[str, Future[ReadModel]] = {}
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="load-model")
         self.loading: str | None = None
         """The model that is being loaded at this moment."""
 
     def read_ahead(self, model_key: str) -> None:
-        self._graphs[model_key] = self._loader.submit(_read, self._models_dir / model_key)
+        self._read[model_key] = self._loader.submit(_read, self._models_dir / model_key)
 
     def load(self, model: Model) -> Future[None]:
         with self._lock:
@@ -96,7 +97,7 @@ class Engines(ModelEngines["Engine"]):
     def remove(self, model_key: str) -> Engine | None:
         """The quick part of `unload`: what is loaded from now on stays. `end` takes the engine, if there was one."""
         with self._lock:
-            self._graphs.pop(model_key, None)
+            self._read.pop(model_key, None)
             gone = self._models.pop(model_key, None)
             if gone is None:
                 return None
@@ -161,13 +162,13 @@ class Engines(ModelEngines["Engine"]):
     def _load(self, loading: _Loading) -> None:
         """In the loader's thread."""
         key = loading.model.key
-        graph = self._graphs.pop(key, None)
+        read = self._read.pop(key, None)
         if self._models.get(key) is not loading:
             return
         self.loading = key
         self._on_change()
         try:
-            engine = self._engine(loading, graph)
+            engine = self._engine(loading, read)
         except BaseException as exc:
             # Libraries in Rust panic with one that is no Exception, and somebody waits for this.
             self.loading = None
@@ -185,12 +186,12 @@ class Engines(ModelEngines["Engine"]):
         else:
             engine.close()
 
-    def _engine(self, loading: _Loading, graph: Future[Graph] | None) -> Engine:
+    def _engine(self, loading: _Loading, reading: Future[ReadModel] | None) -> Engine:
         from adaptive_engine.engine import Engine
 
         model = loading.model
         directory = ModelDirectory.load(self._models_dir / model.key)
-        read = graph.result() if graph else None
+        read = reading.result() if reading else None
         others = any(other.engine for other in list(self._models.values()))
         options = self._options(model)
         engine = Engine.load(directory.path, options, read, beside_others=others)
@@ -234,11 +235,13 @@ class Engines(ModelEngines["Engine"]):
 def _fingerprint(directory: ModelDirectory, options: EngineOptions) -> str:
     """Changes with the build, the runtime, the model's files and how it is run: with all that texts depend on."""
     files = sorted((name, record.sha256) for name, record in directory.manifest.files.items())
-    parts = [__version__, metadata.version("openvino"), files, asdict(options)]
+    native = directory.manifest.format == "native"
+    runtime = instructions() if native else metadata.version("openvino")
+    parts = [__version__, runtime, files, asdict(options)]
     return "fp_" + hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
-def _read(directory: Path) -> Graph:
-    from adaptive_engine.engine import read_graph
+def _read(directory: Path) -> ReadModel:
+    from adaptive_engine.engine import read_model
 
-    return read_graph(directory)
+    return read_model(directory)

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from adaptive_engine.engine.files import language_config, weights_bytes
+from adaptive_engine.engine.files import is_native, language_config, weights_bytes
 from adaptive_engine.types import ModelMemory
 
 DEFAULT_SHARE = 0.9
@@ -34,8 +34,8 @@ def estimate(directory: Path, kv_tokens: int, *, deterministic: bool) -> ModelMe
     heads = int(config["num_attention_heads"])
     size = int(config.get("head_dim") or config["hidden_size"] // heads)
     vectors = 2 * int(config["num_hidden_layers"]) * int(config.get("num_key_value_heads") or heads)
-    # In the fast mode a byte for each number, with scale and zero point of each vector as floats.
-    per_vector = 4 * size if deterministic else size + 8
+    # A byte for each number, with scale and zero point of each vector as floats; natively values have no zero point.
+    per_vector = size + 6 if is_native(directory) else 4 * size if deterministic else size + 8
     return ModelMemory(weights=weights_bytes(directory), kv_cache=kv_tokens * vectors * per_vector)
 
 

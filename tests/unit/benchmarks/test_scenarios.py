@@ -5,7 +5,7 @@ import random
 import pytest
 from scenarios import WORDS, gaps, words
 
-from adaptive_engine.engine import read_graph  # noqa: F401 - silences OpenVINO before the tokenizer is loaded
+from adaptive_engine.engine import read_model  # noqa: F401 - silences OpenVINO before the tokenizer is loaded
 from adaptive_engine.engine.tokenizer import Tokenizer
 from adaptive_engine.registry import ModelDirectory
 

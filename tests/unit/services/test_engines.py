@@ -233,7 +233,7 @@ async def test_an_engine_goes_on_without_the_graph_that_it_could_not_get(
     def no_memory(*_: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("adaptive_engine.engine.runner.Runner.add_least_graph", no_memory)
+    monkeypatch.setattr("adaptive_engine.engine.openvino.runner.OpenVinoRunner.add_least_graph", no_memory)
     engines, tiny = make_engines(), make_model("tiny")
     await asyncio.to_thread(engines.load(tiny).result, SECONDS)
     engine = engines.get(deployment(tiny))

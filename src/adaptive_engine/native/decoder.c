@@ -58,6 +58,7 @@ struct Decoder {
     uint8_t *cache;
     int32_t cache_blocks;
     size_t block_bytes, layer_bytes, scratch_bytes;
+    uint8_t *scratch;                       /* [threads, scratch_bytes] */
     Buffers buffers;
     Step step;
 
@@ -70,6 +71,7 @@ struct Decoder {
     bool closing;
     atomic_int *taken;                      /* [phases] pieces */
     atomic_int arrived;                     /* threads at the ends of phases */
+    atomic_int started;                     /* threads */
     int32_t phases;
 };
 
@@ -166,20 +168,24 @@ static void normalise_for_mlp(Decoder *d, const Layer *layer, int32_t index, int
     normalise_rows(d, layer->mlp_norm, piece, scratch);
 }
 
-/* What becomes of the numbers of one head in one row. */
-static void place_head(Decoder *d, const Layer *layer, int32_t index, int32_t head, int32_t row, float *x) {
+typedef enum { QUERIES, KEYS, VALUES } Kind;
+
+static Kind kind_of(const Model *m, int32_t head) {
+    return head < m->heads ? QUERIES : head < m->heads + m->kv_heads ? KEYS : VALUES;
+}
+
+/* What becomes of the numbers of a head in one row. */
+static void place_head(Decoder *d, const Layer *layer, int32_t index, Kind kind, int32_t head, int32_t row, float *x) {
     const Model *m = &d->model;
     Buffers *b = &d->buffers;
     const int32_t dim = m->head_dim, half = dim / 2, each = m->heads / m->kv_heads;
-    const bool query = head < m->heads, key = !query && head < m->heads + m->kv_heads;
-    if (layer->qkv_bias)
-        for (int32_t i = 0; i < dim; i++) x[i] += layer->qkv_bias[(size_t)head * dim + i];
-    if (query || key) {
-        const float *norm = query ? layer->query_norm : layer->key_norm;
-        if (norm) d->kernels->normalise(x, norm, dim, m->epsilon, x);
-        d->kernels->rotate(x, b->cosines + (size_t)row * half, b->sines + (size_t)row * half, half);
-    }
-    if (query) {
+    const float *bias = kind == QUERIES ? layer->query_bias : kind == KEYS ? layer->key_bias : layer->value_bias;
+    const float *norm = kind == QUERIES ? layer->query_norm : kind == KEYS ? layer->key_norm : 0;
+    if (bias)
+        for (int32_t i = 0; i < dim; i++) x[i] += bias[(size_t)head * dim + i];
+    if (norm) d->kernels->normalise(x, norm, dim, m->epsilon, x);
+    if (kind != VALUES) d->kernels->rotate(x, b->cosines + (size_t)row * half, b->sines + (size_t)row * half, half);
+    if (kind == QUERIES) {
         const size_t at = ((size_t)(head / each) * d->step.rows + row) * each + head % each;
         int32_t sum;
         b->query_scales[at] = d->kernels->quantise_query(x, dim, b->queries + at * dim, &sum) / sqrtf((float)dim);
@@ -188,19 +194,21 @@ static void place_head(Decoder *d, const Layer *layer, int32_t index, int32_t he
     }
     const int32_t position = b->positions[row];
     const int32_t *blocks = d->step.blocks + d->step.block_begins[b->sequence[row]];
-    const int32_t of = head - m->heads - (key ? 0 : m->kv_heads);
-    const CacheBlock block = cache_block(d, index, blocks[position / BLOCK], of);
-    (key ? d->kernels->store_key : d->kernels->store_value)(x, dim, &block, position % BLOCK);
+    const CacheBlock block = cache_block(d, index, blocks[position / BLOCK], head);
+    (kind == KEYS ? d->kernels->store_key : d->kernels->store_value)(x, dim, &block, position % BLOCK);
 }
 
 static void project(Decoder *d, const Layer *layer, int32_t index, int32_t piece, void *scratch) {
     const Model *m = &d->model;
-    const int32_t heads = m->heads + 2 * m->kv_heads, head = piece % heads, dim = m->head_dim;
+    const int32_t heads = m->heads + 2 * m->kv_heads, tiles = m->head_dim / TILE;
     const int32_t begin = piece / heads * ROW_CHUNK, rows = least(ROW_CHUNK, d->step.rows - begin);
+    const Kind kind = kind_of(m, piece % heads);
+    const Matrix *matrix = kind == QUERIES ? &layer->queries : kind == KEYS ? &layer->keys : &layer->values;
+    const int32_t head = piece % heads - (kind == QUERIES ? 0 : kind == KEYS ? m->heads : m->heads + m->kv_heads);
     float *out = scratch;
-    for (int32_t t = 0; t < dim / TILE; t++)
-        d->kernels->multiply(&layer->qkv, head * (dim / TILE) + t, &d->buffers.normed, begin, rows, out + t * TILE, dim);
-    for (int32_t r = 0; r < rows; r++) place_head(d, layer, index, head, begin + r, out + (size_t)r * dim);
+    for (int32_t t = 0; t < tiles; t++)
+        d->kernels->multiply(matrix, head * tiles + t, &d->buffers.normed, begin, rows, out + t * TILE, m->head_dim);
+    for (int32_t r = 0; r < rows; r++) place_head(d, layer, index, kind, head, begin + r, out + (size_t)r * m->head_dim);
 }
 
 /* Rows of a piece of attention: so that a tile has about QUERY_TILE queries. */
@@ -334,7 +342,7 @@ static void run_step(Decoder *d, void *scratch) {
 
 static void *work(void *argument) {
     Decoder *d = argument;
-    void *scratch = aligned_alloc(64, d->scratch_bytes);
+    void *scratch = d->scratch + d->scratch_bytes * (size_t)atomic_fetch_add(&d->started, 1);
     uint64_t done = 0;
     for (;;) {
         pthread_mutex_lock(&d->lock);
@@ -353,7 +361,6 @@ static void *work(void *argument) {
         }
         pthread_mutex_unlock(&d->lock);
     }
-    free(scratch);
     return 0;
 }
 
@@ -407,11 +414,15 @@ EXPORT const char *decoder_instructions(void) {
     return 0;
 }
 
+EXPORT void decoder_free(Decoder *d);
+
 EXPORT size_t decoder_block_bytes(const Model *model) { return block_bytes(model) * model->kv_heads * model->layers; }
 
 /* NULL where memory or threads cannot be had. `model` is copied, but not what it points to; `cache` has
  * decoder_block_bytes for each block. Block 0 is nobody's. */
-EXPORT Decoder *decoder_new(const Model *model, uint8_t *cache, int32_t cache_blocks, int32_t threads) {
+EXPORT Decoder *decoder_new(const Model *model, uint8_t *cache, int32_t cache_blocks, int32_t threads,
+                            const char *instructions) {
+    (void)instructions;
     Decoder *d = calloc(1, sizeof *d);
     if (!d) return 0;
     const size_t dim = model->head_dim;
@@ -427,11 +438,16 @@ EXPORT Decoder *decoder_new(const Model *model, uint8_t *cache, int32_t cache_bl
     d->phases = 3 + 7 * model->layers;
     d->taken = calloc(d->phases, sizeof *d->taken);
     d->handles = calloc(threads, sizeof *d->handles);
+    d->scratch = aligned_alloc(64, d->scratch_bytes * threads);
     pthread_mutex_init(&d->lock, 0);
     pthread_cond_init(&d->changed, 0);
     d->threads = threads;
-    for (int32_t i = 0; i < threads; i++) pthread_create(d->handles + i, 0, work, d);
-    return d;
+    int32_t made = 0;
+    while (d->taken && d->handles && d->scratch && made < threads && !pthread_create(d->handles + made, 0, work, d)) made++;
+    if (made == threads) return d;
+    d->threads = made;
+    decoder_free(d);
+    return 0;
 }
 
 /* Begins a step. What `step` points to has to stay until it has ended. Returns 0 or an error number. */
@@ -458,4 +474,25 @@ EXPORT void decoder_finish(Decoder *d) {
     pthread_mutex_lock(&d->lock);
     while (d->answered < d->asked) pthread_cond_wait(&d->changed, &d->lock);
     pthread_mutex_unlock(&d->lock);
+}
+
+/* Between steps only. */
+EXPORT void decoder_free(Decoder *d) {
+    pthread_mutex_lock(&d->lock);
+    d->closing = true;
+    pthread_cond_broadcast(&d->changed);
+    pthread_mutex_unlock(&d->lock);
+    for (int32_t i = 0; i < d->threads; i++) pthread_join(d->handles[i], 0);
+    pthread_cond_destroy(&d->changed);
+    pthread_mutex_destroy(&d->lock);
+    Buffers *b = &d->buffers;
+    void *const all[] = {b->cosines, b->sines, b->stream, b->positions, b->sequence, b->queries, b->query_scales,
+                         b->query_sums, d->taken, d->handles, d->scratch, d};
+    const Quantised *const quantised[] = {&b->normed, &b->attended, &b->gated, &b->wanted};
+    for (size_t i = 0; i < sizeof quantised / sizeof *quantised; i++) {
+        free(quantised[i]->bytes);
+        free(quantised[i]->scales);
+        free(quantised[i]->sums);
+    }
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }

@@ -9,7 +9,7 @@ enum {
     GROUP = 32,         /* weights and activations share a scale in groups of this many */
     TILE = 16,          /* columns of a matrix that lie together */
     BLOCK = 32,         /* tokens in a block of the cache */
-    MAX_HEAD_DIM = 256
+    MAX_HEAD_DIM = 256  /* a multiple of GROUP, as are all sizes */
 };
 
 /* y = x W, W of `inputs` rows and `outputs` columns. Tiles of TILE columns follow one another, each of them:
@@ -28,20 +28,20 @@ typedef struct {
 /* NULL for what a model does not have. */
 typedef struct {
     const float *attention_norm, *mlp_norm; /* [hidden] */
-    const float *qkv_bias;                  /* [(heads + 2 kv_heads) head_dim] */
+    const float *query_bias, *key_bias, *value_bias;
     const float *query_norm, *key_norm;     /* [head_dim] */
-    Matrix qkv;                             /* heads of queries, then of keys, then of values */
+    Matrix queries, keys, values;           /* [hidden, heads or kv_heads, head_dim] */
     Matrix attention_out;
     Matrix gate_up;                         /* 2 tiles of the gate and 2 of what it lets through, in turns */
     Matrix down;
 } Layer;
 
 typedef struct {
-    int32_t layers, hidden, heads, kv_heads, head_dim, mlp, vocabulary;
+    int32_t layers, hidden, heads, kv_heads, head_dim, mlp;
     float epsilon;
     const float *frequencies;               /* of rotary positions: [head_dim / 2] */
     const float *final_norm;
-    Matrix embeddings, head;                /* embeddings: one column for each token */
+    Matrix embeddings, head;                /* a column for each token */
     const Layer *layer;
 } Model;
 
@@ -53,7 +53,7 @@ typedef struct {
     const int32_t *begins;                  /* [sequences + 1] first row of each */
     const int32_t *blocks, *block_begins;   /* of the cache: all of a sequence, from its first token on */
     const int64_t *wanted_rows;             /* [wanted] */
-    float *logits;                          /* [wanted, vocabulary] */
+    float *logits;                          /* [wanted, outputs of the head] */
 } Step;
 
 typedef struct Decoder Decoder;

@@ -14,27 +14,24 @@ import pytest
 from adaptive_engine.engine.batch import INPUTS, LOGITS_INPUT, TOKENS, step_rows
 from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.options import Precision
-from adaptive_engine.engine.paged import page_attention
+from adaptive_engine.engine.openvino.paged import page_attention
+from adaptive_engine.engine.openvino.runner import OpenVinoRunner, read_graph
 from adaptive_engine.engine.prompt import Prompt
-from adaptive_engine.engine.runner import (
-    Runner,
-    RunnerShape,
-    read_graph,
-)
+from adaptive_engine.engine.runner import RunnerShape
 from adaptive_engine.engine.sequence import GenerationRequest, Sequence, Slice
 from adaptive_engine.registry import ModelDirectory
 
 
-def test_the_paged_model_has_exactly_the_inputs_that_are_fed(default_model_dir: ModelDirectory) -> None:
-    model = ov.Core().read_model(default_model_dir.path / "openvino_model.xml")
+def test_the_paged_model_has_exactly_the_inputs_that_are_fed(openvino_model_dir: ModelDirectory) -> None:
+    model = ov.Core().read_model(openvino_model_dir.path / "openvino_model.xml")
     page_attention(model)
     names = [port.any_name for port in model.inputs]
     caches = [name for name in names if name.startswith(("key_cache.", "value_cache."))]
     assert sorted(set(names) - set(caches)) == sorted([TOKENS, *INPUTS, LOGITS_INPUT])
-    assert len(caches) == 60
+    assert len(caches) == 8
 
 
-def steps(runner: Runner, sizes: list[int]) -> list[Any]:
+def steps(runner: OpenVinoRunner, sizes: list[int]) -> list[Any]:
     """Logits behind each of a sequence's slices, which have so many tokens."""
     tokens = list(range(100, 100 + sum(sizes)))
     stream: Any = None
@@ -60,10 +57,10 @@ def steps(runner: Runner, sizes: list[int]) -> list[Any]:
 
 @pytest.mark.parametrize("precision", ["fast", "deterministic"])
 def test_the_graph_for_the_smallest_steps_computes_the_same_on_the_same_cache(
-    shallow_model_dir: ModelDirectory, precision: Precision
+    openvino_model_dir: ModelDirectory, precision: Precision
 ) -> None:
-    graph = read_graph(shallow_model_dir.path)
-    runner = Runner.load(graph, kv_tokens=256, precision=precision)
+    graph = read_graph(openvino_model_dir.path)
+    runner = OpenVinoRunner.load(graph, kv_tokens=256, precision=precision)
     sizes = [20, 1, 1, 3, 1, 1]
     without = steps(runner, sizes)
     runner.add_least_graph(graph)
@@ -91,12 +88,12 @@ def resident_bytes(file: Path) -> int:
     return found
 
 
-def test_weights_are_not_kept_beside_what_was_packed_of_them(shallow_model_dir: ModelDirectory) -> None:
-    graph, file = read_graph(shallow_model_dir.path), shallow_model_dir.path / "openvino_model.bin"
+def test_weights_are_not_kept_beside_what_was_packed_of_them(openvino_model_dir: ModelDirectory) -> None:
+    graph, file = read_graph(openvino_model_dir.path), openvino_model_dir.path / "openvino_model.bin"
     with graph.weights.released():
         assert int(graph.weights.array.max()) > 0
     assert resident_bytes(file) == 0
-    runner = Runner.load(graph, kv_tokens=256)
+    runner = OpenVinoRunner.load(graph, kv_tokens=256)
     assert resident_bytes(file) == 0
     steps(runner, [20, 1, 3])
     assert resident_bytes(file) < file.stat().st_size / 4
@@ -111,16 +108,16 @@ def test_large_steps_have_few_sizes() -> None:
 
 
 def test_rows_that_only_fill_a_step_change_nothing(
-    shallow_model_dir: ModelDirectory, monkeypatch: pytest.MonkeyPatch
+    openvino_model_dir: ModelDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runner = Runner.load(read_graph(shallow_model_dir.path), kv_tokens=256, precision="deterministic")
+    runner = OpenVinoRunner.load(read_graph(openvino_model_dir.path), kv_tokens=256, precision="deterministic")
     filled = steps(runner, [59, 1])
-    monkeypatch.setattr("adaptive_engine.engine.runner.step_rows", lambda rows: rows)
+    monkeypatch.setattr("adaptive_engine.engine.openvino.runner.step_rows", lambda rows: rows)
     for one, other in zip(filled, steps(runner, [59, 1]), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_a_step_keeps_the_rows_of_the_last_one_until_that_costs_more_than_a_change() -> None:
-    runner = Runner(None, None, RunnerShape(32, 10, 1), 1)
+    runner = OpenVinoRunner(None, None, RunnerShape(32, 10, 1), 1)
     taken = [64, 8, 8, 7, 7, 7, 7, 7, 8, 6, 5, 5, 2, 1]
     assert [rows + runner._padding(rows) for rows in taken] == [64, 8, 8, 8, 8, 8, 7, 7, 8, 8, 5, 5, 5, 1]

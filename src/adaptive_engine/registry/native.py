@@ -1,0 +1,192 @@
+"""GGUF files as our own runtime computes them: which ones it can, and the file that it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptive_engine.native.library import MAX_HEAD_DIM
+from adaptive_engine.native.tiles import GROUP, KINDS, TILE, tile_bytes, to_tiles
+from adaptive_engine.native.weights import Tensor, write_weights
+from adaptive_engine.registry.family import rope_scaling
+from adaptive_engine.registry.gguf import GGUF
+from adaptive_engine.registry.gguf import Tensor as StoredTensor
+
+_F32 = 0
+# Rows that are made into tiles at a time, so that large models need no more memory than small ones.
+_SLAB = 4096
+# Columns of gate and up whose product is made into bytes together.
+_PIECE = GROUP
+
+_MATRICES = {
+    "queries": "attn_q",
+    "keys": "attn_k",
+    "values": "attn_v",
+    "attention_out": "attn_output",
+    "gate": "ffn_gate",
+    "up": "ffn_up",
+    "down": "ffn_down",
+}
+_VECTORS = {
+    "attention_norm": "attn_norm.weight",
+    "mlp_norm": "ffn_norm.weight",
+    "query_bias": "attn_q.bias",
+    "key_bias": "attn_k.bias",
+    "value_bias": "attn_v.bias",
+    "query_norm": "attn_q_norm.weight",
+    "key_norm": "attn_k_norm.weight",
+}
+
+Bytes = NDArray[np.uint8]
+
+
+def why_not_native(gguf: GGUF, config: dict[str, Any]) -> str | None:
+    """What of the model our runtime does not compute; None if it does. `config` is that of `model_config`."""
+    hidden, head_dim, mlp = config["hidden_size"], config["head_dim"], config["intermediate_size"]
+    heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
+    if any(size % GROUP for size in (hidden, mlp, head_dim)) or head_dim > MAX_HEAD_DIM or heads % kv_heads:
+        return f"its layers have sizes that it does not compute ({hidden}, {mlp}, {heads} x {head_dim})"
+    if scaling := rope_scaling(gguf, config["model_type"]):
+        return f"it does not scale positions in the way '{scaling}'"
+    shapes = dict(_shapes(config))
+    for name, tensor in gguf.tensors.items():
+        if tensor.shape != shapes.get(name):
+            return f"it has no use for the tensor '{name}' of shape {list(tensor.shape)}"
+        if not _has_kind(tensor):
+            return f"it does not read the type of '{name}'"
+    for layer in range(config["num_hidden_layers"]):
+        gate, up = (gguf.tensors[f"blk.{layer}.{name}.weight"] for name in ("ffn_gate", "ffn_up"))
+        if gate.type != up.type:
+            return f"'{gate.name}' and '{up.name}' are of different types"
+    return None
+
+
+def _shapes(config: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """All tensors that the model may have."""
+    hidden, head_dim, mlp = config["hidden_size"], config["head_dim"], config["intermediate_size"]
+    queries, keys = config["num_attention_heads"] * head_dim, config["num_key_value_heads"] * head_dim
+    yield from (("token_embd.weight", (hidden, config["vocab_size"])), ("output_norm.weight", (hidden,)))
+    yield from (("output.weight", (hidden, config["vocab_size"])), ("rope_freqs.weight", (head_dim // 2,)))
+    matrices = {
+        "queries": (hidden, queries),
+        "keys": (hidden, keys),
+        "values": (hidden, keys),
+        "attention_out": (queries, hidden),
+        "gate": (hidden, mlp),
+        "up": (hidden, mlp),
+        "down": (mlp, hidden),
+    }
+    vectors = {
+        "attention_norm": hidden,
+        "mlp_norm": hidden,
+        "query_bias": queries,
+        "key_bias": keys,
+        "value_bias": keys,
+        "query_norm": head_dim,
+        "key_norm": head_dim,
+    }
+    for layer in range(config["num_hidden_layers"]):
+        for name, shape in matrices.items():
+            yield f"blk.{layer}.{_MATRICES[name]}.weight", shape
+        for name, size in vectors.items():
+            yield f"blk.{layer}.{_VECTORS[name]}", (size,)
+
+
+def _has_kind(tensor: StoredTensor) -> bool:
+    if len(tensor.shape) == 1:
+        return tensor.type == _F32
+    kind = KINDS.get(tensor.type)
+    return kind is not None and tensor.shape[0] % kind.weights == 0
+
+
+def write_native(path: Path, gguf: GGUF, config: dict[str, Any], target: Path) -> None:
+    """Raises OSError."""
+    write_weights(target, list(_Converter(path, gguf, config).tensors()))
+
+
+class _Converter:
+    def __init__(self, path: Path, gguf: GGUF, config: dict[str, Any]) -> None:
+        self._data = np.memmap(path, np.uint8, "r", gguf.data_offset)
+        self._gguf = gguf
+        self._config = config
+
+    def tensors(self) -> Iterator[Tensor]:
+        yield self._matrix("embeddings", "token_embd.weight")
+        if "output.weight" in self._gguf.tensors:
+            yield self._matrix("head", "output.weight")
+        yield self._vector("final_norm", "output_norm.weight")
+        size = self._config["head_dim"]
+        exponents = np.arange(0, size, 2) / size
+        frequencies = self._config["rope_theta"] ** -exponents
+        if "rope_freqs.weight" in self._gguf.tensors:
+            # As Llama 3.1 has them: by how much each is slower.
+            frequencies = frequencies / self._floats("rope_freqs.weight")
+        yield Tensor("frequencies", "F32", frequencies.shape, [frequencies.astype(np.float32)])
+        for layer in range(self._config["num_hidden_layers"]):
+            yield from self._layer(f"layers.{layer}.", f"blk.{layer}.")
+
+    def _layer(self, name: str, stored: str) -> Iterator[Tensor]:
+        for ours, theirs in _VECTORS.items():
+            if stored + theirs in self._gguf.tensors:
+                yield self._vector(name + ours, stored + theirs)
+        for ours, theirs in _MATRICES.items():
+            source = f"{stored}{theirs}.weight"
+            if ours in ("queries", "keys") and self._config["model_type"] == "llama":
+                yield self._matrix(name + ours, source, self._halves_of_heads(source))
+            elif ours == "gate":
+                yield self._gate_up(name + "gate_up", source, f"{stored}ffn_up.weight")
+            elif ours != "up":
+                yield self._matrix(name + ours, source)
+
+    def _halves_of_heads(self, name: str) -> NDArray[np.intp]:
+        """The order of rows in which the halves that are rotated together are halves of a head, as in the original.
+
+        llama.cpp writes the queries and keys of this family with such pairs side by side.
+        """
+        rows = np.arange(self._gguf.tensors[name].shape[1])
+        return rows.reshape(-1, self._config["head_dim"] // 2, 2).transpose(0, 2, 1).reshape(-1)
+
+    def _vector(self, name: str, stored: str) -> Tensor:
+        return Tensor(name, "F32", self._gguf.tensors[stored].shape, [self._floats(stored)])
+
+    def _floats(self, name: str) -> NDArray[np.float32]:
+        tensor = self._gguf.tensors[name]
+        return self._data[tensor.offset : tensor.offset + 4 * tensor.shape[0]].view(np.float32)
+
+    def _matrix(self, name: str, stored: str, order: NDArray[np.intp] | None = None) -> Tensor:
+        blocks = self._blocks(stored)
+        rows = len(blocks)
+
+        def slab(begin: int, end: int) -> Bytes:
+            return blocks[begin:end] if order is None else blocks[order[begin:end]]
+
+        return self._tensor(name, stored, rows, slab)
+
+    def _gate_up(self, name: str, gate: str, up: str) -> Tensor:
+        """By turns a piece of the gate and one of what it lets through."""
+        gates, ups = self._blocks(gate), self._blocks(up)
+
+        def slab(begin: int, end: int) -> Bytes:
+            pieces = [part[begin // 2 : end // 2].reshape(-1, _PIECE, *part.shape[1:]) for part in (gates, ups)]
+            return np.stack(pieces, axis=1).reshape(-1, *gates.shape[1:])
+
+        return self._tensor(name, gate, 2 * len(gates), slab)
+
+    def _tensor(self, name: str, stored: str, rows: int, slab: Callable[[int, int], Bytes]) -> Tensor:
+        tensor = self._gguf.tensors[stored]
+        kind = KINDS[tensor.type]
+        shape = (-(-rows // TILE), tile_bytes(kind.bits, tensor.shape[0]))
+        parts = (to_tiles(kind.read(slab(begin, min(begin + _SLAB, rows)))) for begin in range(0, rows, _SLAB))
+        return Tensor(name, "U8", shape, parts)
+
+    def _blocks(self, name: str) -> Bytes:
+        """`[rows, blocks of a row, bytes of a block]`"""
+        tensor = self._gguf.tensors[name]
+        kind = KINDS[tensor.type]
+        rows, blocks = tensor.shape[1], tensor.shape[0] // kind.weights
+        size = rows * blocks * kind.bytes
+        return self._data[tensor.offset : tensor.offset + size].reshape(rows, blocks, kind.bytes)
