@@ -21,6 +21,8 @@ CHROMIUM := $(firstword $(foreach name,chromium chromium-browser google-chrome,$
 # The web application, built into the package.
 UI := src/adaptive_engine/server/ui/index.html
 UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -name schema.d.ts)
+# The decoder in C, compiled into the package where there is a compiler.
+NATIVE := src/adaptive_engine/engine/native/libdecoder.so
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # Where it is set, each process would compile what the last one did; tests start hundreds.
 export PYTHONDONTWRITEBYTECODE =
@@ -35,7 +37,7 @@ help:
 	@echo "make check    lint and type-check"
 	@echo "make format   format the code"
 	@echo "make docs     build the site of the documents into site/"
-	@echo "make dist     build wheel, source distribution and bills of materials into dist/"
+	@echo "make dist     build wheels, source distribution and bills of materials into dist/; needs a C compiler"
 	@echo "make check-dist  the same, then install the wheel into an empty environment and ask it"
 	@echo "make audit    ask for known vulnerabilities of all packages; needs the network"
 	@echo "make screenshots  every page of the web application, into docs/screenshots/all"
@@ -55,7 +57,10 @@ help:
 	@echo "make install  create $(VENV) with everything"
 	@echo "make clean    remove the environments"
 
-install: $(VENV)/.installed $(UI)
+install: $(VENV)/.installed $(NATIVE) $(UI)
+
+$(NATIVE): $(wildcard $(dir $(NATIVE))*.[ch]) hatch_build.py | $(VENV)/.installed
+	$(BIN)/python hatch_build.py
 
 $(UI): $(UI_SOURCES) | $(VENV)/.installed
 	$(BIN)/python scripts/ui.py build

@@ -1,11 +1,12 @@
-"""Install the wheel of `dist/` into an empty environment and use it: `python scripts/check_dist.py`.
+"""Install a wheel of `dist/` into an empty environment and use it: `python scripts/check_dist.py`.
 
-A server is started in a new folder with the default model, and asked for /readyz, a completion, the web application and
-its files.
+It is the one that has the decoder in C. A server is started in a new folder with the default model, and asked for
+/readyz, a completion, the web application and its files.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
@@ -22,9 +23,10 @@ KEY = "a-key-to-check-a-release"
 
 
 def main() -> int:
-    (wheel,) = (ROOT / "dist").glob("*.whl")
+    (wheel,) = (ROOT / "dist").glob("*_x86_64.whl")
     with tempfile.TemporaryDirectory() as folder:
         install(wheel, Path(folder, "venv"))
+        load_library(Path(folder, "venv"))
         serve(Path(folder))
     print(f"{wheel.name} installs, serves and answers.")
     return 0
@@ -41,6 +43,11 @@ def install(wheel: Path, environment: Path) -> None:
     # Code that Python would run at each start: only what comes with the environment itself.
     stray = [path.name for path in environment.rglob("*.pth") if path.name != "distutils-precedence.pth"]
     require(not stray, f"the environment has {stray}")
+
+
+def load_library(environment: Path) -> None:
+    (library,) = environment.glob("lib/python*/site-packages/adaptive_engine/engine/native/libdecoder.so")
+    ctypes.CDLL(str(library), mode=os.RTLD_NOW)
 
 
 def serve(folder: Path) -> None:

@@ -1,7 +1,8 @@
 """Make a release: `python scripts/dist.py` writes packages, bills of materials and checksums to `dist/`.
 
-Takes what is committed: it fails when the tree differs from that. Wheel and source distribution are built twice, and
-have to be the same. What is in them is compared with the files of the repository and of the built web application.
+Takes what is committed: it fails when the tree differs from that. A release has two wheels: one with the decoder in C,
+for Linux on x86-64, and the pure one, which pip takes elsewhere. All packages are built twice, and have to be the same.
+What is in them is compared with the files of the repository and of the built web application.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
 TOOLS = ROOT / ".venvs/release/bin"
 UI = "src/adaptive_engine/server/ui/"
-WHEEL = f"adaptive_engine-{__version__}-py3-none-any.whl"
+LIBRARY = "src/adaptive_engine/engine/native/libdecoder.so"
+NATIVE = re.compile(rf"adaptive_engine-{re.escape(__version__)}-py3-none-manylinux_\d+_\d+_x86_64\.whl")
+PURE = f"adaptive_engine-{__version__}-py3-none-any.whl"
 SOURCE = f"adaptive_engine-{__version__}.tar.gz"
 EXTRAS = {"server", "otel", "ray", "postgresql", "parquet", "convert", "dev"}
 
@@ -39,14 +42,17 @@ def main() -> int:
         return 1
     shutil.rmtree(DIST, ignore_errors=True)
     build(DIST)
+    native = native_wheel()
     with tempfile.TemporaryDirectory() as again:
         build(Path(again))
-        for name in (WHEEL, SOURCE):
+        for name in (native, PURE, SOURCE):
             require(digest(DIST / name) == digest(Path(again, name)), f"{name} is not the same when it is built again")
     tracked, built = set(git("ls-files").splitlines()), built_ui()
-    check_wheel(tracked, built)
+    check_wheel(native, tracked | built | {LIBRARY})
+    check_exports(native)
+    check_wheel(PURE, tracked | built)
     check_source(tracked, built)
-    subprocess.run([TOOLS / "twine", "check", "--strict", DIST / WHEEL, DIST / SOURCE], check=True)
+    subprocess.run([TOOLS / "twine", "check", "--strict", DIST / native, DIST / PURE, DIST / SOURCE], check=True)
     bills = {
         f"adaptive-engine-{__version__}.cdx.json": python_packages(TOOLS / "cyclonedx-py", __version__),
         f"adaptive-engine-{__version__}-ui.cdx.json": web_packages(__version__),
@@ -61,22 +67,46 @@ def main() -> int:
 
 
 def build(target: Path) -> None:
-    """The wheel is made from the source distribution, which is so known to be whole."""
+    """The wheels are made from the source distribution, which is so known to be whole."""
     environment = {**os.environ, "SOURCE_DATE_EPOCH": git("log", "-1", "--format=%ct").strip()}
     command = [TOOLS / "python", "-m", "build", "--no-isolation", "--outdir", str(target)]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    for native in ("1", "0"):
+        variables = {**environment, "ADAPTIVE_BUILD_NATIVE": native}
+        subprocess.run(command, cwd=ROOT, env=variables, check=True, stdout=subprocess.DEVNULL)
 
 
-def check_wheel(tracked: set[str], built: set[str]) -> None:
-    with zipfile.ZipFile(DIST / WHEEL) as wheel:
+def native_wheel() -> str:
+    """The name of the wheel with the decoder, which says how new a C library it needs."""
+    found = {path.name for path in DIST.iterdir()} - {PURE, SOURCE}
+    names = [name for name in found if NATIVE.fullmatch(name)]
+    require(len(names) == 1, f"it takes Linux on x86-64, glibc and a C compiler; here came {sorted(found)}")
+    return names[0]
+
+
+def check_wheel(wheel_name: str, sources: set[str]) -> None:
+    with zipfile.ZipFile(DIST / wheel_name) as wheel:
         found = {name for name in wheel.namelist() if not name.endswith("/")}
         metadata = Parser().parsestr(wheel.read(f"adaptive_engine-{__version__}.dist-info/METADATA").decode())
     information = {name for name in found if ".dist-info/" in name}
-    files = {name.removeprefix("src/") for name in tracked | built if name.startswith("src/adaptive_engine/")}
-    require_same(found - information, files, WHEEL)
+    packaged = {name for name in sources if name.startswith("src/adaptive_engine/") and not name.endswith((".c", ".h"))}
+    require_same(found - information, {name.removeprefix("src/") for name in packaged}, wheel_name)
     names = {name.partition(".dist-info/")[2] for name in information}
-    require_same(names, {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}, WHEEL)
+    require_same(names, {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}, wheel_name)
     check_metadata(metadata)
+
+
+def check_exports(wheel_name: str) -> None:
+    """The library shares a process with others, so its names are its own."""
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(DIST / wheel_name) as wheel:
+        exported = exports(Path(wheel.extract(LIBRARY.removeprefix("src/"), folder)))
+    strange = [name for name in exported if not name.startswith("decoder_")]
+    require(bool(exported) and not strange, f"the library exports {strange or 'nothing'}")
+
+
+def exports(library: Path) -> list[str]:
+    command = ["nm", "--dynamic", "--defined-only", "--format=posix", library]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return [line.split()[0] for line in told.splitlines()]
 
 
 def check_metadata(metadata: Message) -> None:

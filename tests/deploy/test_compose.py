@@ -43,6 +43,14 @@ def test_the_image_has_all_that_a_server_can_use() -> None:
     assert {*installed[1].split(",")} == {*EXTRAS} - {""}
 
 
+def test_only_the_stage_that_builds_the_wheel_has_a_compiler() -> None:
+    _, wheel, *others = re.split(r"^FROM ", (ROOT / "deploy/Dockerfile").read_text(), flags=re.MULTILINE)
+    assert " gcc libc6-dev" in wheel
+    assert len(others) == 2
+    assert "hatch_build.py" in wheel
+    assert not any("apt-get" in stage for stage in others)
+
+
 def test_the_image_has_no_more_rights_than_it_needs() -> None:
     last_stage = (ROOT / "deploy/Dockerfile").read_text().split("\nFROM ")[-1]
     assert re.search(r"^USER 10001:10001$", last_stage, re.MULTILINE)
