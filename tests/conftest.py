@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from adaptive_engine.registry import ModelDirectory, ensure_default_model, import_model
+from adaptive_engine.registry import ModelDirectory, ensure_default_model, import_by_name, import_model
 from adaptive_engine.registry.catalog import DEFAULT_MODEL, fetch
 from adaptive_engine.store import Database
 from integration.server import place_model
@@ -72,12 +72,18 @@ def shallow_model_dir(imported: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="session")
-def openvino_model_dir(imported: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelDirectory:
-    """The same, for OpenVINO."""
+def openvino_model_dir(imported: Path) -> ModelDirectory:
+    """The default model, for OpenVINO."""
+    return import_by_name(DEFAULT_MODEL.key, imported / "openvino", engine="openvino")
+
+
+@pytest.fixture(scope="session")
+def shallow_openvino_dir(imported: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelDirectory:
+    """The shallow one, for OpenVINO."""
     file = write_shallow(
         fetch(DEFAULT_MODEL), tmp_path_factory.mktemp("shallow") / "shallow.gguf", layers=(0, 10, 20, 29)
     )
-    return import_model(file, imported / "openvino", DEFAULT_MODEL.key, engine="openvino")
+    return import_model(file, imported / "shallow-openvino", DEFAULT_MODEL.key, engine="openvino")
 
 
 @pytest.fixture(scope="session")

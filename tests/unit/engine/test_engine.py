@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from adaptive_engine.engine import Engine, EngineOptions, GenerationRequest, Prompt, SamplingParams
-from adaptive_engine.engine.runner import PROPERTIES
+from adaptive_engine.engine.openvino.runner import PROPERTIES
 from adaptive_engine.errors import ContextLengthExceeded, EngineFailed, InvalidRequest, Overloaded
 from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.types import ChatMessage
@@ -18,7 +18,7 @@ from adaptive_engine.types import ChatMessage
 SUBJECTS = "cats dogs kings queens stones trees birds fish moons stars rivers books ships wolves bees clouds"
 QUESTIONS = [f"Write two sentences about {subject} and the sea." for subject in SUBJECTS.split()]
 TOKENS = 20
-CAPITAL = "What is the capital of France?"
+CAPITAL = "Name the capital of France."
 
 
 # Deterministic, so that every comparison of texts is exact.
@@ -65,7 +65,7 @@ async def idle(engine: Engine) -> None:
 
 
 async def test_it_answers(real: Engine) -> None:
-    assert await text(real, CAPITAL) == "The capital of France is Paris."
+    assert "Paris" in await text(real, CAPITAL)
     await idle(real)
 
 
@@ -76,30 +76,30 @@ async def test_texts_are_the_same_alone_and_in_a_batch_of_16(real: Engine) -> No
     await idle(real)
 
 
-async def test_texts_equal_openvino_genai_under_the_same_settings(
-    real: Engine, default_model_dir: ModelDirectory
-) -> None:
+async def test_texts_equal_openvino_genai_under_the_same_settings(openvino_model_dir: ModelDirectory) -> None:
     """The reference implementation on the same runtime, settings and prompts."""
     import numpy as np
     import openvino as ov
     import openvino_genai as genai
 
+    engine = Engine.load(openvino_model_dir.path, OPTIONS)
     scheduler = genai.SchedulerConfig()
     scheduler.num_kv_blocks = 256
     pipeline = genai.ContinuousBatchingPipeline(
-        str(default_model_dir.path), scheduler, "CPU", PROPERTIES["deterministic"]
+        str(openvino_model_dir.path), scheduler, "CPU", PROPERTIES["deterministic"]
     )
     config = genai.GenerationConfig()
     config.max_new_tokens = TOKENS
     config.do_sample = False
-    config.stop_token_ids = set(real.tokenizer.special.end_ids)
-    prompts = [real.render([ChatMessage("user", question)]) for question in QUESTIONS]
+    config.stop_token_ids = set(engine.tokenizer.special.end_ids)
+    prompts = [engine.render([ChatMessage("user", question)]) for question in QUESTIONS]
     inputs = [ov.Tensor(np.array([prompt.tokens], np.int64)) for prompt in prompts]
     reference = pipeline.generate(inputs, [config] * len(prompts))
-    theirs = [real.tokenizer.decode(result.m_generation_ids[0]) for result in reference]
+    theirs = [engine.tokenizer.decode(result.m_generation_ids[0]) for result in reference]
     del pipeline
     gc.collect()
-    ours = await asyncio.gather(*(text(real, question) for question in QUESTIONS))
+    ours = await asyncio.gather(*(text(engine, question) for question in QUESTIONS))
+    engine.close()
     assert ours == theirs
 
 

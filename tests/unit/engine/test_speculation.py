@@ -172,7 +172,9 @@ async def test_drafts_preempt_nobody(shallow_model_dir: ModelDirectory) -> None:
         shallow_model_dir.path, EngineOptions(precision="deterministic", kv_cache_len=320, max_seq_len=320)
     )
     try:
-        answers = await asyncio.gather(*(answer(small, QUESTIONS[0], ignore_eos=True, max_tokens=90) for _ in range(2)))
+        answers = await asyncio.gather(
+            *(answer(small, QUESTIONS[1], ignore_eos=True, max_tokens=110) for _ in range(2))
+        )
         assert answers[0][0] == answers[1][0]
         assert small.stats.accepted_tokens > 0
         assert small.stats.preemptions == 0

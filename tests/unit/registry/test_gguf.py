@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adaptive_engine.registry import InvalidModel, MalformedGGUF
-from adaptive_engine.registry.family import check_convertible, generation_config, model_config
+from adaptive_engine.registry.family import check_convertible, check_readable, generation_config, model_config
 from adaptive_engine.registry.gguf import MAX_ARRAY_ITEMS, MAX_ENTRIES, MAX_STRING_BYTES, read_gguf
+from adaptive_engine.registry.native import why_not_native
 from adaptive_engine.registry.tokenizer import build_tokenizer
 from unit.registry.gguf_builder import (
     entry,
@@ -152,7 +153,9 @@ def test_mutated_files_only_raise_typed_errors(write: Write, data: st.DataObject
         content[position : position + 1] = data.draw(st.binary(min_size=0, max_size=9))
     with suppress(InvalidModel):
         gguf = read_gguf(write(bytes(content)))
-        model_config(gguf, check_convertible(gguf))
+        family = check_readable(gguf)
+        why_not_native(gguf, model_config(gguf, family))
+        check_convertible(gguf, family)
         generation_config(gguf)
         build_tokenizer(gguf).encode("hello wörld 12 <|im_end|>")
 

@@ -53,11 +53,11 @@ def gguf_of(tmp_path: Path, vocabulary: dict[str, Any]) -> GGUF:
     return read_gguf(write_gguf(tmp_path / "model.gguf", vocabulary))
 
 
-def test_the_default_model_gets_the_ids_of_the_openvino_tokenizer(default_model_dir: ModelDirectory) -> None:
+def test_the_default_model_gets_the_ids_of_the_openvino_tokenizer(openvino_model_dir: ModelDirectory) -> None:
     import openvino_genai
 
-    theirs = openvino_genai.Tokenizer(str(default_model_dir.path))
-    ours = Tokenizer.from_file(str(default_model_dir.path / "tokenizer.json"))
+    theirs = openvino_genai.Tokenizer(str(openvino_model_dir.path))
+    ours = Tokenizer.from_file(str(openvino_model_dir.path / "tokenizer.json"))
     for text in TEXTS + random_texts(1000):
         expected = theirs.encode(text, add_special_tokens=False).input_ids.data[0].tolist()
         assert ours.encode(text, add_special_tokens=False).ids == expected, text

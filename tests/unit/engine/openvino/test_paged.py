@@ -8,8 +8,8 @@ import numpy as np
 import openvino as ov
 import pytest
 
-from adaptive_engine.engine.openvino import paged
 from adaptive_engine.engine.batch import LOGITS_INPUT, Batch
+from adaptive_engine.engine.openvino import paged
 from adaptive_engine.engine.openvino.paged import page_attention
 from adaptive_engine.engine.openvino.runner import OpenVinoRunner, read_graph
 from adaptive_engine.registry import ModelDirectory
@@ -23,35 +23,35 @@ def readers_of_sampled_rows(model: Any) -> list[str]:
     return sorted(reader.get_node().get_type_name() for g in gathers for reader in g.output(0).get_target_inputs())
 
 
-def test_the_last_layer_s_products_are_left_to_rows_that_are_sampled(openvino_model_dir: ModelDirectory) -> None:
-    model = read_graph(openvino_model_dir.path).model
+def test_the_last_layer_s_products_are_left_to_rows_that_are_sampled(shallow_openvino_dir: ModelDirectory) -> None:
+    model = read_graph(shallow_openvino_dir.path).model
     # The output projection of its attention, and what that is added to.
     assert readers_of_sampled_rows(model) == ["Add", "MatMul"]
 
 
 def test_a_last_layer_that_mixes_rows_is_computed_whole(
-    openvino_model_dir: ModelDirectory, monkeypatch: pytest.MonkeyPatch
+    shallow_openvino_dir: ModelDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paged, "_ACTIVATIONS", frozenset())
-    model = ov.Core().read_model(openvino_model_dir.path / "openvino_model.xml")
+    model = ov.Core().read_model(shallow_openvino_dir.path / "openvino_model.xml")
     page_attention(model)
     # Behind the unknown node only: what it makes is multiplied with the gate's other half.
     assert readers_of_sampled_rows(model) == ["Add", "Multiply", "Multiply"]
 
 
 def test_a_graph_without_a_way_row_by_row_samples_before_the_head(
-    openvino_model_dir: ModelDirectory, monkeypatch: pytest.MonkeyPatch
+    shallow_openvino_dir: ModelDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for kinds in ("_ELEMENTWISE", "_ACTIVATIONS", "_ALONG_AN_AXIS"):
         monkeypatch.setattr(paged, kinds, frozenset())
-    model = ov.Core().read_model(openvino_model_dir.path / "openvino_model.xml")
+    model = ov.Core().read_model(shallow_openvino_dir.path / "openvino_model.xml")
     page_attention(model)
     assert readers_of_sampled_rows(model) == ["MatMul"]
 
 
-def test_sampled_rows_are_those_of_a_whole_computation(openvino_model_dir: ModelDirectory) -> None:
+def test_sampled_rows_are_those_of_a_whole_computation(shallow_openvino_dir: ModelDirectory) -> None:
     """A prompt's rows one for one, and all of them at once."""
-    runner = OpenVinoRunner.load(read_graph(openvino_model_dir.path), kv_tokens=256, precision="deterministic")
+    runner = OpenVinoRunner.load(read_graph(shallow_openvino_dir.path), kv_tokens=256, precision="deterministic")
     tokens = list(range(100, 124))
 
     def logits(rows: list[int]) -> Any:

@@ -13,17 +13,17 @@ import pytest
 
 from adaptive_engine.engine.batch import INPUTS, LOGITS_INPUT, TOKENS, step_rows
 from adaptive_engine.engine.detokenizer import TextStream
-from adaptive_engine.engine.options import Precision
 from adaptive_engine.engine.openvino.paged import page_attention
 from adaptive_engine.engine.openvino.runner import OpenVinoRunner, read_graph
+from adaptive_engine.engine.options import Precision
 from adaptive_engine.engine.prompt import Prompt
 from adaptive_engine.engine.runner import RunnerShape
 from adaptive_engine.engine.sequence import GenerationRequest, Sequence, Slice
 from adaptive_engine.registry import ModelDirectory
 
 
-def test_the_paged_model_has_exactly_the_inputs_that_are_fed(openvino_model_dir: ModelDirectory) -> None:
-    model = ov.Core().read_model(openvino_model_dir.path / "openvino_model.xml")
+def test_the_paged_model_has_exactly_the_inputs_that_are_fed(shallow_openvino_dir: ModelDirectory) -> None:
+    model = ov.Core().read_model(shallow_openvino_dir.path / "openvino_model.xml")
     page_attention(model)
     names = [port.any_name for port in model.inputs]
     caches = [name for name in names if name.startswith(("key_cache.", "value_cache."))]
@@ -57,9 +57,9 @@ def steps(runner: OpenVinoRunner, sizes: list[int]) -> list[Any]:
 
 @pytest.mark.parametrize("precision", ["fast", "deterministic"])
 def test_the_graph_for_the_smallest_steps_computes_the_same_on_the_same_cache(
-    openvino_model_dir: ModelDirectory, precision: Precision
+    shallow_openvino_dir: ModelDirectory, precision: Precision
 ) -> None:
-    graph = read_graph(openvino_model_dir.path)
+    graph = read_graph(shallow_openvino_dir.path)
     runner = OpenVinoRunner.load(graph, kv_tokens=256, precision=precision)
     sizes = [20, 1, 1, 3, 1, 1]
     without = steps(runner, sizes)
@@ -88,8 +88,8 @@ def resident_bytes(file: Path) -> int:
     return found
 
 
-def test_weights_are_not_kept_beside_what_was_packed_of_them(openvino_model_dir: ModelDirectory) -> None:
-    graph, file = read_graph(openvino_model_dir.path), openvino_model_dir.path / "openvino_model.bin"
+def test_weights_are_not_kept_beside_what_was_packed_of_them(shallow_openvino_dir: ModelDirectory) -> None:
+    graph, file = read_graph(shallow_openvino_dir.path), shallow_openvino_dir.path / "openvino_model.bin"
     with graph.weights.released():
         assert int(graph.weights.array.max()) > 0
     assert resident_bytes(file) == 0
@@ -108,9 +108,9 @@ def test_large_steps_have_few_sizes() -> None:
 
 
 def test_rows_that_only_fill_a_step_change_nothing(
-    openvino_model_dir: ModelDirectory, monkeypatch: pytest.MonkeyPatch
+    shallow_openvino_dir: ModelDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runner = OpenVinoRunner.load(read_graph(openvino_model_dir.path), kv_tokens=256, precision="deterministic")
+    runner = OpenVinoRunner.load(read_graph(shallow_openvino_dir.path), kv_tokens=256, precision="deterministic")
     filled = steps(runner, [59, 1])
     monkeypatch.setattr("adaptive_engine.engine.openvino.runner.step_rows", lambda rows: rows)
     for one, other in zip(filled, steps(runner, [59, 1]), strict=True):
