@@ -22,7 +22,7 @@ CHROMIUM := $(firstword $(foreach name,chromium chromium-browser google-chrome,$
 UI := src/adaptive_engine/server/ui/index.html
 UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -name schema.d.ts)
 # The decoder in C, compiled into the package where there is a compiler.
-NATIVE := src/adaptive_engine/engine/native/libdecoder.so
+NATIVE := src/adaptive_engine/native/libdecoder.so
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # Where it is set, each process would compile what the last one did; tests start hundreds.
 export PYTHONDONTWRITEBYTECODE =

@@ -20,7 +20,7 @@ from typing import Any
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-NATIVE = "src/adaptive_engine/engine/native"
+NATIVE = "src/adaptive_engine/native"
 LIBRARY = "libdecoder.so"
 # No instruction set: each source names its own, and the library picks one of them when it is loaded. A function that is
 # nowhere ends the build (-z defs), and not the first start on somebody's machine.

@@ -46,7 +46,7 @@ def install(wheel: Path, environment: Path) -> None:
 
 
 def load_library(environment: Path) -> None:
-    (library,) = environment.glob("lib/python*/site-packages/adaptive_engine/engine/native/libdecoder.so")
+    (library,) = environment.glob("lib/python*/site-packages/adaptive_engine/native/libdecoder.so")
     ctypes.CDLL(str(library), mode=os.RTLD_NOW)
 
 

@@ -14,8 +14,8 @@ import pytest
 from dist import exports
 
 ROOT = Path(__file__).parents[2]
-NATIVE = "src/adaptive_engine/engine/native"
-LIBRARY = "adaptive_engine/engine/native/libdecoder.so"
+NATIVE = "src/adaptive_engine/native"
+LIBRARY = "adaptive_engine/native/libdecoder.so"
 SOURCE = """
 #include <pthread.h>
 #include <stdlib.h>
