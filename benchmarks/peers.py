@@ -55,7 +55,7 @@ def llama_server(
 
 def genai_model(gguf: Path, imported: Path, target: Path) -> None:
     """A model directory with the graph that GenAI's own converter makes of `gguf`, and the rest of `imported`."""
-    shutil.copytree(imported, target, ignore=shutil.ignore_patterns("openvino_model.*"))
+    shutil.copytree(imported, target, ignore=shutil.ignore_patterns("openvino_*", "native_*"))
     own = target / gguf.name
     own.symlink_to(gguf)
     convert = "import sys, openvino_genai as g; g.LLMPipeline(sys.argv[1], 'CPU', enable_save_ov_model=True)"

@@ -72,7 +72,7 @@ def _examine(data_dir: Path, host: str | None, port: int | None) -> Iterator[Fin
     except InvalidRequest as exc:
         yield Finding("problem", "Settings", exc.message, "Change or unset the variable.")
         return
-    for check in (_python, _memory, _openvino):
+    for check in (_python, _memory, _native, _openvino):
         yield check()
     yield _data_dir(data_dir)
     yield from _database(settings)
@@ -96,6 +96,15 @@ def _memory() -> Finding:
         remedy = "Stop other programs, or lower ADAPTIVE_ENGINE__KV_CACHE_LEN."
         return Finding("warning", "Memory", f"{text}; less than 2 GiB is tight", remedy)
     return Finding("ok", "Machine", text)
+
+
+def _native() -> Finding:
+    from adaptive_engine.native.library import instructions, why_not
+
+    if reason := why_not():
+        remedy = "Models run on OpenVINO meanwhile, which is slower."
+        return Finding("warning", "Native runtime", f"not here: {reason}", remedy)
+    return Finding("ok", "Native runtime", f"computes with {instructions()}")
 
 
 def _openvino() -> Finding:

@@ -17,8 +17,9 @@ from adaptive_engine.cli.running import ApiKey
 
 if TYPE_CHECKING:
     from adaptive_engine.registry import ModelDirectory, Progress
+    from adaptive_engine.registry.sources import ModelEngine
 
-Engine = Literal["openvino", "vllm"]
+Engine = Literal["native", "openvino", "vllm"]
 
 
 def import_(
@@ -27,8 +28,12 @@ def import_(
         list[str] | None, typer.Argument(metavar="[-- ARGUMENTS]", help="With --engine vllm: further ones of vLLM.")
     ] = None,
     engine: Annotated[
-        Engine, typer.Option("--engine", help="What runs it: the engine of this server, or vLLM, for GPUs.")
-    ] = "openvino",
+        Engine | None,
+        typer.Option(
+            "--engine",
+            help="What runs it: this server, natively or on OpenVINO, or vLLM. Default: natively where it can.",
+        ),
+    ] = None,
     images: Annotated[
         bool | None,
         typer.Option(
@@ -60,8 +65,8 @@ def import_(
     from adaptive_engine.errors import InvalidRequest
 
     if url is not None:
-        if engine == "vllm" or arguments or images is not None:
-            raise InvalidRequest("A server imports for its own engine: leave out --engine vllm and what belongs to it.")
+        if engine is not None or arguments or images is not None:
+            raise InvalidRequest("A server chooses the engine itself: leave out --engine and what belongs to it.")
         import_on_server(url, api_key, data_dir, source, key, json=json)
         return
     directory = resolve_data_dir(data_dir)
@@ -77,7 +82,7 @@ def import_(
     if arguments or images is not None:
         raise InvalidRequest("Arguments of vLLM, --images and --no-images need --engine vllm.")
     with show_progress() as progress:
-        model = _import(source, models_dir(directory), key, progress)
+        model = _import(source, models_dir(directory), key, engine, progress)
     _register(directory, model)
     if json:
         print_json(summary(model))
@@ -86,17 +91,19 @@ def import_(
         typer.echo(f"To serve it: adaptive models deploy {model.key}", err=True)
 
 
-def _import(source: str, directory: Path, key: str | None, progress: Progress) -> ModelDirectory:
+def _import(
+    source: str, directory: Path, key: str | None, engine: ModelEngine | None, progress: Progress
+) -> ModelDirectory:
     from adaptive_engine.errors import InvalidRequest
     from adaptive_engine.registry import import_by_name, import_model
     from adaptive_engine.registry.catalog import CATALOG
 
     if source in CATALOG:
-        return import_by_name(source, directory, key, progress=progress)
+        return import_by_name(source, directory, key, engine=engine, progress=progress)
     path = Path(source).expanduser()
     if not path.exists():
         raise InvalidRequest(f"There is no file '{source}', and the catalog only has: {', '.join(CATALOG)}.")
-    return import_model(path, directory, key, progress=progress)
+    return import_model(path, directory, key, engine=engine, progress=progress)
 
 
 def _register(data_dir: Path, model: ModelDirectory) -> None:

@@ -86,7 +86,9 @@ def describe_model(model: ModelDirectory) -> str:
 
     quantization = model.manifest.quantization or "as exported"
     tags = "".join(f", {tag}" for tag in tags_of(model.capabilities))
-    return f"{model.family}, {quantization}, context {model.context_length}, {model.size / 1e6:.0f} MB{tags}"
+    runs = "natively" if model.engine == "native" else "on OpenVINO"
+    size = f"{model.size / 1e6:.0f} MB"
+    return f"{model.family}, {quantization}, runs {runs}, context {model.context_length}, {size}{tags}"
 
 
 def summary(model: ModelDirectory) -> dict[str, Any]:
@@ -97,6 +99,7 @@ def summary(model: ModelDirectory) -> dict[str, Any]:
         "name": model.name,
         "family": model.family,
         "quantization": model.manifest.quantization,
+        "engine": model.engine,
         "context_length": model.context_length,
         "capabilities": list(model.capabilities),
         "tags": tags_of(model.capabilities),

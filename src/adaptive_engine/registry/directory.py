@@ -81,7 +81,6 @@ class Manifest:
     """`model_type` of `config.json`, such as `llama`."""
     source: Source
     format: Literal["native", "openvino-ir"]
-    """What runs it: our own runtime, or OpenVINO."""
     quantization: str | None
     context_length: int
     """Most tokens of prompt and answer together."""
@@ -114,6 +113,11 @@ class ModelDirectory:
     @property
     def family(self) -> str:
         return self.manifest.family
+
+    @property
+    def engine(self) -> Literal["native", "openvino"]:
+        """What runs it."""
+        return "native" if self.manifest.format == "native" else "openvino"
 
     @property
     def context_length(self) -> int:

@@ -235,8 +235,7 @@ class Engines(ModelEngines["Engine"]):
 def _fingerprint(directory: ModelDirectory, options: EngineOptions) -> str:
     """Changes with the build, the runtime, the model's files and how it is run: with all that texts depend on."""
     files = sorted((name, record.sha256) for name, record in directory.manifest.files.items())
-    native = directory.manifest.format == "native"
-    runtime = instructions() if native else metadata.version("openvino")
+    runtime = instructions() if directory.engine == "native" else metadata.version("openvino")
     parts = [__version__, runtime, files, asdict(options)]
     return "fp_" + hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 

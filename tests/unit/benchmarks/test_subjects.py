@@ -12,13 +12,15 @@ from adaptive_engine.registry import ModelDirectory
 
 
 @pytest.fixture(scope="module", params=["bare", "genai"])
-def subject(request: pytest.FixtureRequest, shallow_model_dir: ModelDirectory) -> Iterator[Subject]:
+def subject(
+    request: pytest.FixtureRequest, shallow_model_dir: ModelDirectory, shallow_openvino_dir: ModelDirectory
+) -> Iterator[Subject]:
     if request.param == "bare":
         engine = Engine.load(shallow_model_dir.path)
         yield Bare(engine)
         engine.close()
     else:
-        genai = GenAI(shallow_model_dir.path, threads=1)
+        genai = GenAI(shallow_openvino_dir.path, threads=1)
         yield genai
         genai.close()
 

@@ -37,7 +37,7 @@ def examine(data_dir: Path, *options: str) -> tuple[int, dict[str, Any]]:
 def test_an_empty_machine_is_fine(tmp_path: Path) -> None:
     status, findings = examine(tmp_path / "none-yet")
     assert status == 0
-    assert {"Python", "OpenVINO", "Data directory", "Database", "Models", "Port"} <= findings.keys()
+    assert {"Python", "Native runtime", "OpenVINO", "Data directory", "Database", "Models", "Port"} <= findings.keys()
     assert not (tmp_path / "none-yet").exists(), "looking changes nothing"
 
 

@@ -34,7 +34,10 @@ def test_imports_a_file_and_registers_it(tmp_path: Path, data_dir: Path, capsys:
     source = str(tiny_model(tmp_path / "Tiny.gguf"))
     assert adaptive("models", "import", source) == 0
     out, err = capsys.readouterr()
-    assert out == f"Model 'tiny' (llama, F16, context 256, 0 MB, Text) is in {data_dir / 'models' / 'tiny'}\n"
+    assert (
+        out
+        == f"Model 'tiny' (llama, F16, runs on OpenVINO, context 256, 0 MB, Text) is in {data_dir / 'models' / 'tiny'}\n"
+    )
     assert "Converting\n" in err
     with closing(Database.open(data_dir / "adaptive.db")) as database, database.read() as connection:
         registered = store.get_by_key(connection, "tiny")
@@ -60,7 +63,7 @@ def test_lists_what_was_imported(tmp_path: Path, data_dir: Path, capsys: pytest.
     adaptive("models", "import", str(tiny_model(tmp_path / "tiny.gguf")))
     capsys.readouterr()
     assert adaptive("models", "list") == 0
-    assert capsys.readouterr().out == "tiny  llama, F16, context 256, 0 MB, Text\n"
+    assert capsys.readouterr().out == "tiny  llama, F16, runs on OpenVINO, context 256, 0 MB, Text\n"
     assert adaptive("models", "list", "--json") == 0
     (listed,) = json.loads(capsys.readouterr().out)
     assert (listed["key"], listed["path"]) == ("tiny", str(data_dir / "models" / "tiny"))
