@@ -406,28 +406,42 @@ static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 
 /* ---- what Python calls ---- */
 
-EXPORT const char *decoder_instructions(void) {
+/* The best kernels that the CPU has, or those of this name; NULL where it has none. */
+static const Kernels *kernels_of(const char *name) {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-        return avx512_kernels.name;
+    const bool avx512 = __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512vl");
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    if (avx512 && (!name || !strcmp(name, avx512_kernels.name))) return &avx512_kernels;
+    if (avx2 && (!name || !strcmp(name, avx2_kernels.name))) return &avx2_kernels;
 #endif
     return 0;
 }
 
 EXPORT void decoder_free(Decoder *d);
 
+EXPORT const char *decoder_instructions(void) {
+    const Kernels *kernels = kernels_of(0);
+    return kernels ? kernels->name : 0;
+}
+
 EXPORT size_t decoder_block_bytes(const Model *model) { return block_bytes(model) * model->kv_heads * model->layers; }
 
 /* NULL where memory or threads cannot be had. `model` is copied, but not what it points to; `cache` has
- * decoder_block_bytes for each block. Block 0 is nobody's. */
+ * decoder_block_bytes for each block. Block 0 is nobody's. `instructions` is the name of those to use, NULL the best;
+ * EINVAL where the CPU does not have them. */
 EXPORT Decoder *decoder_new(const Model *model, uint8_t *cache, int32_t cache_blocks, int32_t threads,
                             const char *instructions) {
-    (void)instructions;
+    const Kernels *kernels = kernels_of(instructions);
+    if (!kernels) {
+        errno = EINVAL;
+        return 0;
+    }
     Decoder *d = calloc(1, sizeof *d);
     if (!d) return 0;
     const size_t dim = model->head_dim;
     d->model = *model;
-    d->kernels = &avx512_kernels;
+    d->kernels = kernels;
     d->cache = cache;
     d->cache_blocks = cache_blocks;
     d->block_bytes = block_bytes(model);

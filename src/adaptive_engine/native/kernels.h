@@ -45,5 +45,6 @@ typedef struct {
 } Kernels;
 
 extern const Kernels avx512_kernels;
+extern const Kernels avx2_kernels;
 
 #endif
