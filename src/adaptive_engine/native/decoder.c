@@ -29,6 +29,8 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
+#define LOG2_E 1.44269504f
+
 enum {
     ROW_CHUNK = 64,       /* rows of a piece of a product */
     NORM_ROWS = 8,        /* rows of a piece that is done row by row */
@@ -188,7 +190,7 @@ static void place_head(Decoder *d, const Layer *layer, int32_t index, Kind kind,
     if (kind == QUERIES) {
         const size_t at = ((size_t)(head / each) * d->step.rows + row) * each + head % each;
         int32_t sum;
-        b->query_scales[at] = d->kernels->quantise_query(x, dim, b->queries + at * dim, &sum) / sqrtf((float)dim);
+        b->query_scales[at] = d->kernels->quantise_query(x, dim, b->queries + at * dim, &sum) * LOG2_E / sqrtf((float)dim);
         b->query_sums[at] = (float)sum;
         return;
     }

@@ -23,7 +23,7 @@ typedef struct {
 typedef struct {
     int32_t count, head_dim;
     const int8_t *bytes;                    /* [count, head_dim] */
-    const float *scales, *sums;             /* [count]; scales include that of attention, sums are of the bytes */
+    const float *scales, *sums;             /* [count]; scales include that of attention, for powers of two; sums are of the bytes */
     const int32_t *positions;               /* [count] of the last key that each sees */
     float *out;                             /* [count, head_dim] */
 } Queries;

@@ -201,6 +201,12 @@ static void normalise(const float *x, const float *weights, int32_t count, float
     }
 }
 
+/* x 2^n by its exponent: n is from -126 to 127. */
+INLINE __m256 times_power(__m256 x, __m256 n) {
+    const __m256i exponents = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+    return _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(exponents, 23)));
+}
+
 /* Within 2 units in the last place; exp(0) is 1. Cephes' polynomial. */
 INLINE __m256 exponential(__m256 x) {
     x = _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(-87)), _mm256_set1_ps(88));
@@ -214,9 +220,19 @@ INLINE __m256 exponential(__m256 x) {
     p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.6666665459e-1f));
     p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(5.0000001201e-1f));
     p = _mm256_fmadd_ps(p, _mm256_mul_ps(r, r), _mm256_add_ps(r, _mm256_set1_ps(1)));
-    /* 2^n by its exponent: n is from -126 to 127. */
-    const __m256i exponents = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-    return _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32(exponents, 23)));
+    return times_power(p, n);
+}
+
+/* 2^x for shares of attention, within 3e-6 of it; 1 for 0. A minimax polynomial. */
+INLINE __m256 power_of_two(__m256 x) {
+    x = _mm256_max_ps(x, _mm256_set1_ps(-126));
+    const __m256 n = _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT), r = _mm256_sub_ps(x, n);
+    __m256 p = _mm256_set1_ps(9.5828492e-3f);
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(5.5906426e-2f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(2.4024099e-1f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(6.9312418e-1f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1));
+    return times_power(p, n);
 }
 
 static void gate(float *gates, const float *up, int32_t count) {
@@ -335,8 +351,13 @@ INLINE void weigh_rows(int rows, const Shares *shares, const int8_t *values, int
     }
 }
 
+/* Below all, and a number: also its difference to itself is one. */
+#define LEAST_SCORE -1e30f
+
+/* Of the blocks so far: the largest score, and the total of the shares, by lanes. */
 typedef struct {
-    float most, total;
+    float most;
+    __m256 low, high;
 } Running;
 
 /* Of the keys of a block from the `from`-th on, whether the first `seen` ones are among them. */
@@ -350,20 +371,27 @@ INLINE __m256 most_of_four(const __m256 x[EIGHTS]) {
 }
 
 /* Shares from the scores of a row, of which `seen` count: softmax as it goes (FlashAttention, 2022). */
-INLINE void share(const __m256 scores[EIGHTS], int32_t seen, const float *value_scales, Running *run, Shares *shares) {
+INLINE void share(const __m256 scores[EIGHTS], float scale, int32_t seen, const float *value_scales, Running *run,
+                  Shares *shares) {
     __m256 x[EIGHTS], p[EIGHTS], weighed[EIGHTS];
     __m256i ints[EIGHTS];
     UNROLL for (int i = 0; i < EIGHTS; i++)
-        x[i] = _mm256_blendv_ps(_mm256_set1_ps(-INFINITY), scores[i], among(seen, 8 * i));
-    const float here = largest_of(most_of_four(x)), most = here > run->most ? here : run->most;
+        x[i] = _mm256_blendv_ps(_mm256_set1_ps(LEAST_SCORE), scores[i], among(seen, 8 * i));
+    const float here = largest_of(most_of_four(x));
+    shares->kept = 1;
+    if (here > run->most) {
+        shares->kept = _mm256_cvtss_f32(power_of_two(_mm256_set1_ps((run->most - here) * scale)));
+        run->most = here;
+    }
+    const __m256 most = _mm256_set1_ps(run->most * scale);
     UNROLL for (int i = 0; i < EIGHTS; i++) {
-        p[i] = _mm256_and_ps(exponential(_mm256_sub_ps(x[i], _mm256_set1_ps(most))), among(seen, 8 * i));
+        p[i] = power_of_two(_mm256_fmsub_ps(x[i], _mm256_set1_ps(scale), most));
+        p[i] = _mm256_and_ps(p[i], among(seen, 8 * i));
         /* Scales of what is not seen may be anything, even no number. */
         weighed[i] = _mm256_mul_ps(p[i], _mm256_and_ps(_mm256_loadu_ps(value_scales + 8 * i), among(seen, 8 * i)));
     }
-    shares->kept = _mm256_cvtss_f32(exponential(_mm256_set1_ps(run->most - most)));
-    run->total = run->total * shares->kept + sum_of(_mm256_add_ps(p[0], p[2]), _mm256_add_ps(p[1], p[3]));
-    run->most = most;
+    run->low = _mm256_fmadd_ps(run->low, _mm256_set1_ps(shares->kept), _mm256_add_ps(p[0], p[2]));
+    run->high = _mm256_fmadd_ps(run->high, _mm256_set1_ps(shares->kept), _mm256_add_ps(p[1], p[3]));
     const float largest = largest_of(most_of_four(weighed));
     shares->scale = largest / 255;
     const __m256 factor = _mm256_set1_ps(largest > 0 ? 255 / largest : 0);
@@ -380,14 +408,13 @@ INLINE void attend_rows(int rows, const Queries *q, int32_t from, const CacheBlo
     Shares shares[QUERY_ROWS];
     score_rows(rows, q->bytes + (size_t)from * q->head_dim, q->head_dim, block->keys, sums);
     for (int r = 0; r < rows; r++) {
-        const __m256 scale = _mm256_set1_ps(q->scales[from + r]), sum = _mm256_set1_ps(q->sums[from + r]);
+        const __m256 sum = _mm256_set1_ps(q->sums[from + r]);
         __m256 scores[EIGHTS];
         UNROLL for (int i = 0; i < EIGHTS; i++) {
             scores[i] = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[r][i]), _mm256_loadu_ps(block->key_scales + 8 * i));
             scores[i] = _mm256_fmadd_ps(_mm256_loadu_ps(block->key_leasts + 8 * i), sum, scores[i]);
-            scores[i] = _mm256_mul_ps(scores[i], scale);
         }
-        share(scores, q->positions[from + r] - first + 1, block->value_scales, running + from + r, shares + r);
+        share(scores, q->scales[from + r], q->positions[from + r] - first + 1, block->value_scales, running + from + r, shares + r);
     }
     weigh_rows(rows, shares, block->values, q->head_dim, q->out + (size_t)from * q->head_dim);
 }
@@ -397,7 +424,7 @@ static void attend(const Queries *q, CacheBlock (*block)(const void *context, in
     int32_t last = 0;
     memset(q->out, 0, (size_t)q->count * q->head_dim * sizeof(float));
     for (int32_t r = 0; r < q->count; r++) {
-        running[r] = (Running){-INFINITY, 0};
+        running[r] = (Running){LEAST_SCORE, _mm256_setzero_ps(), _mm256_setzero_ps()};
         last = q->positions[r] > last ? q->positions[r] : last;
     }
     for (int32_t i = 0; i <= last / BLOCK; i++) {
@@ -411,7 +438,7 @@ static void attend(const Queries *q, CacheBlock (*block)(const void *context, in
         }
     }
     for (int32_t r = 0; r < q->count; r++) {
-        const __m256 factor = _mm256_set1_ps(1 / running[r].total);
+        const __m256 factor = _mm256_set1_ps(1 / sum_of(running[r].low, running[r].high));
         float *out = q->out + (size_t)r * q->head_dim;
         for (int32_t i = 0; i < q->head_dim; i += 8)
             _mm256_storeu_ps(out + i, _mm256_mul_ps(_mm256_loadu_ps(out + i), factor));

@@ -134,6 +134,18 @@ INLINE __m512 exponential(__m512 x) {
     return _mm512_scalef_ps(p, n);
 }
 
+/* 2^x for shares of attention, within 3e-6 of it; 1 for 0. A minimax polynomial. */
+INLINE __m512 power_of_two(__m512 x) {
+    x = _mm512_max_ps(x, _mm512_set1_ps(-126));
+    const __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT), r = _mm512_sub_ps(x, n);
+    __m512 p = _mm512_set1_ps(9.5828492e-3f);
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.5906426e-2f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(2.4024099e-1f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(6.9312418e-1f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1));
+    return _mm512_scalef_ps(p, n);
+}
+
 static void gate(float *gates, const float *up, int32_t count) {
     const __m512 one = _mm512_set1_ps(1);
     for (int32_t i = 0; i < count; i += 16) {
@@ -246,9 +258,13 @@ INLINE void weigh_rows(int rows, const uint8_t *shares, const float *kept, const
 }
 
 enum { QUERY_ROWS = 6 };
+/* Below all, and a number: also its difference to itself is one. */
+#define LEAST_SCORE -1e30f
 
+/* Of the blocks so far: the largest score, and the total of the shares, by lanes. */
 typedef struct {
-    float most, total;
+    float most;
+    __m512 total;
 } Running;
 
 /* What a block adds for `rows` queries: softmax as it goes (FlashAttention, 2022). */
@@ -264,22 +280,28 @@ INLINE void attend_rows(int rows, const Queries *q, int32_t from, const CacheBlo
         const int32_t seen = q->positions[from + r] - first + 1;
         const uint32_t bits = seen >= BLOCK ? ~0u : seen <= 0 ? 0 : (1u << seen) - 1;
         const __mmask16 mask[2] = {(__mmask16)bits, (__mmask16)(bits >> 16)};
-        const __m512 scale = _mm512_set1_ps(q->scales[from + r]), sum = _mm512_set1_ps(q->sums[from + r]);
+        const float scale = q->scales[from + r];
+        const __m512 sum = _mm512_set1_ps(q->sums[from + r]);
         __m512 x[2], p[2], weighed[2];
         UNROLL for (int i = 0; i < 2; i++) {
             x[i] = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[r][i]), key_scale[i]);
-            x[i] = _mm512_mul_ps(_mm512_fmadd_ps(key_least[i], sum, x[i]), scale);
-            x[i] = _mm512_mask_blend_ps(mask[i], _mm512_set1_ps(-INFINITY), x[i]);
+            x[i] = _mm512_fmadd_ps(key_least[i], sum, x[i]);
+            x[i] = _mm512_mask_blend_ps(mask[i], _mm512_set1_ps(LEAST_SCORE), x[i]);
         }
         Running *const run = running + from + r;
-        const float most = fmaxf(run->most, _mm512_reduce_max_ps(_mm512_max_ps(x[0], x[1])));
+        const float here = _mm512_reduce_max_ps(_mm512_max_ps(x[0], x[1]));
+        kept[r] = 1;
+        if (here > run->most) {
+            kept[r] = _mm512_cvtss_f32(power_of_two(_mm512_set1_ps((run->most - here) * scale)));
+            run->most = here;
+        }
+        const __m512 most = _mm512_set1_ps(run->most * scale);
         UNROLL for (int i = 0; i < 2; i++) {
-            p[i] = _mm512_maskz_mov_ps(mask[i], exponential(_mm512_sub_ps(x[i], _mm512_set1_ps(most))));
+            p[i] = power_of_two(_mm512_fmsub_ps(x[i], _mm512_set1_ps(scale), most));
+            p[i] = _mm512_maskz_mov_ps(mask[i], p[i]);
             weighed[i] = _mm512_maskz_mul_ps(mask[i], p[i], value_scale[i]);
         }
-        kept[r] = _mm512_cvtss_f32(exponential(_mm512_set1_ps(run->most - most)));
-        run->total = run->total * kept[r] + _mm512_reduce_add_ps(_mm512_add_ps(p[0], p[1]));
-        run->most = most;
+        run->total = _mm512_fmadd_ps(run->total, _mm512_set1_ps(kept[r]), _mm512_add_ps(p[0], p[1]));
         const float largest = _mm512_reduce_max_ps(_mm512_max_ps(weighed[0], weighed[1]));
         scales[r] = largest / 255;
         const __m512 factor = _mm512_set1_ps(largest > 0 ? 255 / largest : 0);
@@ -294,7 +316,7 @@ static void attend(const Queries *q, CacheBlock (*block)(const void *context, in
     int32_t last = 0;
     memset(q->out, 0, (size_t)q->count * q->head_dim * sizeof(float));
     for (int32_t r = 0; r < q->count; r++) {
-        running[r] = (Running){-INFINITY, 0};
+        running[r] = (Running){LEAST_SCORE, _mm512_setzero_ps()};
         last = q->positions[r] > last ? q->positions[r] : last;
     }
     for (int32_t i = 0; i <= last / BLOCK; i++) {
@@ -308,7 +330,7 @@ static void attend(const Queries *q, CacheBlock (*block)(const void *context, in
         }
     }
     for (int32_t r = 0; r < q->count; r++) {
-        const __m512 factor = _mm512_set1_ps(1 / running[r].total);
+        const __m512 factor = _mm512_set1_ps(1 / _mm512_reduce_add_ps(running[r].total));
         float *out = q->out + (size_t)r * q->head_dim;
         for (int32_t i = 0; i < q->head_dim; i += 16)
             _mm512_storeu_ps(out + i, _mm512_mul_ps(_mm512_loadu_ps(out + i), factor));
