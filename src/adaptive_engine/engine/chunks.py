@@ -18,9 +18,6 @@ is cut and however much of it was cached; with three tokens there is always a wa
 """
 # Fewer tokens of a prompt are not worth their place in a step.
 _LEAST_SHARE = 16
-# Attention to what stands before makes a token of a prompt the dearer the deeper it is: at this depth twice as dear.
-# Streams wait for the whole step, so beside them a budget is one of tokens at the begin of a prompt.
-_DEPTH_THAT_DOUBLES = 1500
 
 Price = Callable[[Sequence], float]
 """What the next token of a prompt costs, in tokens at the begin of a prompt."""
@@ -31,9 +28,9 @@ def by_number(_: Sequence) -> float:
     return 1.0
 
 
-def by_depth(sequence: Sequence) -> float:
-    """Where streams do."""
-    return 1.0 + sequence.computed / _DEPTH_THAT_DOUBLES
+def by_depth(doubling_depth: int) -> Price:
+    """Where streams do: attention to what stands before makes a token the dearer the deeper it is."""
+    return lambda sequence: 1.0 + sequence.computed / doubling_depth
 
 
 def share_among_owners(budget: float, prefilling: list[Sequence], price: Price) -> list[Slice]:

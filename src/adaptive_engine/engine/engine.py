@@ -75,8 +75,9 @@ class Engine:
             pool,
             max_running=options.max_running,
             prefill_tokens=options.prefill_tokens,
-            prefill_tokens_busy=options.prefill_tokens_busy,
-            row_cost=runner.row_cost if options.speculation else None,
+            prefill_tokens_busy=options.prefill_tokens_busy or runner.costs.busy_prompt_tokens,
+            costs=runner.costs,
+            speculation=options.speculation,
             max_rows=runner.max_rows,
         )
         token_bytes = tokenizer.token_bytes + [b""] * (runner.shape.vocab_size - tokenizer.vocab_size)

@@ -24,8 +24,9 @@ class EngineOptions:
     """The same for the tokens of their prompts."""
     prefill_tokens: int = 256
     """Most prompt tokens in a step. Larger chunks gain a few percent and make everybody wait for the step's end."""
-    prefill_tokens_busy: int = 64
-    """The same while others decode: it bounds the gap that a long prompt causes in their streams."""
+    prefill_tokens_busy: int | None = None
+    """The same while others decode: it bounds the gap that a long prompt causes in their streams. None is what suits
+    the runner."""
     speculation: bool = True
     """Guess tokens from the text so far where that pays. It changes no text in deterministic mode, and no
     distribution in any."""

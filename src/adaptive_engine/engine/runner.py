@@ -25,6 +25,20 @@ class RunnerShape:
     """Keys and values of all layers."""
 
 
+@dataclass(frozen=True, slots=True)
+class StepCosts:
+    """What the time of a step depends on, as measured. Constants: what depends on a clock cannot be repeated."""
+
+    row: float
+    """What a token more adds to the time of a step, in shares of a step without any."""
+    resize: int
+    """A step with another number of tokens than the last one takes as much longer as so many tokens."""
+    doubling_depth: int
+    """So deep in a prompt attention to what stands before makes a token twice as dear."""
+    busy_prompt_tokens: int
+    """So many tokens of prompts can a step compute while streams wait for it, and not be much longer than others."""
+
+
 class Runner(Protocol):
     """A model that is ready to compute, and its KV cache. Used by one thread at a time."""
 
@@ -32,8 +46,7 @@ class Runner(Protocol):
     num_blocks: int
     max_rows: int | None
     """No step may have more tokens."""
-    row_cost: float
-    """What a token more adds to the time of a step, in shares of a step without any."""
+    costs: StepCosts
 
     def start(self, slices: Seq[Slice]) -> None:
         """Begin to compute the slices. Nothing else may be asked of the runner before `finish`."""

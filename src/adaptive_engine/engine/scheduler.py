@@ -16,6 +16,7 @@ from adaptive_engine.engine.chunks import LEAST, Price, by_depth, by_number, fil
 from adaptive_engine.engine.kv_cache import BlockPool
 from adaptive_engine.engine.prefix import BlockName, block_names
 from adaptive_engine.engine.queue import FairQueue
+from adaptive_engine.engine.runner import StepCosts
 from adaptive_engine.engine.sequence import Sequence, Slice
 from adaptive_engine.engine.sessions import SessionKey, Tail
 from adaptive_engine.engine.speculation import pays
@@ -41,13 +42,13 @@ class Scheduler:
         max_running: int,
         prefill_tokens: int,
         prefill_tokens_busy: int,
-        row_cost: float | None = None,
+        costs: StepCosts,
+        speculation: bool = False,
         max_rows: int | None = None,
     ) -> None:
         """A step prefills up to `prefill_tokens`, but `prefill_tokens_busy` while others decode.
 
-        `row_cost` is what one more row adds to the time of a step, in shares of a step without any; None makes no
-        drafts. No step has more than `max_rows` rows, if that is given.
+        `speculation` makes drafts where they pay. No step has more than `max_rows` rows, if that is given.
         """
         self.pool = pool
         self.waiting = FairQueue()
@@ -60,7 +61,9 @@ class Scheduler:
         """For owners of whom nothing runs."""
         self._prefill_tokens = prefill_tokens
         self._prefill_tokens_busy = prefill_tokens_busy
-        self._row_cost = row_cost
+        self._costs = costs
+        self._speculation = speculation
+        self._by_depth = by_depth(costs.doubling_depth)
         # Prompt blocks that a running sequence is about to compute: others with the same prefix wait for them.
         self._filling: dict[BlockName, Sequence] = {}
 
@@ -78,7 +81,9 @@ class Scheduler:
         rows = sum(part.rows for part in slices)
         # However much is forced, prompts get on.
         budget = max(self._prefill_tokens_busy - (rows - len(slices)), LEAST) if slices else self._prefill_tokens
-        slices += self._prefills(min(budget, self._max_rows - rows), prefilling, by_depth if slices else by_number)
+        slices += self._prefills(
+            min(budget, self._max_rows - rows), prefilling, self._by_depth if slices else by_number
+        )
         fill_up(slices)
         return slices
 
@@ -142,18 +147,18 @@ class Scheduler:
                 slices.append(Slice(sequence, sequence.computed, sequence.computed + count))
         # Making room may have preempted a sequence that already had its slice.
         slices = [part for part in slices if part.sequence.blocks]
-        if self._row_cost is not None:
+        if self._speculation:
             for part in slices:
                 if part.samples:
-                    spare -= self._draft(part, self._row_cost, len(slices), spare)
+                    spare -= self._draft(part, len(slices), spare)
         return slices
 
-    def _draft(self, part: Slice, row_cost: float, rows: int, limit: int) -> int:
+    def _draft(self, part: Slice, rows: int, limit: int) -> int:
         """Add up to `limit` drafts if they pay in a step of `rows` rows, and have room without preempting."""
         sequence = part.sequence
         # A guess costs nothing; if it would have been right is how the drafter knows its chance.
         drafts = sequence.drafter.propose(sequence.tokens)
-        if not drafts or not pays(sequence.drafter.chance, row_cost, rows):
+        if not drafts or not pays(sequence.drafter.chance, self._costs, rows):
             return 0
         # One token comes in any case; drafts beyond the last one that may be generated are of no use.
         drafts = drafts[: max(min(limit, sequence.budget - 1), 0)]

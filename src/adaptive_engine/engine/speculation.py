@@ -9,11 +9,13 @@ same draws without speculation.
 from __future__ import annotations
 
 from array import array
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from adaptive_engine.engine.runner import StepCosts
 
 DRAFTS = 4
 """So many at a time, or none: steps of ever other sizes would cost more than a few drafts more or less."""
-RESHAPE_ROWS = 3
-"""A step with another number of rows than the last one takes as much longer as so many rows."""
 # Shorter matches are chance, longer ones say nothing more.
 _SHORTEST, _LONGEST = 2, 4
 _WIDTH = array("i").itemsize
@@ -21,14 +23,14 @@ _WIDTH = array("i").itemsize
 _FIRST_CHANCE, _MEMORY = 0.5, 0.9
 
 
-def pays(chance: float, row_cost: float, rows: int) -> bool:
+def pays(chance: float, costs: StepCosts, rows: int) -> bool:
     """Whether a step gives more tokens per second with drafts, each of which is right with `chance` if all before are.
 
-    A step of `rows` rows takes `1 + row_cost * rows` and gives a token for each. Drafts are rows more. A single stream
+    A step of `rows` rows takes `1 + costs.row * rows` and gives a token for each. Drafts are rows more. A single stream
     has a graph of its own to come back to; other batches change their size for a burst of drafts, and back.
     """
-    extra = DRAFTS if rows == 1 else DRAFTS + 2 * RESHAPE_ROWS
-    tokens_lost = extra * row_cost * rows / (1 + row_cost * rows)
+    extra = DRAFTS if rows == 1 else DRAFTS + 2 * costs.resize
+    tokens_lost = extra * costs.row * rows / (1 + costs.row * rows)
     return sum(chance**n for n in range(1, DRAFTS + 1)) > tokens_lost
 
 

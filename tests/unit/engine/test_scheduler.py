@@ -9,6 +9,7 @@ from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.kv_cache import BlockPool
 from adaptive_engine.engine.prefix import block_names
 from adaptive_engine.engine.prompt import PlacedImage, Prompt
+from adaptive_engine.engine.runner import StepCosts
 from adaptive_engine.engine.scheduler import Scheduler
 from adaptive_engine.engine.sequence import GenerationRequest, Sequence, Slice
 from adaptive_engine.types import Image
@@ -16,9 +17,12 @@ from adaptive_engine.types import Image
 SIZE = 4
 
 
+COSTS = StepCosts(row=0.25, resize=3, doubling_depth=1500, busy_prompt_tokens=64)
+
+
 def scheduler(blocks: int = 100, max_running: int = 8, prefill: int = 32, busy: int = 8) -> Scheduler:
     pool = BlockPool(blocks + 1, SIZE, session_keep_seconds=600)
-    return Scheduler(pool, max_running=max_running, prefill_tokens=prefill, prefill_tokens_busy=busy)
+    return Scheduler(pool, max_running=max_running, prefill_tokens=prefill, prefill_tokens_busy=busy, costs=COSTS)
 
 
 def sequence(

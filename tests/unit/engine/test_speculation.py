@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from adaptive_engine.engine import Engine, EngineOptions, GenerationRequest, SamplingParams
+from adaptive_engine.engine.runner import StepCosts
 from adaptive_engine.engine.speculation import DRAFTS, Drafter, pays
 from adaptive_engine.grammar.constraint import Constraint
 from adaptive_engine.grammar.masks import Grammar
 from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.types import ChatMessage
+
+COSTS = StepCosts(row=0.25, resize=3, doubling_depth=1500, busy_prompt_tokens=64)
 
 
 def test_the_draft_is_what_followed_the_last_time() -> None:
@@ -69,7 +72,7 @@ def test_the_chance_follows_what_comes() -> None:
 
 
 def test_drafts_pay_sooner_for_a_single_stream_than_in_a_batch() -> None:
-    least = [next(c / 100 for c in range(101) if c == 100 or pays(c / 100, 0.25, rows)) for rows in (1, 2, 4, 16)]
+    least = [next(c / 100 for c in range(101) if c == 100 or pays(c / 100, COSTS, rows)) for rows in (1, 2, 4, 16)]
     assert least == sorted(least)
     assert 0.3 < least[0] < 0.6
     assert least[-1] == 1.0

@@ -16,9 +16,8 @@ from adaptive_engine.engine.files import TEXT_FILE, language_file
 from adaptive_engine.engine.openvino.paged import page_attention
 from adaptive_engine.engine.openvino.weights import MappedWeights
 from adaptive_engine.engine.options import Precision
-from adaptive_engine.engine.runner import SCRATCH_BLOCKS, RunnerShape
+from adaptive_engine.engine.runner import SCRATCH_BLOCKS, RunnerShape, StepCosts
 from adaptive_engine.engine.sequence import Slice
-from adaptive_engine.engine.speculation import RESHAPE_ROWS
 from adaptive_engine.engine.vision.graph import TextEmbeddings
 from adaptive_engine.errors import EngineFailed
 
@@ -32,9 +31,9 @@ PROPERTIES: dict[Precision, dict[str, Any]] = {
         "KV_CACHE_PRECISION": "f32",
     },
 }
-# Measured on CPUs with AVX2 only, and from the figures of one with AMX: what a row adds to a step, in shares of a step
-# that has none. Constants, because what depends on a clock cannot be repeated.
+# Measured on CPUs with AVX2 only, and from the figures of one with AMX.
 _ROW_COST, _ROW_COST_WIDE = 0.25, 0.06
+_RESHAPE_ROWS = 3
 # Matrix products of more rows are computed by another kernel, from 81 to 96 on where it was measured.
 _MAX_INVARIANT_ROWS = 80
 
@@ -89,8 +88,7 @@ class OpenVinoRunner:
         """Steps with fewer tokens are padded to this many."""
         self.max_rows: int | None = None
         """No step may have more tokens."""
-        self.row_cost = _row_cost()
-        """What a token more adds to the time of a step, in shares of a step without any."""
+        self.costs = _costs()
         self._rows_apart = False
         self._properties: dict[str, Any] = {}
         self._cache: dict[str, Any] = {}
@@ -199,7 +197,7 @@ class OpenVinoRunner:
         surplus = self._rows - rows
         if surplus == 0:
             self._added = 0
-        elif rows > 1 and 0 < surplus <= RESHAPE_ROWS - self._added:
+        elif rows > 1 and 0 < surplus <= _RESHAPE_ROWS - self._added:
             # One row alone is never padded: its logits would differ in the last bits.
             self._added += surplus
             return surplus
@@ -259,9 +257,10 @@ class OpenVinoRunner:
         return self._logits(self._request)
 
 
-def _row_cost() -> float:
-    capabilities = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return _ROW_COST_WIDE if "BF16" in capabilities else _ROW_COST
+def _costs() -> StepCosts:
+    wide = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    row = _ROW_COST_WIDE if wide else _ROW_COST
+    return StepCosts(row, resize=_RESHAPE_ROWS, doubling_depth=1500, busy_prompt_tokens=64)
 
 
 def _cannot_load(name: str, error: Exception) -> EngineFailed:
