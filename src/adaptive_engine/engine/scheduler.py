@@ -81,9 +81,8 @@ class Scheduler:
         rows = sum(part.rows for part in slices)
         # However much is forced, prompts get on.
         budget = max(self._prefill_tokens_busy - (rows - len(slices)), LEAST) if slices else self._prefill_tokens
-        slices += self._prefills(
-            min(budget, self._max_rows - rows), prefilling, self._by_depth if slices else by_number
-        )
+        price = self._by_depth if slices else by_number
+        slices += self._prefills(min(budget, self._max_rows - rows), prefilling, price)
         fill_up(slices)
         return slices
 
