@@ -75,7 +75,7 @@ def serve(folder: Path) -> None:
 
 def ask(url: str) -> None:
     require(json.loads(get(f"{url}/readyz"))["status"] == "ok", "it is not ready")
-    asked = {"model": "default", "messages": [{"role": "user", "content": "What is the capital of France?"}]}
+    asked = {"model": "default", "messages": [{"role": "user", "content": "Name the capital of France."}]}
     asked |= {"temperature": 0, "max_tokens": 20}
     answer = json.loads(get(f"{url}/api/v1/chat/completions", asked))
     text = answer["choices"][0]["message"]["content"]

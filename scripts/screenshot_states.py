@@ -46,7 +46,7 @@ def navigation(page: Page) -> None:
 def chat_waiting(page: Page) -> None:
     page.route("**/chat/completions", lambda _: None)
     chat_new(page)
-    ask(page, "What is the capital of France?")
+    ask(page, "Name the capital of France.")
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
 
 
@@ -70,7 +70,7 @@ def chat_new(page: Page) -> None:
 
 def chat(page: Page) -> None:
     chat_new(page)
-    ask(page, "What is the capital of France?")
+    ask(page, "Name the capital of France.")
     finished(page)
     ask(page, "Tell me one fact about it.")
     finished(page, 2)
@@ -125,7 +125,7 @@ def chat_failed(page: Page) -> None:
 
 def chat_code(page: Page) -> None:
     chat_new(page)
-    composer(page).fill("What is the capital of France?")
+    composer(page).fill("Name the capital of France.")
     page.get_by_role("button", name="View as code").click()
     expect(page.get_by_role("dialog")).to_be_visible()
 

@@ -28,7 +28,7 @@ def page(page: Page) -> Page:
 def test_s102_a_question_is_answered_with_its_figures(page: Page, server: Server) -> None:
     page.get_by_role("combobox", name="Model").click()
     page.get_by_role("option", name=MODEL, exact=True).click()
-    ask(page, "What is the capital of France?")
+    ask(page, "Name the capital of France.")
     answer = finished(page)
     expect(answer).to_contain_text("Paris")
     for figure in (MODEL, "tokens", "prompt ", "first token", "tokens/s"):
@@ -36,7 +36,7 @@ def test_s102_a_question_is_answered_with_its_figures(page: Page, server: Server
 
     ask(page, "And of Italy?")
     expect(finished(page, 2)).to_contain_text("cached")
-    first, second = _interactions(server, "And of Italy?", "What is the capital of France?")
+    first, second = _interactions(server, "And of Italy?", "Name the capital of France.")
     assert first["session_id"] == second["session_id"]
     assert len(first["messages"]) == 3
 

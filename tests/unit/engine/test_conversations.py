@@ -151,7 +151,7 @@ async def test_an_answer_that_ran_past_its_end_is_tokenised_as_text(
         return logits
 
     monkeypatch.setattr(engine._runner, "finish", end_in_between)
-    history = [ChatMessage("user", "What is the capital of France?")]
+    history = [ChatMessage("user", "Name the capital of France.")]
     first = await ask(engine, history, b"past", ignore_eos=True, max_tokens=40)
     assert set(first.tokens) & engine.tokenizer.special.end_ids
     following = then(history, first.text, "Go on.")

@@ -7,7 +7,7 @@ import { EmptyState } from '../components/EmptyState';
 import classes from './Chat.module.css';
 
 const SUGGESTIONS = [
-  'What is the capital of France?',
+  'Name the capital of France.',
   'Write a short e-mail that says the meeting moved to Friday.',
   'Explain what a hash table is, in three sentences.',
   'Give me five names for a coffee shop by the sea.',
