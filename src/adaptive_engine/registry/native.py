@@ -132,26 +132,33 @@ class _Converter:
     def _layer(self, name: str, stored: str) -> Iterator[Tensor]:
         for ours, theirs in _VECTORS.items():
             if stored + theirs in self._gguf.tensors:
-                yield self._vector(name + ours, stored + theirs)
+                in_pairs = ours in ("query_bias", "key_bias") and self._in_pairs
+                yield self._vector(name + ours, stored + theirs, in_pairs=in_pairs)
         for ours, theirs in _MATRICES.items():
             source = f"{stored}{theirs}.weight"
-            if ours in ("queries", "keys") and self._config["model_type"] == "llama":
-                yield self._matrix(name + ours, source, self._halves_of_heads(source))
+            if ours in ("queries", "keys") and self._in_pairs:
+                rows = self._gguf.tensors[source].shape[1]
+                yield self._matrix(name + ours, source, self._halves_of_heads(rows))
             elif ours == "gate":
                 yield self._gate_up(name + "gate_up", source, f"{stored}ffn_up.weight")
             elif ours != "up":
                 yield self._matrix(name + ours, source)
 
-    def _halves_of_heads(self, name: str) -> NDArray[np.intp]:
-        """The order of rows in which the halves that are rotated together are halves of a head, as in the original.
+    @property
+    def _in_pairs(self) -> bool:
+        """llama.cpp writes queries and keys of this family, biases too, with what is rotated together side by side."""
+        return bool(self._config["model_type"] == "llama")
 
-        llama.cpp writes the queries and keys of this family with such pairs side by side.
-        """
-        rows = np.arange(self._gguf.tensors[name].shape[1])
-        return rows.reshape(-1, self._config["head_dim"] // 2, 2).transpose(0, 2, 1).reshape(-1)
+    def _halves_of_heads(self, rows: int) -> NDArray[np.intp]:
+        """The order of rows in which what is rotated together are halves of a head, as in the original."""
+        pairs = np.arange(rows).reshape(-1, self._config["head_dim"] // 2, 2)
+        return pairs.transpose(0, 2, 1).reshape(-1)
 
-    def _vector(self, name: str, stored: str) -> Tensor:
-        return Tensor(name, "F32", self._gguf.tensors[stored].shape, [self._floats(stored)])
+    def _vector(self, name: str, stored: str, *, in_pairs: bool = False) -> Tensor:
+        numbers = self._floats(stored)
+        if in_pairs:
+            numbers = numbers[self._halves_of_heads(len(numbers))]
+        return Tensor(name, "F32", numbers.shape, [numbers])
 
     def _floats(self, name: str) -> NDArray[np.float32]:
         tensor = self._gguf.tensors[name]
