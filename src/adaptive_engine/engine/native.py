@@ -25,6 +25,7 @@ from adaptive_engine.native.library import (
     MatrixStruct,
     ModelStruct,
     StepStruct,
+    computes,
     library,
     why_not,
 )
@@ -33,6 +34,16 @@ from adaptive_engine.native.weights import Weights
 
 # Measured: eight rows take 2.2 times as long as one.
 _ROW_COST = 0.15
+_SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+)
+_MAX_SIZE = 1 << 24
 # Vectors that each layer has.
 _ALWAYS = ("attention_norm", "mlp_norm")
 _STEP_INPUTS = (TOKENS, "past_lens", "subsequence_begins", "block_indices", "block_indices_begins", LOGITS_INPUT)
@@ -57,17 +68,44 @@ def read_native(directory: Path) -> NativeModel:
             "Or import the model again on this machine.",
             code="model_load",
         )
+    file = "config.json"
     try:
-        config = json.loads((directory / "config.json").read_text("utf-8"))
-        weights = Weights(directory / FILE)
-        return _model(directory.name, config, weights)
-    except (OSError, ValueError, KeyError) as exc:
-        raise EngineFailed(f"{FILE} of model '{directory.name}' cannot be read: {exc}", code="model_load") from exc
+        config = _config(directory / file)
+        file = FILE
+        return _model(directory.name, config, Weights(directory / file))
+    except (OSError, ValueError) as exc:
+        raise EngineFailed(f"{file} of model '{directory.name}' cannot be read: {exc}", code="model_load") from exc
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """Raises OSError, and ValueError for sizes with which computing would leave the memory of the model."""
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except RecursionError as exc:
+        raise ValueError("it is nested too deeply") from exc
+    if not isinstance(config, dict):
+        raise ValueError("it is not an object")
+    for name in _SIZES:
+        if type(config.get(name)) is not int or not 0 <= config[name] <= _MAX_SIZE:
+            raise ValueError(f"its {name} is not a size")
+    if type(config.get("rms_norm_eps")) not in (int, float):
+        raise ValueError("its rms_norm_eps is not a number")
+    if not config["vocab_size"] or not computes(
+        hidden=config["hidden_size"],
+        mlp=config["intermediate_size"],
+        heads=config["num_attention_heads"],
+        kv_heads=config["num_key_value_heads"],
+        head_dim=config["head_dim"],
+    ):
+        raise ValueError("the native runtime does not compute layers of its sizes")
+    return config
 
 
 def _model(name: str, config: dict[str, Any], weights: Weights) -> NativeModel:
     hidden, mlp, head_dim = config["hidden_size"], config["intermediate_size"], config["head_dim"]
     queries, keys = config["num_attention_heads"] * head_dim, config["num_key_value_heads"] * head_dim
+    if config["num_hidden_layers"] > len(weights):
+        raise ValueError(f"it does not have {config['num_hidden_layers']} layers")
     vectors = {
         "attention_norm": hidden,
         "mlp_norm": hidden,
@@ -113,7 +151,7 @@ def _model(name: str, config: dict[str, Any], weights: Weights) -> NativeModel:
 
 def _vector(weights: Weights, name: str, size: int) -> int:
     vector = weights[name]
-    if vector.shape != (size,) or vector.dtype != np.float32:
+    if vector.shape != (size,) or vector.dtype != np.float32 or not vector.flags.aligned:
         raise ValueError(f"{name} is not of {size} numbers")
     return int(vector.ctypes.data)
 
@@ -153,7 +191,7 @@ class NativeRunner:
             raise EngineFailed(f"{model.name} cannot have {threads} threads, or memory for them.", code="model_load")
         # What the threads read is kept until they have ended.
         # At the end of the process a step may still run.
-        weakref.finalize(self, _free, self._decoder, model, self._cache).atexit = False
+        weakref.finalize(self, _free, self._decoder, os.getpid(), model, self._cache).atexit = False
         self._logits = np.empty((0, model.struct.head.outputs), np.float32)
         self._inputs: list[NDArray[Any]] = []
         self._count = 0
@@ -183,5 +221,7 @@ class NativeRunner:
             raise MemoryError("a step has more rows than there is memory for")
 
 
-def _free(decoder: int, *_: object) -> None:
-    library().decoder_free(decoder)
+def _free(decoder: int, process: int, *_: object) -> None:
+    # The copy that a fork made has no threads that could be told to end.
+    if os.getpid() == process:
+        library().decoder_free(decoder)

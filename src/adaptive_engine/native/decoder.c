@@ -232,7 +232,7 @@ static void attend(Decoder *d, const Layer *layer, int32_t index, int32_t piece,
     }
     const int32_t first = d->step.begins[sequence] + (count - 1 - (tile - before)) * size;
     const int32_t rows = least(size, d->step.begins[sequence + 1] - first);
-    int32_t positions[QUERY_TILE + MAX_HEAD_DIM];
+    int32_t positions[MAX_SHARING];
     for (int32_t i = 0; i < rows * each; i++) positions[i] = b->positions[first + i / each];
     const size_t at = ((size_t)head * d->step.rows + first) * each;
     const Blocks blocks = {d, d->step.blocks + d->step.block_begins[sequence], index, head};
@@ -304,10 +304,10 @@ static void head(Decoder *d, const Layer *layer, int32_t index, int32_t piece, v
 static void wait_for_all(Decoder *d, int32_t phase) {
     const int32_t goal = (phase + 1) * d->threads;
     atomic_fetch_add_explicit(&d->arrived, 1, memory_order_acq_rel);
-    for (int32_t spins = 0; atomic_load_explicit(&d->arrived, memory_order_acquire) < goal; spins++) {
+    for (int32_t spins = 0; atomic_load_explicit(&d->arrived, memory_order_acquire) < goal;) {
         /* Who is waited for may need this processor. */
         if (spins > SPINS) sched_yield();
-        else __builtin_ia32_pause();
+        else __builtin_ia32_pause(), spins++;
     }
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptive_engine.native.library import MAX_HEAD_DIM
+from adaptive_engine.native.library import computes
 from adaptive_engine.native.tiles import GROUP, KINDS, TILE, tile_bytes, to_tiles
 from adaptive_engine.native.weights import Tensor, write_weights
 from adaptive_engine.registry.family import rope_scaling
@@ -48,7 +48,7 @@ def why_not_native(gguf: GGUF, config: dict[str, Any]) -> str | None:
     """What of the model our runtime does not compute; None if it does. `config` is that of `model_config`."""
     hidden, head_dim, mlp = config["hidden_size"], config["head_dim"], config["intermediate_size"]
     heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
-    if any(size % GROUP for size in (hidden, mlp, head_dim)) or head_dim > MAX_HEAD_DIM or heads % kv_heads:
+    if not computes(hidden=hidden, mlp=mlp, heads=heads, kv_heads=kv_heads, head_dim=head_dim):
         return f"its layers have sizes that it does not compute ({hidden}, {mlp}, {heads} x {head_dim})"
     if scaling := rope_scaling(gguf, config["model_type"]):
         return f"it does not scale positions in the way '{scaling}'"
