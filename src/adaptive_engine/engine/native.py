@@ -197,7 +197,7 @@ class NativeRunner:
         self._count = 0
 
     def start(self, slices: Seq[Slice]) -> None:
-        """Raises MemoryError."""
+        """Raises MemoryError, and ValueError for a token that the model does not have."""
         batch = Batch(BLOCK_SIZE)
         for part in slices:
             tokens = part.sequence.tokens[part.start : part.stop] + part.drafts
@@ -210,6 +210,8 @@ class NativeRunner:
         return self._logits[: self._count, : self.shape.vocab_size]
 
     def _begin(self, batch: Batch) -> None:
+        if max(batch.ids, default=0) >= self.shape.vocab_size:
+            raise ValueError(f"the tokenizer has the token {max(batch.ids)}, the model does not")
         arrays = batch.inputs()
         self._inputs = [arrays[name] for name in _STEP_INPUTS]
         self._count = len(batch.wanted)

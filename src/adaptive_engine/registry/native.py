@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,12 @@ def why_not_native(gguf: GGUF, config: dict[str, Any]) -> str | None:
     heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
     if not computes(hidden=hidden, mlp=mlp, heads=heads, kv_heads=kv_heads, head_dim=head_dim):
         return f"its layers have sizes that it does not compute ({hidden}, {mlp}, {heads} x {head_dim})"
+    if not math.isfinite(config["rms_norm_eps"]):
+        return "its epsilon is not a number"
     if scaling := rope_scaling(gguf, config["model_type"]):
         return f"it does not scale positions in the way '{scaling}'"
+    if gguf.integer(f"{config['model_type']}.rope.dimension_count") not in (None, head_dim):
+        return "it rotates whole heads only"
     shapes = dict(_shapes(config))
     for name, tensor in gguf.tensors.items():
         if tensor.shape != shapes.get(name):
