@@ -18,8 +18,8 @@ from adaptive_engine.registry.gguf import GGUF
 from adaptive_engine.registry.gguf import Tensor as StoredTensor
 
 _F32 = 0
-# Rows that are made into tiles at a time, so that large models need no more memory than small ones.
-_SLAB = 4096
+# Weights that are made into tiles at a time, so that large models need no more memory than small ones.
+_SLAB = 1 << 22
 # Columns of gate and up whose product is made into bytes together.
 _PIECE = GROUP
 
@@ -192,7 +192,9 @@ class _Converter:
         tensor = self._gguf.tensors[stored]
         kind = KINDS[tensor.type]
         shape = (-(-rows // TILE), tile_bytes(kind.bits, tensor.shape[0]))
-        parts = (to_tiles(kind.read(slab(begin, min(begin + _SLAB, rows)))) for begin in range(0, rows, _SLAB))
+        # Whole tiles, and pieces of both gate and up.
+        step = max(_SLAB // tensor.shape[0] // (2 * _PIECE), 1) * 2 * _PIECE
+        parts = (to_tiles(kind.read(slab(begin, min(begin + step, rows)))) for begin in range(0, rows, step))
         return Tensor(name, "U8", shape, parts)
 
     def _blocks(self, name: str) -> Bytes:
