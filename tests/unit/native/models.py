@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import mmap
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,9 @@ from unit.native import ggml
 from unit.registry.gguf_builder import Quantised, Tensors, gguf_bytes
 
 needs_library = pytest.mark.skipif(why_not() is not None, reason=f"Models cannot run natively: {why_not()}.")
+
+_LARGE = 100_000
+_MAP_NORESERVE = 0x4000
 
 Logits = NDArray[np.float32]
 
@@ -244,8 +248,13 @@ class Decoder:
     def __enter__(self) -> Decoder:
         self._library = library()
         size = self._library.decoder_block_bytes(self.model.struct)
-        # What was there before must not matter.
-        self._cache = np.full(self.blocks * size, 0xFF, np.uint8)
+        if self.blocks > _LARGE:
+            # Address space, until it is written.
+            memory = mmap.mmap(-1, self.blocks * size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE)
+            self._cache = np.frombuffer(memory, np.uint8)
+        else:
+            # What was there before must not matter.
+            self._cache = np.full(self.blocks * size, 0xFF, np.uint8)
         name = self.instructions.encode() if self.instructions else None
         at = self._cache.ctypes.data
         self._decoder = self._library.decoder_new(self.model.struct, at, self.blocks, self.threads, name)

@@ -173,6 +173,15 @@ def test_which_blocks_a_sequence_has_changes_nothing(decoder: Decode, whole: Log
     assert np.array_equal(decoder("llama").step(Part(prompt(300), list(range(10, 20)))), whole)
 
 
+def test_a_cache_of_many_gigabytes(
+    models: Callable[[str], NativeModel], instructions: str | None, whole: Logits
+) -> None:
+    # Two layers of 2432 bytes a block: more than 4 GiB each.
+    with Decoder(models("llama"), blocks=2_000_000, instructions=instructions) as one:
+        blocks = [1_999_999 - 190_000 * i for i in range(10)]
+        assert np.array_equal(one.step(Part(prompt(300), blocks)), whole)
+
+
 def test_a_prefix_of_another_sequence_is_shared(decoder: Decode, whole: Logits) -> None:
     one = decoder("llama")
     tokens = prompt(300)

@@ -89,6 +89,18 @@ def test_the_same_file_gives_the_same_bytes(tmp_path: Path, models_dir: Path) ->
 
 
 @needs_library
+@pytest.mark.parametrize("slab", [1, 64 * 70, 64 * 200])
+def test_how_much_is_read_at_a_time_changes_nothing(
+    tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch, slab: int
+) -> None:
+    source = write_gguf(tmp_path / "model.gguf", *model_of())
+    whole = import_model(source, models_dir)
+    monkeypatch.setattr("adaptive_engine.registry.native._SLAB", slab)
+    in_slabs = import_model(source, models_dir, "slabs")
+    assert (in_slabs.path / FILE).read_bytes() == (whole.path / FILE).read_bytes()
+
+
+@needs_library
 def test_openvino_may_be_asked_for(tmp_path: Path, models_dir: Path) -> None:
     model = import_model(write_gguf(tmp_path / "model.gguf", *model_of()), models_dir, engine="openvino")
     assert model.manifest.format == "openvino-ir"
