@@ -44,6 +44,10 @@ _SIZES = (
     "head_dim",
 )
 _MAX_SIZE = 1 << 24
+_CGROUP_QUOTAS = (
+    (Path("/sys/fs/cgroup"), ("cpu.max",)),
+    (Path("/sys/fs/cgroup/cpu"), ("cpu.cfs_quota_us", "cpu.cfs_period_us")),
+)
 # Vectors that each layer has.
 _ALWAYS = ("attention_norm", "mlp_norm")
 _STEP_INPUTS = (TOKENS, "past_lens", "subsequence_begins", "block_indices", "block_indices_begins", LOGITS_INPUT)
@@ -174,7 +178,7 @@ class NativeRunner:
     def __init__(self, model: NativeModel, *, kv_tokens: int, threads: int = 0) -> None:
         """With room for the keys and values of `kv_tokens` tokens: address space until it is written.
 
-        Raises EngineFailed. `threads` 0 is one for each processor that this process may use.
+        Raises EngineFailed. `threads` 0 is one for each processor that this process gets.
         """
         self._model = model
         self._library = library()
@@ -185,7 +189,7 @@ class NativeRunner:
             self._cache = np.frombuffer(mmap.mmap(-1, self.num_blocks * block_bytes), np.uint8)
         except OSError as exc:
             raise EngineFailed(f"There is no room for the KV cache of {model.name}: {exc}", code="model_load") from exc
-        threads = threads or len(os.sched_getaffinity(0))
+        threads = threads or _processors()
         self._decoder = self._library.decoder_new(model.struct, self._cache.ctypes.data, self.num_blocks, threads, None)
         if not self._decoder:
             raise EngineFailed(f"{model.name} cannot have {threads} threads, or memory for them.", code="model_load")
@@ -221,6 +225,20 @@ class NativeRunner:
         step = StepStruct(len(batch.ids), len(self._inputs[1]), self._count, *pointers)
         if self._library.decoder_start(self._decoder, step):
             raise MemoryError("a step has more rows than there is memory for")
+
+
+def _processors() -> int:
+    """How many this process may use, of those that its container gets: threads beyond would take turns."""
+    count = len(os.sched_getaffinity(0))
+    for folder, names in _CGROUP_QUOTAS:
+        try:
+            quota, period = " ".join((folder / name).read_text("ascii") for name in names).split()
+        except (OSError, ValueError):
+            continue
+        # `max`, and -1 in the older kind, are no limit.
+        if quota.isdigit() and period.isdigit() and int(period):
+            count = min(count, max(-(-int(quota) // int(period)), 1))
+    return count
 
 
 def _free(decoder: int, process: int, *_: object) -> None:

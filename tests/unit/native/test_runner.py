@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from adaptive_engine.engine import native
 from adaptive_engine.engine.native import NativeModel, NativeRunner, read_native
 from adaptive_engine.engine.sequence import Slice
 from adaptive_engine.errors import EngineFailed
@@ -85,6 +86,31 @@ def test_threads_and_memory_end_with_the_runner(model: NativeModel) -> None:
         del runner
         gc.collect()
         assert has_threads(before)
+
+
+QUOTAS = {
+    "none": ({"cpu.max": "max 100000\n"}, 8),
+    "two processors": ({"cpu.max": "200000 100000\n"}, 2),
+    "two and a half": ({"cpu.max": "250000 100000\n"}, 3),
+    "a tenth": ({"cpu.max": "10000 100000\n"}, 1),
+    "more than there are": ({"cpu.max": "3200000 100000\n"}, 8),
+    "of the older kind": ({"cpu.cfs_quota_us": "150000\n", "cpu.cfs_period_us": "50000\n"}, 3),
+    "none of the older kind": ({"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"}, 8),
+    "nonsense": ({"cpu.max": "\n"}, 8),
+    "no files": ({}, 8),
+}
+
+
+@pytest.mark.parametrize(("files", "threads"), QUOTAS.values(), ids=QUOTAS.keys())
+def test_a_thread_for_each_processor_that_the_container_gets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], threads: int
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    quotas = [(tmp_path, names) for _, names in native._CGROUP_QUOTAS]
+    monkeypatch.setattr(native, "_CGROUP_QUOTAS", quotas)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    assert native._processors() == threads
 
 
 def test_runners_work_beside_one_another(model: NativeModel) -> None:
