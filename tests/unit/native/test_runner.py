@@ -77,6 +77,9 @@ def has_threads(count: int) -> bool:
 
 
 def test_threads_and_memory_end_with_the_runner(model: NativeModel) -> None:
+    # Those of the test before have ended too.
+    gc.collect()
+    time.sleep(0.1)
     before = len(os.listdir("/proc/self/task"))
     for _ in range(10):
         runner = NativeRunner(model, kv_tokens=1 << 22, threads=4)
