@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import jsonschema_rs
@@ -32,11 +33,11 @@ def answers(server: Server, schema: Any, n: int = 3, **fields: Any) -> list[Any]
     body = chat(server, **wanted)
     assert [choice["finish_reason"] for choice in body["choices"]] == ["stop"] * n
     validator = jsonschema_rs.validator_for(schema, validate_formats=True)
-    texts = [choice["message"]["content"] for choice in body["choices"]]
-    for text in texts:
+    contents = [choice["message"]["content"] for choice in body["choices"]]
+    for content in contents:
         # Numbers have no limits in JSON, and the validator has none for these.
-        validator.validate(json.loads(text, parse_float=Decimal))
-    return [json.loads(text) for text in texts]
+        validator.validate(json.loads(content, parse_float=Decimal))
+    return [json.loads(content) for content in contents]
 
 
 class Case(NamedTuple):

@@ -25,6 +25,7 @@ from adaptive_engine.native.library import (
     MatrixStruct,
     ModelStruct,
     StepStruct,
+    computes,
     library,
     why_not,
 )
@@ -34,6 +35,20 @@ from adaptive_engine.native.weights import Weights
 # Measured on a CPU with AVX-512: 8 rows take 1.7 times as long as one, and 256 tokens at the end of a prompt of 4000
 # 2.3 times as long as at its begin.
 _COSTS = StepCosts(row=0.12, resize=0, doubling_depth=2800, busy_prompt_tokens=32)
+_SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+)
+_MAX_SIZE = 1 << 24
+_CGROUP_QUOTAS = (
+    (Path("/sys/fs/cgroup"), ("cpu.max",)),
+    (Path("/sys/fs/cgroup/cpu"), ("cpu.cfs_quota_us", "cpu.cfs_period_us")),
+)
 # Vectors that each layer has.
 _ALWAYS = ("attention_norm", "mlp_norm")
 _STEP_INPUTS = (TOKENS, "past_lens", "subsequence_begins", "block_indices", "block_indices_begins", LOGITS_INPUT)
@@ -58,17 +73,44 @@ def read_native(directory: Path) -> NativeModel:
             "Or import the model again on this machine.",
             code="model_load",
         )
+    file = "config.json"
     try:
-        config = json.loads((directory / "config.json").read_text("utf-8"))
-        weights = Weights(directory / FILE)
-        return _model(directory.name, config, weights)
-    except (OSError, ValueError, KeyError) as exc:
-        raise EngineFailed(f"{FILE} of model '{directory.name}' cannot be read: {exc}", code="model_load") from exc
+        config = _config(directory / file)
+        file = FILE
+        return _model(directory.name, config, Weights(directory / file))
+    except (OSError, ValueError) as exc:
+        raise EngineFailed(f"{file} of model '{directory.name}' cannot be read: {exc}", code="model_load") from exc
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """Raises OSError, and ValueError for sizes with which computing would leave the memory of the model."""
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except RecursionError as exc:
+        raise ValueError("it is nested too deeply") from exc
+    if not isinstance(config, dict):
+        raise ValueError("it is not an object")
+    for name in _SIZES:
+        if type(config.get(name)) is not int or not 0 <= config[name] <= _MAX_SIZE:
+            raise ValueError(f"its {name} is not a size")
+    if type(config.get("rms_norm_eps")) not in (int, float):
+        raise ValueError("its rms_norm_eps is not a number")
+    if not config["vocab_size"] or not computes(
+        hidden=config["hidden_size"],
+        mlp=config["intermediate_size"],
+        heads=config["num_attention_heads"],
+        kv_heads=config["num_key_value_heads"],
+        head_dim=config["head_dim"],
+    ):
+        raise ValueError("the native runtime does not compute layers of its sizes")
+    return config
 
 
 def _model(name: str, config: dict[str, Any], weights: Weights) -> NativeModel:
     hidden, mlp, head_dim = config["hidden_size"], config["intermediate_size"], config["head_dim"]
     queries, keys = config["num_attention_heads"] * head_dim, config["num_key_value_heads"] * head_dim
+    if config["num_hidden_layers"] > len(weights):
+        raise ValueError(f"it does not have {config['num_hidden_layers']} layers")
     vectors = {
         "attention_norm": hidden,
         "mlp_norm": hidden,
@@ -114,7 +156,7 @@ def _model(name: str, config: dict[str, Any], weights: Weights) -> NativeModel:
 
 def _vector(weights: Weights, name: str, size: int) -> int:
     vector = weights[name]
-    if vector.shape != (size,) or vector.dtype != np.float32:
+    if vector.shape != (size,) or vector.dtype != np.float32 or not vector.flags.aligned:
         raise ValueError(f"{name} is not of {size} numbers")
     return int(vector.ctypes.data)
 
@@ -137,7 +179,7 @@ class NativeRunner:
     def __init__(self, model: NativeModel, *, kv_tokens: int, threads: int = 0) -> None:
         """With room for the keys and values of `kv_tokens` tokens: address space until it is written.
 
-        Raises EngineFailed. `threads` 0 is one for each processor that this process may use.
+        Raises EngineFailed. `threads` 0 is one for each processor that this process gets.
         """
         self._model = model
         self._library = library()
@@ -145,22 +187,24 @@ class NativeRunner:
         self.shape = RunnerShape(BLOCK_SIZE, model.vocab_size, block_bytes)
         self.num_blocks = -(-kv_tokens // BLOCK_SIZE) + SCRATCH_BLOCKS
         try:
-            self._cache = np.frombuffer(mmap.mmap(-1, self.num_blocks * block_bytes), np.uint8)
+            self._cache = np.frombuffer(
+                mmap.mmap(-1, self.num_blocks * block_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), np.uint8
+            )
         except OSError as exc:
             raise EngineFailed(f"There is no room for the KV cache of {model.name}: {exc}", code="model_load") from exc
-        threads = threads or len(os.sched_getaffinity(0))
+        threads = threads or _processors()
         self._decoder = self._library.decoder_new(model.struct, self._cache.ctypes.data, self.num_blocks, threads, None)
         if not self._decoder:
             raise EngineFailed(f"{model.name} cannot have {threads} threads, or memory for them.", code="model_load")
         # What the threads read is kept until they have ended.
         # At the end of the process a step may still run.
-        weakref.finalize(self, _free, self._decoder, model, self._cache).atexit = False
+        weakref.finalize(self, _free, self._decoder, os.getpid(), model, self._cache).atexit = False
         self._logits = np.empty((0, model.struct.head.outputs), np.float32)
         self._inputs: list[NDArray[Any]] = []
         self._count = 0
 
     def start(self, slices: Seq[Slice]) -> None:
-        """Raises MemoryError."""
+        """Raises MemoryError, and ValueError for a token that the model does not have."""
         batch = Batch(BLOCK_SIZE)
         for part in slices:
             tokens = part.sequence.tokens[part.start : part.stop] + part.drafts
@@ -173,6 +217,8 @@ class NativeRunner:
         return self._logits[: self._count, : self.shape.vocab_size]
 
     def _begin(self, batch: Batch) -> None:
+        if max(batch.ids, default=0) >= self.shape.vocab_size:
+            raise ValueError(f"the tokenizer has the token {max(batch.ids)}, the model does not")
         arrays = batch.inputs()
         self._inputs = [arrays[name] for name in _STEP_INPUTS]
         self._count = len(batch.wanted)
@@ -184,5 +230,21 @@ class NativeRunner:
             raise MemoryError("a step has more rows than there is memory for")
 
 
-def _free(decoder: int, *_: object) -> None:
-    library().decoder_free(decoder)
+def _processors() -> int:
+    """How many this process may use, of those that its container gets: threads beyond would take turns."""
+    count = len(os.sched_getaffinity(0))
+    for folder, names in _CGROUP_QUOTAS:
+        try:
+            quota, period = " ".join((folder / name).read_text("ascii") for name in names).split()
+        except (OSError, ValueError):
+            continue
+        # `max`, and -1 in the older kind, are no limit.
+        if quota.isdigit() and period.isdigit() and int(period):
+            count = min(count, max(-(-int(quota) // int(period)), 1))
+    return count
+
+
+def _free(decoder: int, process: int, *_: object) -> None:
+    # The copy that a fork made has no threads that could be told to end.
+    if os.getpid() == process:
+        library().decoder_free(decoder)

@@ -71,8 +71,7 @@ struct Decoder {
     uint64_t asked, answered;               /* numbers of steps */
     int32_t left;                           /* threads that have left the step */
     bool closing;
-    atomic_int *taken;                      /* [phases] pieces */
-    atomic_int arrived;                     /* threads at the ends of phases */
+    atomic_int *taken, *done;               /* [phases] pieces */
     atomic_int started;                     /* threads */
     int32_t phases;
 };
@@ -234,7 +233,7 @@ static void attend(Decoder *d, const Layer *layer, int32_t index, int32_t piece,
     }
     const int32_t first = d->step.begins[sequence] + (count - 1 - (tile - before)) * size;
     const int32_t rows = least(size, d->step.begins[sequence + 1] - first);
-    int32_t positions[QUERY_TILE + MAX_HEAD_DIM];
+    int32_t positions[MAX_SHARING];
     for (int32_t i = 0; i < rows * each; i++) positions[i] = b->positions[first + i / each];
     const size_t at = ((size_t)head * d->step.rows + first) * each;
     const Blocks blocks = {d, d->step.blocks + d->step.block_begins[sequence], index, head};
@@ -303,21 +302,18 @@ static void head(Decoder *d, const Layer *layer, int32_t index, int32_t piece, v
 
 /* ---- threads ---- */
 
-static void wait_for_all(Decoder *d, int32_t phase) {
-    const int32_t goal = (phase + 1) * d->threads;
-    atomic_fetch_add_explicit(&d->arrived, 1, memory_order_acq_rel);
-    for (int32_t spins = 0; atomic_load_explicit(&d->arrived, memory_order_acquire) < goal; spins++) {
+/* Waits for pieces, and not for threads: one that has no processor and no piece holds nobody up. */
+static void run_phase(Decoder *d, int32_t *phase, Phase work, const Layer *layer, int32_t index, int32_t pieces, void *scratch) {
+    atomic_int *taken = d->taken + *phase, *done = d->done + (*phase)++;
+    int32_t own = 0;
+    for (int32_t i; (i = atomic_fetch_add_explicit(taken, 1, memory_order_relaxed)) < pieces; own++)
+        work(d, layer, index, i, scratch);
+    if (own) atomic_fetch_add_explicit(done, own, memory_order_acq_rel);
+    for (int32_t spins = 0; atomic_load_explicit(done, memory_order_acquire) < pieces;) {
         /* Who is waited for may need this processor. */
         if (spins > SPINS) sched_yield();
-        else __builtin_ia32_pause();
+        else __builtin_ia32_pause(), spins++;
     }
-}
-
-static void run_phase(Decoder *d, int32_t *phase, Phase work, const Layer *layer, int32_t index, int32_t pieces, void *scratch) {
-    atomic_int *taken = d->taken + *phase;
-    for (int32_t i; (i = atomic_fetch_add_explicit(taken, 1, memory_order_relaxed)) < pieces;)
-        work(d, layer, index, i, scratch);
-    wait_for_all(d, (*phase)++);
 }
 
 static void run_step(Decoder *d, void *scratch) {
@@ -453,13 +449,14 @@ EXPORT Decoder *decoder_new(const Model *model, uint8_t *cache, int32_t cache_bl
     d->scratch_bytes = (d->scratch_bytes + 63) / 64 * 64;
     d->phases = 3 + 7 * model->layers;
     d->taken = calloc(d->phases, sizeof *d->taken);
+    d->done = calloc(d->phases, sizeof *d->done);
     d->handles = calloc(threads, sizeof *d->handles);
     d->scratch = aligned_alloc(64, d->scratch_bytes * threads);
     pthread_mutex_init(&d->lock, 0);
     pthread_cond_init(&d->changed, 0);
     d->threads = threads;
     int32_t made = 0;
-    while (d->taken && d->handles && d->scratch && made < threads && !pthread_create(d->handles + made, 0, work, d)) made++;
+    while (d->taken && d->done && d->handles && d->scratch && made < threads && !pthread_create(d->handles + made, 0, work, d)) made++;
     if (made == threads) return d;
     d->threads = made;
     decoder_free(d);
@@ -476,8 +473,10 @@ EXPORT int decoder_start(Decoder *d, const Step *step) {
             b->positions[row] = step->past[s] + row - step->begins[s];
         }
     d->step = *step;
-    for (int32_t i = 0; i < d->phases; i++) atomic_store_explicit(d->taken + i, 0, memory_order_relaxed);
-    atomic_store(&d->arrived, 0);
+    for (int32_t i = 0; i < d->phases; i++) {
+        atomic_store_explicit(d->taken + i, 0, memory_order_relaxed);
+        atomic_store_explicit(d->done + i, 0, memory_order_relaxed);
+    }
     pthread_mutex_lock(&d->lock);
     d->asked++;
     pthread_cond_broadcast(&d->changed);
@@ -503,7 +502,7 @@ EXPORT void decoder_free(Decoder *d) {
     pthread_mutex_destroy(&d->lock);
     Buffers *b = &d->buffers;
     void *const all[] = {b->cosines, b->sines, b->stream, b->positions, b->sequence, b->queries, b->query_scales,
-                         b->query_sums, d->taken, d->handles, d->scratch, d};
+                         b->query_sums, d->taken, d->done, d->handles, d->scratch, d};
     const Quantised *const quantised[] = {&b->normed, &b->attended, &b->gated, &b->wanted};
     for (size_t i = 0; i < sizeof quantised / sizeof *quantised; i++) {
         free(quantised[i]->bytes);

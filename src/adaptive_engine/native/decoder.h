@@ -9,7 +9,8 @@ enum {
     GROUP = 32,         /* weights and activations share a scale in groups of this many */
     TILE = 16,          /* columns of a matrix that lie together */
     BLOCK = 32,         /* tokens in a block of the cache */
-    MAX_HEAD_DIM = 256  /* a multiple of GROUP, as are all sizes */
+    MAX_HEAD_DIM = 256, /* a multiple of GROUP, as are all sizes */
+    MAX_SHARING = 256   /* heads of queries with the same keys */
 };
 
 /* y = x W, W of `inputs` rows and `outputs` columns. Tiles of TILE columns follow one another, each of them:

@@ -11,6 +11,10 @@ LIBRARY = Path(__file__).with_name("libdecoder.so")
 BLOCK_SIZE = 32
 """Tokens in a block of the cache."""
 MAX_HEAD_DIM = 256
+MAX_SHARING = 256
+_GROUP = 32
+# No layer comes near, and products of two fit into 64 bits.
+_MAX_SIZE = 1 << 24
 
 
 class MatrixStruct(ctypes.Structure):
@@ -40,6 +44,16 @@ class StepStruct(ctypes.Structure):
     COUNTS = ("rows", "sequences", "wanted")
     ARRAYS = ("tokens", "past", "begins", "blocks", "block_begins", "wanted_rows", "logits")
     _fields_ = (*((name, c_int32) for name in COUNTS), *((name, c_void_p) for name in ARRAYS))
+
+
+def computes(*, hidden: int, mlp: int, heads: int, kv_heads: int, head_dim: int) -> bool:
+    """Whether the library can compute layers of these sizes, whatever numbers they are."""
+    sizes = (hidden, mlp, heads, kv_heads, head_dim)
+    if min(sizes) < 1 or max(*sizes, heads * head_dim) > _MAX_SIZE:
+        return False
+    if any(size % _GROUP for size in (hidden, mlp, head_dim)) or head_dim > MAX_HEAD_DIM:
+        return False
+    return heads % kv_heads == 0 and heads // kv_heads <= MAX_SHARING
 
 
 @cache

@@ -67,6 +67,9 @@ class Weights:
         data = np.frombuffer(self._memory, np.uint8)
         self._tensors = dict(_tensors(data))
 
+    def __len__(self) -> int:
+        return len(self._tensors)
+
     def __contains__(self, name: str) -> bool:
         return name in self._tensors
 
@@ -81,11 +84,16 @@ def _tensors(data: NDArray[np.uint8]) -> Iterator[tuple[str, NDArray[Any]]]:
     length = int.from_bytes(data[:8].tobytes(), "little")
     if len(data) < 8 or length > min(len(data) - 8, _MAX_HEADER):
         raise ValueError("it is shorter than its header says")
-    header = json.loads(data[8 : 8 + length].tobytes())
-    if header.pop("__metadata__", {}).get("format") != _FORMAT:
-        raise ValueError(f"its format is not {_FORMAT}")
-    body = data[8 + length :]
-    for name, entry in header.items():
-        begin, end = entry["data_offsets"]
-        part = body[begin:end].view(np.float32 if entry["dtype"] == "F32" else np.uint8)
-        yield name, part.reshape(entry["shape"])
+    try:
+        header = json.loads(data[8 : 8 + length].tobytes())
+        if header.pop("__metadata__", {}).get("format") != _FORMAT:
+            raise ValueError(f"its format is not {_FORMAT}")
+        body = data[8 + length :]
+        for name, entry in header.items():
+            begin, end = entry["data_offsets"]
+            if not 0 <= begin <= end <= len(body):
+                raise ValueError(f"it ends before {name} does")
+            part = body[begin:end].view(np.float32 if entry["dtype"] == "F32" else np.uint8)
+            yield name, part.reshape(entry["shape"])
+    except (AttributeError, KeyError, TypeError, RecursionError) as exc:
+        raise ValueError("its header is damaged") from exc

@@ -64,6 +64,10 @@ def check_readable(gguf: GGUF) -> str:
 def rope_scaling(gguf: GGUF, family: str) -> str | None:
     """How the file says that positions are scaled, beside what its tensors say."""
     scaling = gguf.text(f"{family}.rope.scaling.type")
+    if scaling is None:
+        # Older files say the factor alone.
+        factors = (gguf.number(f"{family}.rope.{name}") for name in ("scaling.factor", "scale_linear"))
+        return "linear" if any(factor not in (None, 0.0, 1.0) for factor in factors) else None
     return None if scaling == "none" else scaling
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptive_engine.native.library import MAX_HEAD_DIM
+from adaptive_engine.native.library import computes
 from adaptive_engine.native.tiles import GROUP, KINDS, TILE, tile_bytes, to_tiles
 from adaptive_engine.native.weights import Tensor, write_weights
 from adaptive_engine.registry.family import rope_scaling
@@ -17,8 +18,8 @@ from adaptive_engine.registry.gguf import GGUF
 from adaptive_engine.registry.gguf import Tensor as StoredTensor
 
 _F32 = 0
-# Rows that are made into tiles at a time, so that large models need no more memory than small ones.
-_SLAB = 4096
+# Weights that are made into tiles at a time, so that large models need no more memory than small ones.
+_SLAB = 1 << 22
 # Columns of gate and up whose product is made into bytes together.
 _PIECE = GROUP
 
@@ -48,10 +49,14 @@ def why_not_native(gguf: GGUF, config: dict[str, Any]) -> str | None:
     """What of the model our runtime does not compute; None if it does. `config` is that of `model_config`."""
     hidden, head_dim, mlp = config["hidden_size"], config["head_dim"], config["intermediate_size"]
     heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
-    if any(size % GROUP for size in (hidden, mlp, head_dim)) or head_dim > MAX_HEAD_DIM or heads % kv_heads:
+    if not computes(hidden=hidden, mlp=mlp, heads=heads, kv_heads=kv_heads, head_dim=head_dim):
         return f"its layers have sizes that it does not compute ({hidden}, {mlp}, {heads} x {head_dim})"
+    if not math.isfinite(config["rms_norm_eps"]):
+        return "its epsilon is not a number"
     if scaling := rope_scaling(gguf, config["model_type"]):
         return f"it does not scale positions in the way '{scaling}'"
+    if gguf.integer(f"{config['model_type']}.rope.dimension_count") not in (None, head_dim):
+        return "it rotates whole heads only"
     shapes = dict(_shapes(config))
     for name, tensor in gguf.tensors.items():
         if tensor.shape != shapes.get(name):
@@ -132,26 +137,33 @@ class _Converter:
     def _layer(self, name: str, stored: str) -> Iterator[Tensor]:
         for ours, theirs in _VECTORS.items():
             if stored + theirs in self._gguf.tensors:
-                yield self._vector(name + ours, stored + theirs)
+                in_pairs = ours in ("query_bias", "key_bias") and self._in_pairs
+                yield self._vector(name + ours, stored + theirs, in_pairs=in_pairs)
         for ours, theirs in _MATRICES.items():
             source = f"{stored}{theirs}.weight"
-            if ours in ("queries", "keys") and self._config["model_type"] == "llama":
-                yield self._matrix(name + ours, source, self._halves_of_heads(source))
+            if ours in ("queries", "keys") and self._in_pairs:
+                rows = self._gguf.tensors[source].shape[1]
+                yield self._matrix(name + ours, source, self._halves_of_heads(rows))
             elif ours == "gate":
                 yield self._gate_up(name + "gate_up", source, f"{stored}ffn_up.weight")
             elif ours != "up":
                 yield self._matrix(name + ours, source)
 
-    def _halves_of_heads(self, name: str) -> NDArray[np.intp]:
-        """The order of rows in which the halves that are rotated together are halves of a head, as in the original.
+    @property
+    def _in_pairs(self) -> bool:
+        """llama.cpp writes queries and keys of this family, biases too, with what is rotated together side by side."""
+        return bool(self._config["model_type"] == "llama")
 
-        llama.cpp writes the queries and keys of this family with such pairs side by side.
-        """
-        rows = np.arange(self._gguf.tensors[name].shape[1])
-        return rows.reshape(-1, self._config["head_dim"] // 2, 2).transpose(0, 2, 1).reshape(-1)
+    def _halves_of_heads(self, rows: int) -> NDArray[np.intp]:
+        """The order of rows in which what is rotated together are halves of a head, as in the original."""
+        pairs = np.arange(rows).reshape(-1, self._config["head_dim"] // 2, 2)
+        return pairs.transpose(0, 2, 1).reshape(-1)
 
-    def _vector(self, name: str, stored: str) -> Tensor:
-        return Tensor(name, "F32", self._gguf.tensors[stored].shape, [self._floats(stored)])
+    def _vector(self, name: str, stored: str, *, in_pairs: bool = False) -> Tensor:
+        numbers = self._floats(stored)
+        if in_pairs:
+            numbers = numbers[self._halves_of_heads(len(numbers))]
+        return Tensor(name, "F32", numbers.shape, [numbers])
 
     def _floats(self, name: str) -> NDArray[np.float32]:
         tensor = self._gguf.tensors[name]
@@ -180,7 +192,9 @@ class _Converter:
         tensor = self._gguf.tensors[stored]
         kind = KINDS[tensor.type]
         shape = (-(-rows // TILE), tile_bytes(kind.bits, tensor.shape[0]))
-        parts = (to_tiles(kind.read(slab(begin, min(begin + _SLAB, rows)))) for begin in range(0, rows, _SLAB))
+        # Whole tiles, and pieces of both gate and up.
+        step = max(_SLAB // tensor.shape[0] // (2 * _PIECE), 1) * 2 * _PIECE
+        parts = (to_tiles(kind.read(slab(begin, min(begin + step, rows)))) for begin in range(0, rows, step))
         return Tensor(name, "U8", shape, parts)
 
     def _blocks(self, name: str) -> Bytes:

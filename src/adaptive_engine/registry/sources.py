@@ -193,6 +193,10 @@ class OpenVinoSource:
         for entry in entries:
             _check_entry(entry)
         names = {entry.name for entry in entries}
+        if NATIVE_FILE in names:
+            raise InvalidModel(
+                f"'{self.path}' holds {NATIVE_FILE}, which an import made of a GGUF file. Import that file."
+            )
         self._check_complete(names)
         return sorted(names & MODEL_FILES)
 

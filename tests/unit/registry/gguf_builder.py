@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,25 @@ F16 = 1
 
 HIDDEN, HEADS, HEAD_SIZE, FEED_FORWARD = 64, 2, 32, 96
 
+
+@dataclass(frozen=True)
+class Quantised:
+    """A matrix of `shape` in blocks of the ggml type `kind`."""
+
+    kind: int
+    shape: tuple[int, ...]
+    blocks: np.ndarray[Any, Any]
+
+    @property
+    def nbytes(self) -> int:
+        return self.blocks.nbytes
+
+    def tobytes(self) -> bytes:
+        return self.blocks.tobytes()
+
+
 Metadata = dict[str, Any]
-Tensors = dict[str, np.ndarray[Any, Any]]
+Tensors = dict[str, np.ndarray[Any, Any] | Quantised]
 
 
 def text(value: str | bytes) -> bytes:
@@ -55,7 +73,8 @@ def gguf_bytes(metadata: Metadata, tensors: Tensors) -> bytes:
     head = header(len(tensors), len(metadata)) + b"".join(entry(key, value) for key, value in metadata.items())
     data = b""
     for name, array in tensors.items():
-        head += tensor_entry(name, array.shape[::-1], 0 if array.dtype == np.float32 else F16, len(data))
+        kind = array.kind if isinstance(array, Quantised) else 0 if array.dtype == np.float32 else F16
+        head += tensor_entry(name, array.shape[::-1], kind, len(data))
         data += array.tobytes() + b"\0" * (-array.nbytes % ALIGNMENT)
     return head + b"\0" * (-len(head) % ALIGNMENT) + data
 
