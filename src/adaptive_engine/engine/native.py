@@ -187,11 +187,10 @@ class NativeRunner:
         self.shape = RunnerShape(BLOCK_SIZE, model.vocab_size, block_bytes)
         self.num_blocks = -(-kv_tokens // BLOCK_SIZE) + SCRATCH_BLOCKS
         try:
-            self._cache = np.frombuffer(
-                mmap.mmap(-1, self.num_blocks * block_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), np.uint8
-            )
+            memory = mmap.mmap(-1, self.num_blocks * block_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         except OSError as exc:
             raise EngineFailed(f"There is no room for the KV cache of {model.name}: {exc}", code="model_load") from exc
+        self._cache = np.frombuffer(memory, np.uint8)
         threads = threads or _processors()
         self._decoder = self._library.decoder_new(model.struct, self._cache.ctypes.data, self.num_blocks, threads, None)
         if not self._decoder:

@@ -58,8 +58,16 @@ def computes(*, hidden: int, mlp: int, heads: int, kv_heads: int, head_dim: int)
 
 @cache
 def library() -> ctypes.CDLL:
-    """Raises OSError where this package was built without it."""
+    """Raises OSError where this package was built without it, or with one of another version."""
     loaded = ctypes.CDLL(str(LIBRARY))
+    try:
+        _declare(loaded)
+    except AttributeError as exc:
+        raise OSError(f"it is of another version: {exc}") from exc
+    return loaded
+
+
+def _declare(loaded: ctypes.CDLL) -> None:
     loaded.decoder_instructions.restype = c_char_p
     loaded.decoder_block_bytes.argtypes = [POINTER(ModelStruct)]
     loaded.decoder_block_bytes.restype = c_size_t
@@ -70,22 +78,19 @@ def library() -> ctypes.CDLL:
     for name in ("decoder_finish", "decoder_free"):
         getattr(loaded, name).argtypes = [c_void_p]
         getattr(loaded, name).restype = None
-    return loaded
 
 
 def instructions() -> str | None:
     """The instructions that this CPU would be used with; None where models cannot run natively."""
-    try:
-        name: bytes | None = library().decoder_instructions()
-    except OSError:
-        return None
-    return name.decode() if name else None
+    return None if why_not() else str(library().decoder_instructions().decode())
 
 
 def why_not() -> str | None:
     """Why models cannot run natively here, and what helps."""
     if not LIBRARY.exists():
         return "it was built without a C compiler, or not for Linux on x86-64: install one and then the package again"
-    if instructions() is None:
-        return "this CPU has no AVX2"
-    return None
+    try:
+        name = library().decoder_instructions()
+    except OSError as exc:
+        return f"it cannot be loaded, build it again: {exc}"
+    return None if name else "this CPU has no AVX2"

@@ -43,7 +43,7 @@ MODELS = {
 Decode = Callable[..., Decoder]
 
 
-@pytest.fixture(params=[None])
+@pytest.fixture(params=[None, "avx2"])
 def instructions(request: pytest.FixtureRequest) -> str | None:
     """Names of instructions that this CPU has; None are the best of them."""
     name: str | None = request.param
@@ -93,6 +93,13 @@ def test_logits_are_close_to_those_of_the_reference(decoder: Decode, name: str) 
     tokens = prompt(75, sizes)
     right = Reference(sizes, random_tensors(sizes)).logits(tokens)
     assert distance(decoder(name).step(Part(tokens, BLOCKS)), right) < CLOSE
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_both_kinds_of_instructions_give_the_same_bits(models: Callable[[str], NativeModel], name: str) -> None:
+    tokens = prompt(75, MODELS[name])
+    with Decoder(models(name), instructions=None) as best, Decoder(models(name), instructions="avx2") as avx2:
+        np.testing.assert_array_equal(best.step(Part(tokens, BLOCKS)), avx2.step(Part(tokens, BLOCKS)))
 
 
 MISTAKES = {
