@@ -408,7 +408,7 @@ static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 static const Kernels *kernels_of(const char *name) {
 #if defined(__x86_64__)
     const bool avx512 = __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
-                        __builtin_cpu_supports("avx512vl");
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
     if (avx512 && (!name || !strcmp(name, avx512_kernels.name))) return &avx512_kernels;
     if (avx2 && (!name || !strcmp(name, avx2_kernels.name))) return &avx2_kernels;
