@@ -32,9 +32,9 @@ from adaptive_engine.native.library import (
 from adaptive_engine.native.tiles import TILE, bits_of
 from adaptive_engine.native.weights import Weights
 
-# Measured on a CPU with AVX-512: 8 rows take 1.7 times as long as one, and 256 tokens at the end of a prompt of 4000
-# 2.3 times as long as at its begin.
-_COSTS = StepCosts(row=0.12, resize=0, doubling_depth=2800, busy_prompt_tokens=32)
+# Measured on a CPU with AVX-512: 8 rows take 1.7 times as long as one, and 24 tokens 2700 tokens deep 1.8 times as long
+# as at the begin of their prompt.
+_COSTS = StepCosts(row=0.12, resize=0, doubling_depth=3500, busy_prompt_tokens=24)
 _SIZES = (
     "vocab_size",
     "hidden_size",
