@@ -17,6 +17,7 @@ import typer
 from adaptive_engine.cli.options import DataDir, models_dir, resolve_data_dir
 
 if TYPE_CHECKING:
+    from adaptive_engine.registry import ModelDirectory
     from adaptive_engine.settings import Settings
 
 _FREE_BYTES_WANTED = 2 * 2**30
@@ -174,12 +175,24 @@ def _models(data_dir: Path) -> Iterator[Finding]:
         yield Finding("ok", "Models", "none yet; `adaptive serve` fetches the default model (98 MB) once")
     for path in paths:
         try:
-            ModelDirectory.load(path).verify()
+            model = ModelDirectory.load(path)
+            model.verify()
         except (AdaptiveError, OSError) as exc:
             remedy = f"Delete {path} and import it again: adaptive models import"
             yield Finding("problem", f"Model {path.name}", str(exc), remedy)
         else:
-            yield Finding("ok", f"Model {path.name}", "all checksums match")
+            remedy = (
+                f"Stop the server, delete {path} and import it again: it would run natively." if _slow(model) else ""
+            )
+            yield Finding("ok", f"Model {path.name}", "all checksums match", remedy)
+
+
+def _slow(model: ModelDirectory) -> bool:
+    """Whether it was imported for OpenVINO, and would be faster otherwise."""
+    from adaptive_engine.native.library import instructions
+
+    quantised = (model.manifest.quantization or "").startswith("Q")
+    return model.engine == "openvino" and model.manifest.source.kind == "gguf" and quantised and bool(instructions())
 
 
 def _vllm(data_dir: Path, command: str) -> Iterator[Finding]:

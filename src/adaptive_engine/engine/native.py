@@ -29,6 +29,7 @@ from adaptive_engine.native.library import (
     library,
     why_not,
 )
+from adaptive_engine.native.shapes import matrix_shapes, vector_sizes
 from adaptive_engine.native.tiles import TILE, bits_of
 from adaptive_engine.native.weights import Weights
 
@@ -107,27 +108,10 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 def _model(name: str, config: dict[str, Any], weights: Weights) -> NativeModel:
-    hidden, mlp, head_dim = config["hidden_size"], config["intermediate_size"], config["head_dim"]
-    queries, keys = config["num_attention_heads"] * head_dim, config["num_key_value_heads"] * head_dim
     if config["num_hidden_layers"] > len(weights):
         raise ValueError(f"it does not have {config['num_hidden_layers']} layers")
-    vectors = {
-        "attention_norm": hidden,
-        "mlp_norm": hidden,
-        "query_bias": queries,
-        "key_bias": keys,
-        "value_bias": keys,
-        "query_norm": head_dim,
-        "key_norm": head_dim,
-    }
-    matrices = {
-        "queries": (hidden, queries),
-        "keys": (hidden, keys),
-        "values": (hidden, keys),
-        "attention_out": (queries, hidden),
-        "gate_up": (hidden, 2 * mlp),
-        "down": (mlp, hidden),
-    }
+    hidden, head_dim = config["hidden_size"], config["head_dim"]
+    vectors, matrices = vector_sizes(config), matrix_shapes(config)
     layers = (LayerStruct * config["num_hidden_layers"])()
     for index, layer in enumerate(layers):
         prefix = f"layers.{index}."
@@ -143,7 +127,7 @@ def _model(name: str, config: dict[str, Any], weights: Weights) -> NativeModel:
         heads=config["num_attention_heads"],
         kv_heads=config["num_key_value_heads"],
         head_dim=head_dim,
-        mlp=mlp,
+        mlp=config["intermediate_size"],
         epsilon=config["rms_norm_eps"],
         frequencies=_vector(weights, "frequencies", head_dim // 2),
         final_norm=_vector(weights, "final_norm", hidden),

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptive_engine.native.library import computes
+from adaptive_engine.native.shapes import matrix_shapes, vector_sizes
 from adaptive_engine.native.tiles import GROUP, KINDS, TILE, tile_bytes, to_tiles
 from adaptive_engine.native.weights import Tensor, write_weights
 from adaptive_engine.registry.family import rope_scaling
@@ -24,13 +25,12 @@ _SLAB = 1 << 22
 _PIECE = GROUP
 
 _MATRICES = {
-    "queries": "attn_q",
-    "keys": "attn_k",
-    "values": "attn_v",
-    "attention_out": "attn_output",
-    "gate": "ffn_gate",
-    "up": "ffn_up",
-    "down": "ffn_down",
+    "queries": ("attn_q",),
+    "keys": ("attn_k",),
+    "values": ("attn_v",),
+    "attention_out": ("attn_output",),
+    "gate_up": ("ffn_gate", "ffn_up"),
+    "down": ("ffn_down",),
 }
 _VECTORS = {
     "attention_norm": "attn_norm.weight",
@@ -72,32 +72,15 @@ def why_not_native(gguf: GGUF, config: dict[str, Any]) -> str | None:
 
 def _shapes(config: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
     """All tensors that the model may have."""
-    hidden, head_dim, mlp = config["hidden_size"], config["head_dim"], config["intermediate_size"]
-    queries, keys = config["num_attention_heads"] * head_dim, config["num_key_value_heads"] * head_dim
-    yield from (("token_embd.weight", (hidden, config["vocab_size"])), ("output_norm.weight", (hidden,)))
-    yield from (("output.weight", (hidden, config["vocab_size"])), ("rope_freqs.weight", (head_dim // 2,)))
-    matrices = {
-        "queries": (hidden, queries),
-        "keys": (hidden, keys),
-        "values": (hidden, keys),
-        "attention_out": (queries, hidden),
-        "gate": (hidden, mlp),
-        "up": (hidden, mlp),
-        "down": (mlp, hidden),
-    }
-    vectors = {
-        "attention_norm": hidden,
-        "mlp_norm": hidden,
-        "query_bias": queries,
-        "key_bias": keys,
-        "value_bias": keys,
-        "query_norm": head_dim,
-        "key_norm": head_dim,
-    }
+    hidden, head_dim, vocabulary = config["hidden_size"], config["head_dim"], config["vocab_size"]
+    yield from (("token_embd.weight", (hidden, vocabulary)), ("output_norm.weight", (hidden,)))
+    yield from (("output.weight", (hidden, vocabulary)), ("rope_freqs.weight", (head_dim // 2,)))
     for layer in range(config["num_hidden_layers"]):
-        for name, shape in matrices.items():
-            yield f"blk.{layer}.{_MATRICES[name]}.weight", shape
-        for name, size in vectors.items():
+        for name, (inputs, outputs) in matrix_shapes(config).items():
+            parts = _MATRICES[name]
+            for part in parts:
+                yield f"blk.{layer}.{part}.weight", (inputs, outputs // len(parts))
+        for name, size in vector_sizes(config).items():
             yield f"blk.{layer}.{_VECTORS[name]}", (size,)
 
 
@@ -140,14 +123,14 @@ class _Converter:
                 in_pairs = ours in ("query_bias", "key_bias") and self._in_pairs
                 yield self._vector(name + ours, stored + theirs, in_pairs=in_pairs)
         for ours, theirs in _MATRICES.items():
-            source = f"{stored}{theirs}.weight"
-            if ours in ("queries", "keys") and self._in_pairs:
-                rows = self._gguf.tensors[source].shape[1]
-                yield self._matrix(name + ours, source, self._halves_of_heads(rows))
-            elif ours == "gate":
-                yield self._gate_up(name + "gate_up", source, f"{stored}ffn_up.weight")
-            elif ours != "up":
-                yield self._matrix(name + ours, source)
+            sources = [f"{stored}{one}.weight" for one in theirs]
+            if ours == "gate_up":
+                yield self._gate_up(name + ours, *sources)
+            elif ours in ("queries", "keys") and self._in_pairs:
+                rows = self._gguf.tensors[sources[0]].shape[1]
+                yield self._matrix(name + ours, sources[0], self._halves_of_heads(rows))
+            else:
+                yield self._matrix(name + ours, sources[0])
 
     @property
     def _in_pairs(self) -> bool:

@@ -20,6 +20,7 @@ import typer
 from typer.testing import CliRunner
 
 from adaptive_engine.cli.doctor import doctor
+from adaptive_engine.native.library import instructions
 from adaptive_engine.registry import ModelDirectory
 from adaptive_engine.registry.vllm import import_for_vllm
 from adaptive_engine.server.lifespan import announce, only_server
@@ -52,6 +53,14 @@ def test_a_damaged_model_is_found(tmp_path: Path, default_model_dir: ModelDirect
     status, findings = examine(tmp_path)
     assert status == 1
     assert "import it again" in findings[f"Model {default_model_dir.key}"]["remedy"]
+
+
+def test_a_model_that_could_run_natively_is_told(tmp_path: Path, shallow_openvino_dir: ModelDirectory) -> None:
+    shutil.copytree(shallow_openvino_dir.path, tmp_path / "models" / shallow_openvino_dir.key, copy_function=os.link)
+    status, findings = examine(tmp_path)
+    remedy = findings[f"Model {shallow_openvino_dir.key}"]["remedy"]
+    assert status == 0
+    assert ("it would run natively" in remedy) == (instructions() is not None)
 
 
 def test_a_database_that_is_none_is_found(tmp_path: Path) -> None:
