@@ -122,8 +122,8 @@ class _Converter:
             if stored + theirs in self._gguf.tensors:
                 in_pairs = ours in ("query_bias", "key_bias") and self._in_pairs
                 yield self._vector(name + ours, stored + theirs, in_pairs=in_pairs)
-        for ours, theirs in _MATRICES.items():
-            sources = [f"{stored}{one}.weight" for one in theirs]
+        for ours, parts in _MATRICES.items():
+            sources = [f"{stored}{part}.weight" for part in parts]
             if ours == "gate_up":
                 yield self._gate_up(name + ours, *sources)
             elif ours in ("queries", "keys") and self._in_pairs:
