@@ -31,7 +31,7 @@ class EngineStats:
     forward_seconds: float = 0.0
     """Time inside the model, to compare with the time around it."""
     mask_seconds: float = 0.0
-    """Time for token masks, part of it while the model computes."""
+    """Processor time for token masks, while the model computes."""
     encoded_images: int = 0
     """Images that the vision encoder computed. One that was found again is not among them."""
     encode_seconds: float = 0.0

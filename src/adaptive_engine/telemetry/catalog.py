@@ -86,7 +86,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     _of_engine("counter", "engine_steps", "Steps: grows while there is work."),
     _of_engine("counter", "engine_forward_seconds", "Time inside the model."),
     _of_engine("counter", "engine_computed_prompt_tokens", "Prompt tokens that were not in the cache."),
-    _of_engine("counter", "engine_mask_seconds", "Time for token masks, part of it while the model computes."),
+    _of_engine("counter", "engine_mask_seconds", "Processor time for token masks, while the model computes."),
     _of_engine("counter", "engine_forced_tokens", "Tokens that a schema left no choice about."),
     _of_engine("counter", "spec_decode_num_draft_tokens", "Tokens that were guessed and computed."),
     _of_engine("counter", "spec_decode_num_accepted_tokens", "Of these those that were right."),
