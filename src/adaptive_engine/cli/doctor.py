@@ -103,7 +103,7 @@ def _native() -> Finding:
     from adaptive_engine.native.library import instructions, why_not
 
     if reason := why_not():
-        remedy = "Models run on OpenVINO meanwhile, which is slower."
+        remedy = "What is imported without it runs on OpenVINO, which is slower; native models do not run."
         return Finding("warning", "Native runtime", f"not here: {reason}", remedy)
     return Finding("ok", "Native runtime", f"computes with {instructions()}")
 

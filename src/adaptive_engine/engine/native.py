@@ -71,7 +71,7 @@ def read_native(directory: Path) -> NativeModel:
     if reason := why_not():
         raise EngineFailed(
             f"Model '{directory.name}' was imported for the native runtime, which is not here: {reason}. "
-            "Or import the model again on this machine.",
+            f"Or delete '{directory}' and import the model again, for OpenVINO.",
             code="model_load",
         )
     file = "config.json"

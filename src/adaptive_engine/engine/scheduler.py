@@ -83,7 +83,9 @@ class Scheduler:
         budget = max(self._prefill_tokens_busy - (rows - len(slices)), LEAST) if slices else self._prefill_tokens
         price = self._by_depth if slices else by_number
         slices += self._prefills(min(budget, self._max_rows - rows), prefilling, price)
-        fill_up(slices)
+        # Where rows cost the same in any number, nothing is padded.
+        if self._costs.resize:
+            fill_up(slices)
         return slices
 
     def advance(self, sequence: Sequence, computed: int) -> None:

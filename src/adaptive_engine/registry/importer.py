@@ -53,7 +53,7 @@ def import_model(
     with waiting(_lock_file(target.parent, target.name), progress):
         _remove_leftovers(target)
         if target.exists():
-            return _existing(target, examined)
+            return _existing(target, examined, engine)
         with _staging(target) as staging:
             examined.write(staging, progress)
             _recommend(staging, sampling or {})
@@ -70,13 +70,19 @@ def _recommend(staging: Path, sampling: Mapping[str, float]) -> None:
     path.write_text(json.dumps({**config, **sampling}, indent=2) + "\n", "utf-8")
 
 
-def _existing(target: Path, source: ModelSource) -> ModelDirectory:
+def _existing(target: Path, source: ModelSource, engine: ModelEngine | None) -> ModelDirectory:
     if (target / VLLM_MANIFEST).exists():
         raise Conflict(f"The key '{target.name}' belongs to a model of vLLM; choose another key.", param="key")
     model = ModelDirectory.load(target)
     if model.manifest.source.sha256 != source.sha256:
         raise Conflict(
             f"The key '{target.name}' belongs to another model ({model.manifest.source.file}); choose another key.",
+            param="key",
+        )
+    if engine not in (None, model.engine):
+        raise Conflict(
+            f"The key '{target.name}' belongs to this model for the engine '{model.engine}'; choose another key, or "
+            f"delete '{target}' first.",
             param="key",
         )
     return model

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adaptive_engine._version import __version__
 from adaptive_engine.engine.native import read_native
-from adaptive_engine.errors import EngineFailed
+from adaptive_engine.errors import Conflict, EngineFailed
 from adaptive_engine.native import FILE, library
 from adaptive_engine.native.weights import Weights
 from adaptive_engine.registry import InvalidModel, ModelDirectory, import_model
@@ -111,6 +111,15 @@ def test_openvino_may_be_asked_for(tmp_path: Path, models_dir: Path) -> None:
 
 
 @needs_library
+def test_an_engine_that_is_asked_for_is_not_ignored_where_the_model_is_there(tmp_path: Path, models_dir: Path) -> None:
+    file = write_gguf(tmp_path / "model.gguf", *model_of())
+    model = import_model(file, models_dir)
+    assert import_model(file, models_dir, engine="native") == import_model(file, models_dir) == model
+    with pytest.raises(Conflict, match="for the engine 'native'; choose another key"):
+        import_model(file, models_dir, engine="openvino")
+
+
+@needs_library
 def test_weights_of_16_bits_become_openvinos(tmp_path: Path, models_dir: Path) -> None:
     source = tiny_model(tmp_path / "model.gguf")
     assert import_model(source, models_dir).manifest.format == "openvino-ir"
@@ -153,7 +162,7 @@ def test_without_the_library_models_become_openvinos(
     with pytest.raises(
         EngineFailed,
         match=r"'native' was imported for the native runtime, which is not here: .*install one and then the package "
-        r"again. Or import the model again on this machine.",
+        r"again. Or delete .* and import the model again, for OpenVINO.",
     ):
         read_native(path)
 
