@@ -5,13 +5,15 @@
  *     embed                    rows of the embeddings, angles of their positions
  *     for each layer:
  *       normalise              rows as bytes
- *       project                queries, keys, values by head; rotated; keys and values into the cache
+ *       project_cached         keys and values by head; keys rotated; into the cache
+ *       keep_wanted            in the last layer: the others have done what they are for
+ *       project_queries        by head; rotated
  *       attend                 by tiles of rows and heads of keys
  *       attention_out          added to the rows
  *       normalise
  *       gate_up                pieces of 32 columns, as bytes
  *       down                   added to the rows
- *     normalise_wanted, head   logits of the rows that are wanted
+ *     normalise_last, head     logits
  *
  * All pieces write what no other piece of their phase reads or writes. */
 #include "decoder.h"
@@ -45,11 +47,11 @@ typedef struct {
     float *cosines, *sines;                 /* [rows, head_dim / 2] */
     float *stream;                          /* [rows, hidden] what layers add to */
     int32_t *positions, *sequence;          /* [rows] */
+    int32_t *begins;                        /* [rows + 1] of what is left of each sequence in the last layer */
     Quantised normed, attended, gated;
     int8_t *queries;                        /* [kv_heads, rows, heads per kv head, head_dim] */
     float *query_scales, *query_sums;       /* [kv_heads, rows, heads per kv head] */
-    Quantised wanted;
-    int32_t rows, wanted_rows;              /* that there is room for */
+    int32_t rows;                           /* that there is room for */
 } Buffers;
 
 typedef void (*Phase)(Decoder *, const Layer *, int32_t layer, int32_t piece, void *scratch);
@@ -63,6 +65,8 @@ struct Decoder {
     uint8_t *scratch;                       /* [threads, scratch_bytes] */
     Buffers buffers;
     Step step;
+    int32_t rows;                           /* of the phase, and first row of each sequence */
+    const int32_t *begins;
 
     int32_t threads;
     pthread_t *handles;
@@ -140,7 +144,7 @@ static void column_of(const Matrix *m, int32_t column, float *out) {
 static void embed(Decoder *d, const Layer *layer, int32_t index, int32_t piece, void *scratch) {
     (void)layer, (void)index, (void)scratch;
     Buffers *b = &d->buffers;
-    const int32_t half = d->model.head_dim / 2, end = least((piece + 1) * NORM_ROWS, d->step.rows);
+    const int32_t half = d->model.head_dim / 2, end = least((piece + 1) * NORM_ROWS, d->rows);
     for (int32_t row = piece * NORM_ROWS; row < end; row++) {
         column_of(&d->model.embeddings, (int32_t)d->step.tokens[row], row_of(d, row));
         for (int32_t i = 0; i < half; i++) {
@@ -152,7 +156,7 @@ static void embed(Decoder *d, const Layer *layer, int32_t index, int32_t piece, 
 }
 
 static void normalise_rows(Decoder *d, const float *weights, int32_t piece, float *scratch) {
-    const int32_t end = least((piece + 1) * NORM_ROWS, d->step.rows);
+    const int32_t end = least((piece + 1) * NORM_ROWS, d->rows);
     for (int32_t row = piece * NORM_ROWS; row < end; row++) {
         d->kernels->normalise(row_of(d, row), weights, d->model.hidden, d->model.epsilon, scratch);
         d->kernels->quantise(scratch, &d->buffers.normed, row, 0, d->model.hidden);
@@ -171,10 +175,6 @@ static void normalise_for_mlp(Decoder *d, const Layer *layer, int32_t index, int
 
 typedef enum { QUERIES, KEYS, VALUES } Kind;
 
-static Kind kind_of(const Model *m, int32_t head) {
-    return head < m->heads ? QUERIES : head < m->heads + m->kv_heads ? KEYS : VALUES;
-}
-
 /* What becomes of the numbers of a head in one row. */
 static void place_head(Decoder *d, const Layer *layer, int32_t index, Kind kind, int32_t head, int32_t row, float *x) {
     const Model *m = &d->model;
@@ -187,7 +187,7 @@ static void place_head(Decoder *d, const Layer *layer, int32_t index, Kind kind,
     if (norm) d->kernels->normalise(x, norm, dim, m->epsilon, x);
     if (kind != VALUES) d->kernels->rotate(x, b->cosines + (size_t)row * half, b->sines + (size_t)row * half, half);
     if (kind == QUERIES) {
-        const size_t at = ((size_t)(head / each) * d->step.rows + row) * each + head % each;
+        const size_t at = ((size_t)(head / each) * d->rows + row) * each + head % each;
         int32_t sum;
         b->query_scales[at] = d->kernels->quantise_query(x, dim, b->queries + at * dim, &sum) * LOG2_E / sqrtf((float)dim);
         b->query_sums[at] = (float)sum;
@@ -199,17 +199,53 @@ static void place_head(Decoder *d, const Layer *layer, int32_t index, Kind kind,
     (kind == KEYS ? d->kernels->store_key : d->kernels->store_value)(x, dim, &block, position % BLOCK);
 }
 
-static void project(Decoder *d, const Layer *layer, int32_t index, int32_t piece, void *scratch) {
-    const Model *m = &d->model;
-    const int32_t heads = m->heads + 2 * m->kv_heads, tiles = m->head_dim / TILE;
-    const int32_t begin = piece / heads * ROW_CHUNK, rows = least(ROW_CHUNK, d->step.rows - begin);
-    const Kind kind = kind_of(m, piece % heads);
+static void project_head(Decoder *d, const Layer *layer, int32_t index, Kind kind, int32_t head, int32_t chunk, float *out) {
+    const int32_t dim = d->model.head_dim, tiles = dim / TILE;
+    const int32_t begin = chunk * ROW_CHUNK, rows = least(ROW_CHUNK, d->rows - begin);
     const Matrix *matrix = kind == QUERIES ? &layer->queries : kind == KEYS ? &layer->keys : &layer->values;
-    const int32_t head = piece % heads - (kind == QUERIES ? 0 : kind == KEYS ? m->heads : m->heads + m->kv_heads);
-    float *out = scratch;
-    for (int32_t t = 0; t < tiles; t++)
-        d->kernels->multiply(matrix, head * tiles + t, &d->buffers.normed, begin, rows, out + t * TILE, m->head_dim);
-    for (int32_t r = 0; r < rows; r++) place_head(d, layer, index, kind, head, begin + r, out + (size_t)r * m->head_dim);
+    d->kernels->multiply(matrix, head * tiles, tiles, &d->buffers.normed, begin, rows, out, dim);
+    for (int32_t r = 0; r < rows; r++) place_head(d, layer, index, kind, head, begin + r, out + (size_t)r * dim);
+}
+
+static void project_cached(Decoder *d, const Layer *layer, int32_t index, int32_t piece, void *scratch) {
+    const int32_t heads = d->model.kv_heads, head = piece % (2 * heads), chunk = piece / (2 * heads);
+    project_head(d, layer, index, head < heads ? KEYS : VALUES, head % heads, chunk, scratch);
+}
+
+static void project_queries(Decoder *d, const Layer *layer, int32_t index, int32_t piece, void *scratch) {
+    project_head(d, layer, index, QUERIES, piece % d->model.heads, piece / d->model.heads, scratch);
+}
+
+static void project(Decoder *d, const Layer *layer, int32_t index, int32_t piece, void *scratch) {
+    const int32_t cached = 2 * d->model.kv_heads * parts(d->rows, ROW_CHUNK);
+    if (piece < cached) project_cached(d, layer, index, piece, scratch);
+    else project_queries(d, layer, index, piece - cached, scratch);
+}
+
+static void move_row(const Quantised *q, int32_t from, int32_t to) {
+    const size_t groups = q->width / GROUP;
+    memcpy(q->bytes + (size_t)to * q->width, q->bytes + (size_t)from * q->width, q->width);
+    memcpy(q->scales + to * groups, q->scales + from * groups, groups * sizeof *q->scales);
+    memcpy(q->sums + to * groups, q->sums + from * groups, groups * sizeof *q->sums);
+}
+
+/* One piece. The rows that are wanted become the first ones, and the only ones. */
+static void keep_wanted(Decoder *d, const Layer *layer, int32_t index, int32_t piece, void *scratch) {
+    (void)layer, (void)index, (void)piece, (void)scratch;
+    Buffers *b = &d->buffers;
+    const size_t half = d->model.head_dim / 2;
+    for (int32_t to = 0; to < d->step.wanted; to++) {
+        const int32_t from = (int32_t)d->step.wanted_rows[to];
+        if (from == to) continue;
+        memcpy(row_of(d, to), row_of(d, from), d->model.hidden * sizeof(float));
+        memcpy(b->cosines + to * half, b->cosines + from * half, half * sizeof(float));
+        memcpy(b->sines + to * half, b->sines + from * half, half * sizeof(float));
+        b->positions[to] = b->positions[from];
+        b->sequence[to] = b->sequence[from];
+        move_row(&b->normed, from, to);
+    }
+    d->rows = d->step.wanted;
+    d->begins = b->begins;
 }
 
 /* Rows of a piece of attention: so that a tile has about QUERY_TILE queries. */
@@ -228,14 +264,14 @@ static void attend(Decoder *d, const Layer *layer, int32_t index, int32_t piece,
     /* Tiles are numbered from the end of the step, and do not cross sequences. */
     int32_t sequence = d->step.sequences - 1, before = 0, count = 0;
     for (; sequence >= 0; sequence--, before += count) {
-        count = parts(d->step.begins[sequence + 1] - d->step.begins[sequence], size);
+        count = parts(d->begins[sequence + 1] - d->begins[sequence], size);
         if (tile < before + count) break;
     }
-    const int32_t first = d->step.begins[sequence] + (count - 1 - (tile - before)) * size;
-    const int32_t rows = least(size, d->step.begins[sequence + 1] - first);
+    const int32_t first = d->begins[sequence] + (count - 1 - (tile - before)) * size;
+    const int32_t rows = least(size, d->begins[sequence + 1] - first);
     int32_t positions[MAX_SHARING];
     for (int32_t i = 0; i < rows * each; i++) positions[i] = b->positions[first + i / each];
-    const size_t at = ((size_t)head * d->step.rows + first) * each;
+    const size_t at = ((size_t)head * d->rows + first) * each;
     const Blocks blocks = {d, d->step.blocks + d->step.block_begins[sequence], index, head};
     float *out = scratch;
     const Queries queries = {rows * each, dim, b->queries + at * dim, b->query_scales + at, b->query_sums + at, positions, out};
@@ -248,9 +284,8 @@ static void attend(Decoder *d, const Layer *layer, int32_t index, int32_t piece,
 static void add_product(Decoder *d, const Matrix *matrix, const Quantised *x, int32_t piece, float *out) {
     const int32_t pieces = parts(matrix->outputs / TILE, OUT_TILES), column = piece % pieces * OUT_TILES;
     const int32_t tiles = least(OUT_TILES, matrix->outputs / TILE - column);
-    const int32_t begin = piece / pieces * ROW_CHUNK, rows = least(ROW_CHUNK, d->step.rows - begin);
-    for (int32_t t = 0; t < tiles; t++)
-        d->kernels->multiply(matrix, column + t, x, begin, rows, out + t * TILE, OUT_TILES * TILE);
+    const int32_t begin = piece / pieces * ROW_CHUNK, rows = least(ROW_CHUNK, d->rows - begin);
+    d->kernels->multiply(matrix, column, tiles, x, begin, rows, out, OUT_TILES * TILE);
     for (int32_t r = 0; r < rows; r++) {
         float *to = row_of(d, begin + r) + column * TILE;
         for (int32_t i = 0; i < tiles * TILE; i++) to[i] += out[r * OUT_TILES * TILE + i];
@@ -270,11 +305,10 @@ static void down(Decoder *d, const Layer *layer, int32_t index, int32_t piece, v
 static void gate_up(Decoder *d, const Layer *layer, int32_t index, int32_t piece, void *scratch) {
     (void)index;
     const int32_t width = PIECE_TILES * TILE, pieces = d->model.mlp / width, column = piece % pieces;
-    const int32_t begin = piece / pieces * ROW_CHUNK, rows = least(ROW_CHUNK, d->step.rows - begin);
+    const int32_t begin = piece / pieces * ROW_CHUNK, rows = least(ROW_CHUNK, d->rows - begin);
     float *out = scratch;
-    for (int32_t t = 0; t < 2 * PIECE_TILES; t++)
-        d->kernels->multiply(&layer->gate_up, column * 2 * PIECE_TILES + t, &d->buffers.normed, begin, rows,
-                             out + t * TILE, 2 * width);
+    d->kernels->multiply(&layer->gate_up, column * 2 * PIECE_TILES, 2 * PIECE_TILES, &d->buffers.normed, begin, rows, out,
+                         2 * width);
     for (int32_t r = 0; r < rows; r++) {
         float *gates = out + (size_t)r * 2 * width;
         d->kernels->gate(gates, gates + width, width);
@@ -282,22 +316,26 @@ static void gate_up(Decoder *d, const Layer *layer, int32_t index, int32_t piece
     }
 }
 
-static void normalise_wanted(Decoder *d, const Layer *layer, int32_t index, int32_t piece, void *scratch) {
+static void normalise_last(Decoder *d, const Layer *layer, int32_t index, int32_t piece, void *scratch) {
     (void)layer, (void)index;
-    const int32_t end = least((piece + 1) * NORM_ROWS, d->step.wanted);
-    for (int32_t i = piece * NORM_ROWS; i < end; i++) {
-        const float *row = row_of(d, (int32_t)d->step.wanted_rows[i]);
-        d->kernels->normalise(row, d->model.final_norm, d->model.hidden, d->model.epsilon, scratch);
-        d->kernels->quantise(scratch, &d->buffers.wanted, i, 0, d->model.hidden);
-    }
+    normalise_rows(d, d->model.final_norm, piece, scratch);
 }
 
 static void head(Decoder *d, const Layer *layer, int32_t index, int32_t piece, void *scratch) {
-    (void)layer, (void)index, (void)scratch;
+    (void)layer, (void)index;
     const Matrix *m = &d->model.head;
-    const int32_t end = least((piece + 1) * HEAD_TILES, m->outputs / TILE);
-    for (int32_t t = piece * HEAD_TILES; t < end; t++)
-        d->kernels->multiply(m, t, &d->buffers.wanted, 0, d->step.wanted, d->step.logits + (size_t)t * TILE, m->outputs);
+    const int32_t end = least((piece + 1) * HEAD_TILES, m->outputs / TILE), width = OUT_TILES * TILE;
+    float *out = scratch;
+    for (int32_t column = piece * HEAD_TILES; column < end; column += OUT_TILES) {
+        const int32_t tiles = least(OUT_TILES, end - column);
+        for (int32_t begin = 0; begin < d->rows; begin += ROW_CHUNK) {
+            const int32_t rows = least(ROW_CHUNK, d->rows - begin);
+            /* Not to the logits at once: their rows are so far apart that they push each other out of a processor's cache. */
+            d->kernels->multiply(m, column, tiles, &d->buffers.normed, begin, rows, out, width);
+            for (int32_t r = 0; r < rows; r++)
+                memcpy(d->step.logits + (size_t)(begin + r) * m->outputs + column * TILE, out + r * width, tiles * TILE * sizeof *out);
+        }
+    }
 }
 
 /* ---- threads ---- */
@@ -318,24 +356,38 @@ static void run_phase(Decoder *d, int32_t *phase, Phase work, const Layer *layer
 
 static void run_step(Decoder *d, void *scratch) {
     const Model *m = &d->model;
-    const int32_t rows = d->step.rows, chunks = parts(rows, ROW_CHUNK), tiles = attended_rows(m);
-    const int32_t by_row = parts(rows, NORM_ROWS), outs = parts(m->hidden / TILE, OUT_TILES) * chunks;
-    int32_t attended = 0, phase = 0;
-    for (int32_t s = 0; s < d->step.sequences; s++)
-        attended += parts(d->step.begins[s + 1] - d->step.begins[s], tiles);
-    run_phase(d, &phase, embed, 0, 0, by_row, scratch);
+    const Step *step = &d->step;
+    const int32_t *begins = step->begins, tiles = attended_rows(m);
+    int32_t rows = step->rows, phase = 0;
+    run_phase(d, &phase, embed, 0, 0, parts(rows, NORM_ROWS), scratch);
     for (int32_t i = 0; i < m->layers; i++) {
         const Layer *layer = m->layer + i;
-        run_phase(d, &phase, normalise_for_attention, layer, i, by_row, scratch);
-        run_phase(d, &phase, project, layer, i, (m->heads + 2 * m->kv_heads) * chunks, scratch);
+        run_phase(d, &phase, normalise_for_attention, layer, i, parts(rows, NORM_ROWS), scratch);
+        if (i + 1 < m->layers) {
+            run_phase(d, &phase, project, layer, i, (m->heads + 2 * m->kv_heads) * parts(rows, ROW_CHUNK), scratch);
+        } else {
+            run_phase(d, &phase, project_cached, layer, i, 2 * m->kv_heads * parts(rows, ROW_CHUNK), scratch);
+            run_phase(d, &phase, keep_wanted, layer, i, 1, scratch);
+            rows = step->wanted;
+            begins = d->buffers.begins;
+            run_phase(d, &phase, project_queries, layer, i, m->heads * parts(rows, ROW_CHUNK), scratch);
+        }
+        int32_t attended = 0;
+        for (int32_t s = 0; s < step->sequences; s++) attended += parts(begins[s + 1] - begins[s], tiles);
+        const int32_t by_row = parts(rows, NORM_ROWS), chunks = parts(rows, ROW_CHUNK);
+        const int32_t outs = parts(m->hidden / TILE, OUT_TILES) * chunks;
         run_phase(d, &phase, attend, layer, i, attended * m->kv_heads, scratch);
         run_phase(d, &phase, attention_out, layer, i, outs, scratch);
         run_phase(d, &phase, normalise_for_mlp, layer, i, by_row, scratch);
         run_phase(d, &phase, gate_up, layer, i, m->mlp / (PIECE_TILES * TILE) * chunks, scratch);
         run_phase(d, &phase, down, layer, i, outs, scratch);
     }
-    run_phase(d, &phase, normalise_wanted, 0, 0, parts(d->step.wanted, NORM_ROWS), scratch);
-    run_phase(d, &phase, head, 0, 0, d->step.wanted ? parts(m->head.outputs / TILE, HEAD_TILES) : 0, scratch);
+    if (!m->layers) {
+        run_phase(d, &phase, keep_wanted, 0, 0, 1, scratch);
+        rows = step->wanted;
+    }
+    run_phase(d, &phase, normalise_last, 0, 0, parts(rows, NORM_ROWS), scratch);
+    run_phase(d, &phase, head, 0, 0, rows ? parts(m->head.outputs / TILE, HEAD_TILES) : 0, scratch);
 }
 
 static void *work(void *argument) {
@@ -377,7 +429,7 @@ static bool make_quantised(Quantised *q, int32_t rows, int32_t width) {
     return make(&q->bytes, (size_t)rows * width) && make(&q->scales, groups * 4) && make(&q->sums, groups * 4);
 }
 
-static bool make_room(Decoder *d, int32_t rows, int32_t wanted) {
+static bool make_room(Decoder *d, int32_t rows) {
     Buffers *b = &d->buffers;
     const Model *m = &d->model;
     const size_t n = rows;
@@ -386,16 +438,12 @@ static bool make_room(Decoder *d, int32_t rows, int32_t wanted) {
         b->rows = 0;
         made = make(&b->cosines, n * m->head_dim * 2) && make(&b->sines, n * m->head_dim * 2) &&
                make(&b->stream, n * m->hidden * 4) && make(&b->positions, n * 4) && make(&b->sequence, n * 4) &&
+               make(&b->begins, (n + 1) * 4) &&
                make_quantised(&b->normed, rows, m->hidden) &&
                make_quantised(&b->attended, rows, m->heads * m->head_dim) && make_quantised(&b->gated, rows, m->mlp) &&
                make(&b->queries, n * m->heads * m->head_dim) && make(&b->query_scales, n * m->heads * 4) &&
                make(&b->query_sums, n * m->heads * 4);
         if (made) b->rows = rows;
-    }
-    if (made && wanted > b->wanted_rows) {
-        b->wanted_rows = 0;
-        made = make_quantised(&b->wanted, wanted, m->hidden);
-        if (made) b->wanted_rows = wanted;
     }
     return made;
 }
@@ -447,7 +495,7 @@ EXPORT Decoder *decoder_new(const Model *model, uint8_t *cache, int32_t cache_bl
     d->scratch_bytes = most(most((size_t)ROW_CHUNK * dim, (size_t)ROW_CHUNK * 4 * PIECE_TILES * TILE),
                             most(model->hidden, most(QUERY_TILE, model->heads / model->kv_heads) * dim)) * 4;
     d->scratch_bytes = (d->scratch_bytes + 63) / 64 * 64;
-    d->phases = 3 + 7 * model->layers;
+    d->phases = 5 + 7 * model->layers;
     d->taken = calloc(d->phases, sizeof *d->taken);
     d->done = calloc(d->phases, sizeof *d->done);
     d->handles = calloc(threads, sizeof *d->handles);
@@ -465,14 +513,21 @@ EXPORT Decoder *decoder_new(const Model *model, uint8_t *cache, int32_t cache_bl
 
 /* Begins a step. What `step` points to has to stay until it has ended. Returns 0 or an error number. */
 EXPORT int decoder_start(Decoder *d, const Step *step) {
-    if (!make_room(d, step->rows, step->wanted)) return ENOMEM;
+    if (!make_room(d, step->rows)) return ENOMEM;
     Buffers *b = &d->buffers;
     for (int32_t s = 0; s < step->sequences; s++)
         for (int32_t row = step->begins[s]; row < step->begins[s + 1]; row++) {
             b->sequence[row] = s;
             b->positions[row] = step->past[s] + row - step->begins[s];
         }
+    int32_t wanted = 0;
+    for (int32_t s = 0; s <= step->sequences; s++) {
+        while (wanted < step->wanted && step->wanted_rows[wanted] < step->begins[s]) wanted++;
+        b->begins[s] = wanted;
+    }
     d->step = *step;
+    d->rows = step->rows;
+    d->begins = step->begins;
     for (int32_t i = 0; i < d->phases; i++) {
         atomic_store_explicit(d->taken + i, 0, memory_order_relaxed);
         atomic_store_explicit(d->done + i, 0, memory_order_relaxed);
@@ -501,9 +556,9 @@ EXPORT void decoder_free(Decoder *d) {
     pthread_cond_destroy(&d->changed);
     pthread_mutex_destroy(&d->lock);
     Buffers *b = &d->buffers;
-    void *const all[] = {b->cosines, b->sines, b->stream, b->positions, b->sequence, b->queries, b->query_scales,
+    void *const all[] = {b->cosines, b->sines, b->stream, b->positions, b->sequence, b->begins, b->queries, b->query_scales,
                          b->query_sums, d->taken, d->done, d->handles, d->scratch, d};
-    const Quantised *const quantised[] = {&b->normed, &b->attended, &b->gated, &b->wanted};
+    const Quantised *const quantised[] = {&b->normed, &b->attended, &b->gated};
     for (size_t i = 0; i < sizeof quantised / sizeof *quantised; i++) {
         free(quantised[i]->bytes);
         free(quantised[i]->scales);

@@ -9,6 +9,7 @@ enum {
     GROUP = 32,         /* weights and activations share a scale in groups of this many */
     TILE = 16,          /* columns of a matrix that lie together */
     BLOCK = 32,         /* tokens in a block of the cache */
+    SPAN = 4,           /* blocks that attention looks at together */
     MAX_HEAD_DIM = 256, /* a multiple of GROUP, as are all sizes */
     MAX_SHARING = 256   /* heads of queries with the same keys */
 };
@@ -53,7 +54,7 @@ typedef struct {
     const int32_t *past;                    /* [sequences] tokens in the cache before this step */
     const int32_t *begins;                  /* [sequences + 1] first row of each */
     const int32_t *blocks, *block_begins;   /* of the cache: all of a sequence, from its first token on */
-    const int64_t *wanted_rows;             /* [wanted] */
+    const int64_t *wanted_rows;             /* [wanted], each after the one before */
     float *logits;                          /* [wanted, outputs of the head] */
 } Step;
 

@@ -19,6 +19,19 @@ typedef struct {
     float *key_scales, *key_leasts, *value_scales; /* [BLOCK] */
 } CacheBlock;
 
+/* Neighbouring blocks, as far as there are any; where not, the first one again. */
+typedef struct {
+    CacheBlock block[SPAN];
+    int32_t count, first;                   /* blocks, and the position of their first key */
+} Span;
+
+static inline Span span_from(int32_t begin, int32_t end, CacheBlock (*block)(const void *context, int32_t i),
+                             const void *context) {
+    Span span = {.count = end - begin < SPAN ? end - begin : SPAN, .first = begin * BLOCK};
+    for (int32_t b = 0; b < SPAN; b++) span.block[b] = b < span.count ? block(context, begin + b) : span.block[0];
+    return span;
+}
+
 /* Queries of a tile of rows that share their keys and values. */
 typedef struct {
     int32_t count, head_dim;
@@ -30,9 +43,9 @@ typedef struct {
 
 typedef struct {
     const char *name;
-    /* out[r, 0..TILE) = x[r] W, for the tile at `tile`. */
-    void (*multiply)(const Matrix *matrix, int32_t tile, const Quantised *x, int32_t row, int32_t rows, float *out,
-                     ptrdiff_t stride);
+    /* out[r, 0..tiles * TILE) = x[r] W, for the tiles from `tile` on. */
+    void (*multiply)(const Matrix *matrix, int32_t tile, int32_t tiles, const Quantised *x, int32_t row, int32_t rows,
+                     float *out, ptrdiff_t stride);
     void (*quantise)(const float *x, const Quantised *out, int32_t row, int32_t column, int32_t count);
     void (*normalise)(const float *x, const float *weights, int32_t count, float epsilon, float *out);
     void (*gate)(float *gate, const float *up, int32_t count); /* gate = silu(gate) * up */

@@ -130,19 +130,20 @@ INLINE void multiply_rows(int rows, int bits, const uint8_t *tile, const Quantis
     }
 MULTIPLY(1) MULTIPLY(2) MULTIPLY(3) MULTIPLY(4) MULTIPLY(5) MULTIPLY(6)
 
-static void multiply(const Matrix *matrix, int32_t tile, const Quantised *x, int32_t row, int32_t rows, float *out,
-                     ptrdiff_t stride) {
+static void multiply(const Matrix *matrix, int32_t tile, int32_t tiles, const Quantised *x, int32_t row, int32_t rows,
+                     float *out, ptrdiff_t stride) {
     static void (*const of[])(int, const uint8_t *, const Quantised *, int32_t, float *, ptrdiff_t) = {
         0, multiply1, multiply2, multiply3, multiply4, multiply5, multiply6};
     const size_t groups = (size_t)matrix->inputs / GROUP, bytes = groups * (matrix->bits == 4 ? 320 : 544);
     const uint8_t *at = matrix->tiles + (size_t)tile * bytes;
-    for (int32_t done = 0; done < rows;) {
-        const int32_t left = rows - done;
-        /* Seven are four and three, not six and one. */
-        const int32_t n = left <= ROWS ? left : left < 2 * ROWS ? (left + 1) / 2 : ROWS;
-        of[n](matrix->bits, at, x, row + done, out + done * stride, stride);
-        done += n;
-    }
+    for (int32_t t = 0; t < tiles; t++, at += bytes, out += TILE)
+        for (int32_t done = 0; done < rows;) {
+            const int32_t left = rows - done;
+            /* Seven are four and three, not six and one. */
+            const int32_t n = left <= ROWS ? left : left < 2 * ROWS ? (left + 1) / 2 : ROWS;
+            of[n](matrix->bits, at, x, row + done, out + done * stride, stride);
+            done += n;
+        }
 }
 
 /* ---- rows ---- */
@@ -301,122 +302,125 @@ static void store_value(const float *x, int32_t count, const CacheBlock *block, 
 
 enum { QUERY_ROWS = 4, EIGHTS = BLOCK / 8 };
 
-/* Products of `rows` queries with the keys of a block, eight keys at a time. */
-INLINE void score_rows(int rows, const int8_t *queries, int32_t head_dim, const uint8_t *keys, __m256i sums[][EIGHTS]) {
+/* Below all, and a number: also its difference to itself is one. */
+#define LEAST_SCORE -1e30f
+
+/* Of the spans so far: the largest score, and the total of the shares, by lanes. */
+typedef struct {
+    float most;
+    __m256 total[2];
+} Running;
+
+/* What a span adds to some rows: their scores, and their shares in values, in low and high bits, with a scale for each
+ * block. */
+typedef struct {
+    float scores[QUERY_ROWS][SPAN * BLOCK];
+    uint8_t low[QUERY_ROWS][SPAN * BLOCK], high[QUERY_ROWS][SPAN * BLOCK];
+    float scales[QUERY_ROWS][SPAN], kept[QUERY_ROWS];
+} Scratch;
+
+/* Products of `rows` queries with the keys of a block, eight keys at a time, as scores. */
+INLINE void score_rows(int rows, const Queries *q, int32_t from, const CacheBlock *block, float *scores) {
+    const int8_t *queries = q->bytes + (size_t)from * q->head_dim;
     for (int k = 0; k < EIGHTS; k++) {
         __m256i total[QUERY_ROWS];
         UNROLL for (int r = 0; r < rows; r++) total[r] = _mm256_setzero_si256();
-        for (int32_t d = 0; d < head_dim; d += 32) {
+        for (int32_t d = 0; d < q->head_dim; d += 32) {
             __m256i lows[QUERY_ROWS], highs[QUERY_ROWS];
             UNROLL for (int r = 0; r < rows; r++) lows[r] = highs[r] = _mm256_setzero_si256();
             UNROLL for (int i = 0; i < 8; i++) {
-                const __m256i bytes = load(keys + (d / 4 + i) * BLOCK * 4 + k * 32);
+                const __m256i bytes = load(block->keys + (d / 4 + i) * BLOCK * 4 + k * 32);
                 const __m256i low = low_bits(bytes), high = high_bits(bytes);
                 UNROLL for (int r = 0; r < rows; r++) {
-                    const __m256i four = four_of(queries + (size_t)r * head_dim + d, i);
+                    const __m256i four = four_of(queries + (size_t)r * q->head_dim + d, i);
                     lows[r] = add_products(lows[r], low, four);
                     highs[r] = add_products(highs[r], high, four);
                 }
             }
             UNROLL for (int r = 0; r < rows; r++) total[r] = _mm256_add_epi32(total[r], widen_both(lows[r], highs[r]));
         }
-        UNROLL for (int r = 0; r < rows; r++) sums[r][k] = total[r];
-    }
-}
-
-/* Shares of a row in the values of a block: low and high bits. */
-typedef struct {
-    uint8_t low[BLOCK], high[BLOCK];
-    float scale, kept;
-} Shares;
-
-/* out = out * kept + scale * shares V, for `rows` rows and the values of a block. */
-INLINE void weigh_rows(int rows, const Shares *shares, const int8_t *values, int32_t head_dim, float *out) {
-    for (int32_t d = 0; d < head_dim; d += 8) {
-        __m256i lows[QUERY_ROWS], highs[QUERY_ROWS];
-        UNROLL for (int r = 0; r < rows; r++) lows[r] = highs[r] = _mm256_setzero_si256();
-        UNROLL for (int i = 0; i < BLOCK / 4; i++) {
-            const __m256i v = load(values + ((size_t)i * head_dim + d) * 4);
-            UNROLL for (int r = 0; r < rows; r++) {
-                lows[r] = add_products(lows[r], four_of(shares[r].low, i), v);
-                highs[r] = add_products(highs[r], four_of(shares[r].high, i), v);
-            }
-        }
+        const __m256 scale = _mm256_loadu_ps(block->key_scales + 8 * k), least = _mm256_loadu_ps(block->key_leasts + 8 * k);
         UNROLL for (int r = 0; r < rows; r++) {
-            float *to = out + (size_t)r * head_dim + d;
-            const __m256 old = _mm256_mul_ps(_mm256_loadu_ps(to), _mm256_set1_ps(shares[r].kept));
-            const __m256 sum = _mm256_cvtepi32_ps(widen_both(lows[r], highs[r]));
-            _mm256_storeu_ps(to, _mm256_fmadd_ps(sum, _mm256_set1_ps(shares[r].scale), old));
+            const __m256 x = _mm256_mul_ps(_mm256_cvtepi32_ps(total[r]), scale);
+            _mm256_storeu_ps(scores + r * SPAN * BLOCK + 8 * k, _mm256_fmadd_ps(least, _mm256_set1_ps(q->sums[from + r]), x));
         }
     }
 }
 
-/* Below all, and a number: also its difference to itself is one. */
-#define LEAST_SCORE -1e30f
-
-/* Of the blocks so far: the largest score, and the total of the shares, by lanes. */
-typedef struct {
-    float most;
-    __m256 low, high;
-} Running;
-
-/* Of the keys of a block from the `from`-th on, whether the first `seen` ones are among them. */
-INLINE __m256 among(int32_t seen, int from) {
-    const __m256i numbers = _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(from));
+/* Of eight keys from `key` on, those that are among the first `seen`. */
+INLINE __m256 among(int32_t seen, int32_t key) {
+    const __m256i numbers = _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(key));
     return _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(seen), numbers));
 }
 
-INLINE __m256 most_of_four(const __m256 x[EIGHTS]) {
-    return _mm256_max_ps(_mm256_max_ps(x[0], x[1]), _mm256_max_ps(x[2], x[3]));
-}
-
-/* Shares from the scores of a row, of which `seen` count: softmax as it goes (FlashAttention, 2022). */
-INLINE void share(const __m256 scores[EIGHTS], float scale, int32_t seen, const float *value_scales, Running *run,
-                  Shares *shares) {
-    __m256 x[EIGHTS], p[EIGHTS], weighed[EIGHTS];
-    __m256i ints[EIGHTS];
-    UNROLL for (int i = 0; i < EIGHTS; i++)
-        x[i] = _mm256_blendv_ps(_mm256_set1_ps(LEAST_SCORE), scores[i], among(seen, 8 * i));
-    const float here = largest_of(most_of_four(x));
-    shares->kept = 1;
+/* Shares of a row, of whose scores `seen` count: softmax as it goes (FlashAttention, 2022). */
+static void share(Scratch *scratch, int r, float scale, int32_t seen, const Span *span, Running *run) {
+    const float *scores = scratch->scores[r];
+    __m256 total[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()}, most = _mm256_set1_ps(LEAST_SCORE);
+    for (int i = 0; i < SPAN * BLOCK; i += 8)
+        most = _mm256_max_ps(most, _mm256_blendv_ps(most, _mm256_loadu_ps(scores + i), among(seen, i)));
+    const float here = largest_of(most);
+    scratch->kept[r] = 1;
     if (here > run->most) {
-        shares->kept = _mm256_cvtss_f32(power_of_two(_mm256_set1_ps((run->most - here) * scale)));
+        scratch->kept[r] = _mm256_cvtss_f32(power_of_two(_mm256_set1_ps((run->most - here) * scale)));
         run->most = here;
     }
-    const __m256 most = _mm256_set1_ps(run->most * scale);
-    UNROLL for (int i = 0; i < EIGHTS; i++) {
-        p[i] = power_of_two(_mm256_fmsub_ps(x[i], _mm256_set1_ps(scale), most));
-        p[i] = _mm256_and_ps(p[i], among(seen, 8 * i));
-        /* Scales of what is not seen may be anything, even no number. */
-        weighed[i] = _mm256_mul_ps(p[i], _mm256_and_ps(_mm256_loadu_ps(value_scales + 8 * i), among(seen, 8 * i)));
+    most = _mm256_set1_ps(run->most * scale);
+    for (int b = 0; b < SPAN; b++) {
+        __m256 p[EIGHTS], weighed[EIGHTS];
+        __m256i ints[EIGHTS];
+        UNROLL for (int i = 0; i < EIGHTS; i++) {
+            const __m256 mask = among(seen, BLOCK * b + 8 * i), x = _mm256_loadu_ps(scores + BLOCK * b + 8 * i);
+            p[i] = _mm256_and_ps(power_of_two(_mm256_fmsub_ps(x, _mm256_set1_ps(scale), most)), mask);
+            /* Scales of what is not seen may be anything, even no number. */
+            weighed[i] = _mm256_mul_ps(p[i], _mm256_and_ps(_mm256_loadu_ps(span->block[b].value_scales + 8 * i), mask));
+        }
+        UNROLL for (int h = 0; h < 2; h++) total[h] = _mm256_add_ps(total[h], _mm256_add_ps(p[h], p[h + 2]));
+        const float largest =
+            largest_of(_mm256_max_ps(_mm256_max_ps(weighed[0], weighed[1]), _mm256_max_ps(weighed[2], weighed[3])));
+        scratch->scales[r][b] = largest / 255;
+        const __m256 factor = _mm256_set1_ps(largest > 0 ? 255 / largest : 0);
+        UNROLL for (int i = 0; i < EIGHTS; i++) ints[i] = to_ints(weighed[i], factor);
+        const __m256i bytes = unsigned_bytes(ints);
+        _mm256_storeu_si256((__m256i *)(scratch->low[r] + BLOCK * b), low_bits(bytes));
+        _mm256_storeu_si256((__m256i *)(scratch->high[r] + BLOCK * b), high_bits(bytes));
     }
-    run->low = _mm256_fmadd_ps(run->low, _mm256_set1_ps(shares->kept), _mm256_add_ps(p[0], p[2]));
-    run->high = _mm256_fmadd_ps(run->high, _mm256_set1_ps(shares->kept), _mm256_add_ps(p[1], p[3]));
-    const float largest = largest_of(most_of_four(weighed));
-    shares->scale = largest / 255;
-    const __m256 factor = _mm256_set1_ps(largest > 0 ? 255 / largest : 0);
-    UNROLL for (int i = 0; i < EIGHTS; i++) ints[i] = to_ints(weighed[i], factor);
-    const __m256i bytes = unsigned_bytes(ints);
-    _mm256_storeu_si256((__m256i *)shares->low, low_bits(bytes));
-    _mm256_storeu_si256((__m256i *)shares->high, high_bits(bytes));
+    UNROLL for (int h = 0; h < 2; h++)
+        run->total[h] = _mm256_fmadd_ps(run->total[h], _mm256_set1_ps(scratch->kept[r]), total[h]);
 }
 
-/* What a block adds for `rows` queries. */
-INLINE void attend_rows(int rows, const Queries *q, int32_t from, const CacheBlock *block, int32_t first,
-                        Running *running) {
-    __m256i sums[QUERY_ROWS][EIGHTS];
-    Shares shares[QUERY_ROWS];
-    score_rows(rows, q->bytes + (size_t)from * q->head_dim, q->head_dim, block->keys, sums);
-    for (int r = 0; r < rows; r++) {
-        const __m256 sum = _mm256_set1_ps(q->sums[from + r]);
-        __m256 scores[EIGHTS];
-        UNROLL for (int i = 0; i < EIGHTS; i++) {
-            scores[i] = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[r][i]), _mm256_loadu_ps(block->key_scales + 8 * i));
-            scores[i] = _mm256_fmadd_ps(_mm256_loadu_ps(block->key_leasts + 8 * i), sum, scores[i]);
+/* out = out * kept + scale * shares V, for `rows` rows and the values of a span. */
+INLINE void weigh_rows(int rows, const Scratch *scratch, const Span *span, int32_t head_dim, float *out) {
+    for (int32_t d = 0; d < head_dim; d += 8) {
+        __m256 totals[QUERY_ROWS];
+        UNROLL for (int r = 0; r < rows; r++)
+            totals[r] = _mm256_mul_ps(_mm256_loadu_ps(out + (size_t)r * head_dim + d), _mm256_set1_ps(scratch->kept[r]));
+        for (int32_t b = 0; b < span->count; b++) {
+            __m256i lows[QUERY_ROWS], highs[QUERY_ROWS];
+            UNROLL for (int r = 0; r < rows; r++) lows[r] = highs[r] = _mm256_setzero_si256();
+            UNROLL for (int i = 0; i < BLOCK / 4; i++) {
+                const __m256i v = load(span->block[b].values + ((size_t)i * head_dim + d) * 4);
+                UNROLL for (int r = 0; r < rows; r++) {
+                    lows[r] = add_products(lows[r], four_of(scratch->low[r] + BLOCK * b, i), v);
+                    highs[r] = add_products(highs[r], four_of(scratch->high[r] + BLOCK * b, i), v);
+                }
+            }
+            UNROLL for (int r = 0; r < rows; r++) {
+                const __m256 sum = _mm256_cvtepi32_ps(widen_both(lows[r], highs[r]));
+                totals[r] = _mm256_fmadd_ps(sum, _mm256_set1_ps(scratch->scales[r][b]), totals[r]);
+            }
         }
-        share(scores, q->scales[from + r], q->positions[from + r] - first + 1, block->value_scales, running + from + r, shares + r);
+        UNROLL for (int r = 0; r < rows; r++) _mm256_storeu_ps(out + (size_t)r * head_dim + d, totals[r]);
     }
-    weigh_rows(rows, shares, block->values, q->head_dim, q->out + (size_t)from * q->head_dim);
+}
+
+/* What a span adds for `rows` queries. */
+INLINE void attend_rows(int rows, const Queries *q, int32_t from, const Span *span, Running *running) {
+    Scratch scratch;
+    for (int32_t b = 0; b < span->count; b++) score_rows(rows, q, from, span->block + b, scratch.scores[0] + BLOCK * b);
+    for (int r = 0; r < rows; r++)
+        share(&scratch, r, q->scales[from + r], q->positions[from + r] - span->first + 1, span, running + from + r);
+    weigh_rows(rows, &scratch, span, q->head_dim, q->out + (size_t)from * q->head_dim);
 }
 
 static void attend(const Queries *q, CacheBlock (*block)(const void *context, int32_t i), const void *context) {
@@ -424,21 +428,21 @@ static void attend(const Queries *q, CacheBlock (*block)(const void *context, in
     int32_t last = 0;
     memset(q->out, 0, (size_t)q->count * q->head_dim * sizeof(float));
     for (int32_t r = 0; r < q->count; r++) {
-        running[r] = (Running){LEAST_SCORE, _mm256_setzero_ps(), _mm256_setzero_ps()};
+        running[r] = (Running){LEAST_SCORE, {_mm256_setzero_ps(), _mm256_setzero_ps()}};
         last = q->positions[r] > last ? q->positions[r] : last;
     }
-    for (int32_t i = 0; i <= last / BLOCK; i++) {
-        const CacheBlock now = block(context, i);
+    for (int32_t i = 0; i <= last / BLOCK; i += SPAN) {
+        const Span span = span_from(i, last / BLOCK + 1, block, context);
         for (int32_t r = 0; r < q->count;) {
             const int32_t left = q->count - r;
-            if (left >= 4) attend_rows(4, q, r, &now, i * BLOCK, running), r += 4;
-            else if (left == 3) attend_rows(3, q, r, &now, i * BLOCK, running), r += 3;
-            else if (left == 2) attend_rows(2, q, r, &now, i * BLOCK, running), r += 2;
-            else attend_rows(1, q, r, &now, i * BLOCK, running), r += 1;
+            if (left >= 4) attend_rows(4, q, r, &span, running), r += 4;
+            else if (left == 3) attend_rows(3, q, r, &span, running), r += 3;
+            else if (left == 2) attend_rows(2, q, r, &span, running), r += 2;
+            else attend_rows(1, q, r, &span, running), r += 1;
         }
     }
     for (int32_t r = 0; r < q->count; r++) {
-        const __m256 factor = _mm256_set1_ps(1 / sum_of(running[r].low, running[r].high));
+        const __m256 factor = _mm256_set1_ps(1 / sum_of(running[r].total[0], running[r].total[1]));
         float *out = q->out + (size_t)r * q->head_dim;
         for (int32_t i = 0; i < q->head_dim; i += 8)
             _mm256_storeu_ps(out + i, _mm256_mul_ps(_mm256_loadu_ps(out + i), factor));

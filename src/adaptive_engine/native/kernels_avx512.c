@@ -10,79 +10,97 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #define INLINE static inline __attribute__((always_inline))
 
-typedef struct {
-    __m512i weights[8];
-    __m512 scales, leasts;
-} Weights;
+/* Of a product at once: the weights of two tiles take half of the registers. */
+enum { ROWS = 2, TILES = 2 };
 
 INLINE __m512 halves(const uint8_t *at) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)at)); }
 
-INLINE Weights unpack4(const uint8_t *tile, int32_t groups, int32_t group) {
-    const uint8_t *data = tile + (size_t)group * 256, *scales = tile + (size_t)groups * 256 + (size_t)group * 32;
-    const __m512i low = _mm512_set1_epi8(15);
+/* The same four bytes sixteen times. */
+INLINE __m512i four_of(const void *bytes) {
+    int32_t four;
+    memcpy(&four, bytes, 4);
+    return _mm512_set1_epi32(four);
+}
+
+/* Integers that are added to the bits of this float are added to the float, up to 2^22 of them. */
+#define FLOAT_OF_INTS 12582912.0f
+
+/* A group of a tile. */
+typedef struct {
+    __m512i weights[8];
+    __m512 scales, leasts, zeros;           /* `zeros`: what FLOAT_OF_INTS is, scaled: without rounding, as scales are float16 */
+} Weights;
+
+INLINE Weights unpack(int bits, const uint8_t *tile, int32_t groups, int32_t group) {
+    const uint8_t *data = tile + (size_t)group * GROUP * TILE * bits / 8;
+    const uint8_t *scales = tile + (size_t)groups * GROUP * TILE * bits / 8 + (size_t)group * TILE * 2;
     Weights w;
-    UNROLL for (int i = 0; i < 4; i++) {
-        const __m512i pairs = _mm512_loadu_si512(data + 64 * i);
-        w.weights[i] = _mm512_and_si512(pairs, low);
-        w.weights[i + 4] = _mm512_and_si512(_mm512_srli_epi16(pairs, 4), low);
-    }
     w.scales = halves(scales);
-    w.leasts = halves(scales + (size_t)groups * 32);
+    if (bits == 4) {
+        const __m512i low = _mm512_set1_epi8(15);
+        UNROLL for (int i = 0; i < 4; i++) {
+            const __m512i pairs = _mm512_loadu_si512(data + 64 * i);
+            w.weights[i] = _mm512_and_si512(pairs, low);
+            w.weights[i + 4] = _mm512_and_si512(_mm512_srli_epi16(pairs, 4), low);
+        }
+        w.leasts = halves(scales + (size_t)groups * TILE * 2);
+    } else {
+        UNROLL for (int i = 0; i < 8; i++) w.weights[i] = _mm512_loadu_si512(data + 64 * i);
+        w.leasts = _mm512_mul_ps(w.scales, _mm512_set1_ps(-128));
+    }
+    w.zeros = _mm512_mul_ps(w.scales, _mm512_set1_ps(FLOAT_OF_INTS));
     return w;
 }
 
-INLINE Weights unpack8(const uint8_t *tile, int32_t groups, int32_t group) {
-    const uint8_t *data = tile + (size_t)group * 512;
-    Weights w;
-    UNROLL for (int i = 0; i < 8; i++) w.weights[i] = _mm512_loadu_si512(data + 64 * i);
-    w.scales = halves(tile + (size_t)groups * 512 + (size_t)group * 32);
-    w.leasts = _mm512_mul_ps(w.scales, _mm512_set1_ps(-128));
-    return w;
-}
-
-/* `rows` and `bits` are constants where this is used. */
-INLINE void multiply_rows(int rows, int bits, const uint8_t *tile, const Quantised *x, int32_t row, float *out,
-                          ptrdiff_t stride) {
+/* Adds the products of a group of `rows` rows with that of `tiles` tiles, which are constants where this is used. */
+INLINE void add_group(int rows, int tiles, const Weights *w, const Quantised *x, int32_t row, int32_t group, float *out,
+                      ptrdiff_t stride) {
     const int32_t groups = x->width / GROUP;
-    const int8_t *bytes = x->bytes + (size_t)row * x->width;
-    const float *scales = x->scales + (size_t)row * groups, *sums = x->sums + (size_t)row * groups;
-    __m512 total[8];
-    UNROLL for (int r = 0; r < rows; r++) total[r] = _mm512_setzero_ps();
-    for (int32_t g = 0; g < groups; g++) {
-        const Weights w = bits == 4 ? unpack4(tile, groups, g) : unpack8(tile, groups, g);
+    const int8_t *bytes = x->bytes + (size_t)row * x->width + (size_t)group * GROUP;
+    const float *scales = x->scales + (size_t)row * groups + group, *sums = x->sums + (size_t)row * groups + group;
+    __m512i products[ROWS][TILES];
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int t = 0; t < tiles; t++) products[r][t] = _mm512_castps_si512(_mm512_set1_ps(FLOAT_OF_INTS));
+    UNROLL for (int i = 0; i < 8; i++)
         UNROLL for (int r = 0; r < rows; r++) {
-            const int32_t *fours = (const int32_t *)(bytes + (size_t)r * x->width + (size_t)g * GROUP);
-            __m512i sum = _mm512_setzero_si512();
-            UNROLL for (int i = 0; i < 8; i++)
-                sum = _mm512_dpbusd_epi32(sum, w.weights[i], _mm512_set1_epi32(fours[i]));
-            const __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), w.scales);
-            total[r] = _mm512_fmadd_ps(scaled, _mm512_set1_ps(scales[(size_t)r * groups + g]), total[r]);
-            total[r] = _mm512_fmadd_ps(w.leasts, _mm512_set1_ps(sums[(size_t)r * groups + g]), total[r]);
+            const __m512i four = four_of(bytes + (size_t)r * x->width + 4 * i);
+            UNROLL for (int t = 0; t < tiles; t++)
+                products[r][t] = _mm512_dpbusd_epi32(products[r][t], w[t].weights[i], four);
+        }
+    UNROLL for (int r = 0; r < rows; r++) {
+        const __m512 scale = _mm512_set1_ps(scales[(size_t)r * groups]), sum = _mm512_set1_ps(sums[(size_t)r * groups]);
+        UNROLL for (int t = 0; t < tiles; t++) {
+            float *to = out + r * stride + t * TILE;
+            const __m512 scaled = _mm512_fmsub_ps(_mm512_castsi512_ps(products[r][t]), w[t].scales, w[t].zeros);
+            const __m512 total = _mm512_fmadd_ps(scaled, scale, _mm512_loadu_ps(to));
+            _mm512_storeu_ps(to, _mm512_fmadd_ps(w[t].leasts, sum, total));
         }
     }
-    UNROLL for (int r = 0; r < rows; r++) _mm512_storeu_ps(out + r * stride, total[r]);
 }
 
-#define ROWS(n)                                                                                     \
-    static __attribute__((noinline)) void multiply##n(int bits, const uint8_t *tile, const Quantised *x, int32_t row, \
-                                                      float *out, ptrdiff_t stride) {               \
-        if (bits == 4) multiply_rows(n, 4, tile, x, row, out, stride);                              \
-        else multiply_rows(n, 8, tile, x, row, out, stride);                                        \
+/* Each group of weights is unpacked once for all rows; totals wait in `out`. */
+INLINE void multiply_tiles(int bits, int tiles, const uint8_t *at, const Quantised *x, int32_t row, int32_t rows, float *out,
+                           ptrdiff_t stride) {
+    const int32_t groups = x->width / GROUP;
+    const size_t bytes = (size_t)groups * (bits == 4 ? 320 : 544);
+    for (int32_t r = 0; r < rows; r++) memset(out + r * stride, 0, (size_t)tiles * TILE * sizeof(float));
+    for (int32_t g = 0; g < groups; g++) {
+        Weights w[TILES];
+        UNROLL for (int t = 0; t < tiles; t++) w[t] = unpack(bits, at + t * bytes, groups, g);
+        int32_t r = 0;
+        for (; r + ROWS <= rows; r += ROWS) add_group(ROWS, tiles, w, x, row + r, g, out + r * stride, stride);
+        for (; r < rows; r++) add_group(1, tiles, w, x, row + r, g, out + r * stride, stride);
     }
-ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6) ROWS(7) ROWS(8)
+}
 
-static void multiply(const Matrix *matrix, int32_t tile, const Quantised *x, int32_t row, int32_t rows, float *out,
-                     ptrdiff_t stride) {
-    static void (*const of[])(int, const uint8_t *, const Quantised *, int32_t, float *, ptrdiff_t) = {
-        0, multiply1, multiply2, multiply3, multiply4, multiply5, multiply6, multiply7, multiply8};
-    const size_t groups = (size_t)matrix->inputs / GROUP, bytes = groups * (matrix->bits == 4 ? 320 : 544);
-    const uint8_t *at = matrix->tiles + (size_t)tile * bytes;
-    for (int32_t done = 0; done < rows;) {
-        const int32_t left = rows - done;
-        /* Nine are four and five, not eight and one. */
-        const int32_t n = left <= 8 ? left : left < 16 ? (left + 1) / 2 : 8;
-        of[n](matrix->bits, at, x, row + done, out + done * stride, stride);
-        done += n;
+static void multiply(const Matrix *matrix, int32_t tile, int32_t tiles, const Quantised *x, int32_t row, int32_t rows,
+                     float *out, ptrdiff_t stride) {
+    const size_t bytes = (size_t)matrix->inputs / GROUP * (matrix->bits == 4 ? 320 : 544);
+    for (const uint8_t *at = matrix->tiles + (size_t)tile * bytes; tiles > 0; tiles -= TILES, at += TILES * bytes, out += TILES * TILE) {
+        if (tiles == 1 && matrix->bits == 4) multiply_tiles(4, 1, at, x, row, rows, out, stride);
+        else if (tiles == 1) multiply_tiles(8, 1, at, x, row, rows, out, stride);
+        else if (matrix->bits == 4) multiply_tiles(4, TILES, at, x, row, rows, out, stride);
+        else multiply_tiles(8, TILES, at, x, row, rows, out, stride);
     }
 }
 
@@ -214,101 +232,136 @@ static void store_value(const float *x, int32_t count, const CacheBlock *block, 
     }
 }
 
-/* Products of `rows` queries with the keys of a block. */
-INLINE void score_rows(int rows, const int8_t *queries, int32_t head_dim, const uint8_t *keys, __m512i sums[][2]) {
-    UNROLL for (int r = 0; r < rows; r++) sums[r][0] = sums[r][1] = _mm512_setzero_si512();
-    for (int32_t i = 0; i < head_dim / 4; i++) {
-        const __m512i a = _mm512_loadu_si512(keys + i * 128), b = _mm512_loadu_si512(keys + i * 128 + 64);
-        UNROLL for (int r = 0; r < rows; r++) {
-            int32_t four;
-            memcpy(&four, queries + (size_t)r * head_dim + i * 4, 4);
-            const __m512i q = _mm512_set1_epi32(four);
-            sums[r][0] = _mm512_dpbusd_epi32(sums[r][0], a, q);
-            sums[r][1] = _mm512_dpbusd_epi32(sums[r][1], b, q);
-        }
-    }
-}
-
-/* out = out * kept + scale * shares V, for `rows` rows and the values of a block. */
-INLINE void weigh_rows(int rows, const uint8_t *shares, const float *kept, const float *scales, const int8_t *values,
-                       int32_t head_dim, float *out) {
-    for (int32_t d = 0; d < head_dim; d += 32) {
-        __m512i sums[8][2];
-        UNROLL for (int r = 0; r < rows; r++) sums[r][0] = sums[r][1] = _mm512_setzero_si512();
-        for (int32_t i = 0; i < BLOCK / 4; i++) {
-            const int8_t *at = values + ((size_t)i * head_dim + d) * 4;
-            const __m512i a = _mm512_loadu_si512(at), b = _mm512_loadu_si512(at + 64);
-            UNROLL for (int r = 0; r < rows; r++) {
-                int32_t four;
-                memcpy(&four, shares + r * BLOCK + i * 4, 4);
-                const __m512i p = _mm512_set1_epi32(four);
-                sums[r][0] = _mm512_dpbusd_epi32(sums[r][0], p, a);
-                sums[r][1] = _mm512_dpbusd_epi32(sums[r][1], p, b);
-            }
-        }
-        UNROLL for (int r = 0; r < rows; r++) {
-            const __m512 keep = _mm512_set1_ps(kept[r]), scale = _mm512_set1_ps(scales[r]);
-            float *to = out + (size_t)r * head_dim + d;
-            UNROLL for (int i = 0; i < 2; i++) {
-                const __m512 old = _mm512_mul_ps(_mm512_loadu_ps(to + 16 * i), keep);
-                _mm512_storeu_ps(to + 16 * i, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[r][i]), scale, old));
-            }
-        }
-    }
-}
-
 enum { QUERY_ROWS = 6 };
 /* Below all, and a number: also its difference to itself is one. */
 #define LEAST_SCORE -1e30f
 
-/* Of the blocks so far: the largest score, and the total of the shares, by lanes. */
+/* Of the spans so far: the largest score, and the total of the shares, by lanes. */
 typedef struct {
     float most;
     __m512 total;
 } Running;
 
-/* What a block adds for `rows` queries: softmax as it goes (FlashAttention, 2022). */
-INLINE void attend_rows(int rows, const Queries *q, int32_t from, const CacheBlock *block, int32_t first, Running *running) {
+/* What a span adds to some rows: their scores, and their shares in values as bytes with a scale for each block. */
+typedef struct {
+    float scores[QUERY_ROWS][SPAN * BLOCK];
+    uint8_t shares[QUERY_ROWS][SPAN * BLOCK];
+    float scales[QUERY_ROWS][SPAN], kept[QUERY_ROWS];
+} Scratch;
+
+/* Of 16 keys from `key` on, those that are among the first `seen`. */
+INLINE __mmask16 among(int32_t seen, int32_t key) {
+    const int32_t count = seen - key;
+    return count >= 16 ? 0xffff : count <= 0 ? 0 : (__mmask16)((1u << count) - 1);
+}
+
+/* Products of `rows` queries with the keys of a block, as scores. */
+INLINE void score_rows(int rows, const Queries *q, int32_t from, const CacheBlock *block, float *scores) {
+    const int8_t *queries = q->bytes + (size_t)from * q->head_dim;
     __m512i sums[QUERY_ROWS][2];
-    uint8_t shares[QUERY_ROWS * BLOCK];
-    float kept[QUERY_ROWS], scales[QUERY_ROWS];
-    score_rows(rows, q->bytes + (size_t)from * q->head_dim, q->head_dim, block->keys, sums);
-    const __m512 key_scale[2] = {_mm512_loadu_ps(block->key_scales), _mm512_loadu_ps(block->key_scales + 16)};
-    const __m512 key_least[2] = {_mm512_loadu_ps(block->key_leasts), _mm512_loadu_ps(block->key_leasts + 16)};
-    const __m512 value_scale[2] = {_mm512_loadu_ps(block->value_scales), _mm512_loadu_ps(block->value_scales + 16)};
-    UNROLL for (int r = 0; r < rows; r++) {
-        const int32_t seen = q->positions[from + r] - first + 1;
-        const uint32_t bits = seen >= BLOCK ? ~0u : seen <= 0 ? 0 : (1u << seen) - 1;
-        const __mmask16 mask[2] = {(__mmask16)bits, (__mmask16)(bits >> 16)};
-        const float scale = q->scales[from + r];
-        const __m512 sum = _mm512_set1_ps(q->sums[from + r]);
-        __m512 x[2], p[2], weighed[2];
-        UNROLL for (int i = 0; i < 2; i++) {
-            x[i] = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[r][i]), key_scale[i]);
-            x[i] = _mm512_fmadd_ps(key_least[i], sum, x[i]);
-            x[i] = _mm512_mask_blend_ps(mask[i], _mm512_set1_ps(LEAST_SCORE), x[i]);
+    UNROLL for (int r = 0; r < rows; r++) sums[r][0] = sums[r][1] = _mm512_setzero_si512();
+    for (int32_t i = 0; i < q->head_dim / 4; i++) {
+        const __m512i a = _mm512_loadu_si512(block->keys + i * 128), b = _mm512_loadu_si512(block->keys + i * 128 + 64);
+        UNROLL for (int r = 0; r < rows; r++) {
+            const __m512i query = four_of(queries + (size_t)r * q->head_dim + i * 4);
+            sums[r][0] = _mm512_dpbusd_epi32(sums[r][0], a, query);
+            sums[r][1] = _mm512_dpbusd_epi32(sums[r][1], b, query);
         }
-        Running *const run = running + from + r;
-        const float here = _mm512_reduce_max_ps(_mm512_max_ps(x[0], x[1]));
-        kept[r] = 1;
-        if (here > run->most) {
-            kept[r] = _mm512_cvtss_f32(power_of_two(_mm512_set1_ps((run->most - here) * scale)));
-            run->most = here;
-        }
-        const __m512 most = _mm512_set1_ps(run->most * scale);
-        UNROLL for (int i = 0; i < 2; i++) {
-            p[i] = power_of_two(_mm512_fmsub_ps(x[i], _mm512_set1_ps(scale), most));
-            p[i] = _mm512_maskz_mov_ps(mask[i], p[i]);
-            weighed[i] = _mm512_maskz_mul_ps(mask[i], p[i], value_scale[i]);
-        }
-        run->total = _mm512_fmadd_ps(run->total, _mm512_set1_ps(kept[r]), _mm512_add_ps(p[0], p[1]));
-        const float largest = _mm512_reduce_max_ps(_mm512_max_ps(weighed[0], weighed[1]));
-        scales[r] = largest / 255;
-        const __m512 factor = _mm512_set1_ps(largest > 0 ? 255 / largest : 0);
-        UNROLL for (int i = 0; i < 2; i++)
-            _mm_storeu_si128((__m128i *)(shares + r * BLOCK + 16 * i), _mm512_cvtusepi32_epi8(to_bytes(weighed[i], factor)));
     }
-    weigh_rows(rows, shares, kept, scales, block->values, q->head_dim, q->out + (size_t)from * q->head_dim);
+    UNROLL for (int i = 0; i < 2; i++) {
+        const __m512 scale = _mm512_loadu_ps(block->key_scales + 16 * i), least = _mm512_loadu_ps(block->key_leasts + 16 * i);
+        UNROLL for (int r = 0; r < rows; r++) {
+            const __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[r][i]), scale);
+            _mm512_storeu_ps(scores + r * SPAN * BLOCK + 16 * i, _mm512_fmadd_ps(least, _mm512_set1_ps(q->sums[from + r]), x));
+        }
+    }
+}
+
+/* The largest of each of four vectors, four times over. */
+INLINE __m512 largest_of_each(const __m512 x[4]) {
+    const __m512 ab = _mm512_max_ps(_mm512_unpacklo_ps(x[0], x[1]), _mm512_unpackhi_ps(x[0], x[1]));
+    const __m512 cd = _mm512_max_ps(_mm512_unpacklo_ps(x[2], x[3]), _mm512_unpackhi_ps(x[2], x[3]));
+    const __m512 lanes = _mm512_max_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+    const __m512 two = _mm512_max_ps(lanes, _mm512_shuffle_f32x4(lanes, lanes, 0x4e));
+    return _mm512_max_ps(two, _mm512_shuffle_f32x4(two, two, 0xb1));
+}
+
+/* Shares of a row, of whose scores `seen` count: softmax as it goes (FlashAttention, 2022). `seen` is a constant where
+ * all of the span count. */
+INLINE void share(Scratch *scratch, int r, float scale, int32_t seen, const Span *span, Running *run) {
+    const float *scores = scratch->scores[r];
+    __m512 weighed[SPAN][2], largest[SPAN], total = _mm512_setzero_ps(), most = _mm512_set1_ps(LEAST_SCORE);
+    UNROLL for (int i = 0; i < 2 * SPAN; i++)
+        most = _mm512_mask_max_ps(most, among(seen, 16 * i), most, _mm512_loadu_ps(scores + 16 * i));
+    const float here = _mm512_reduce_max_ps(most);
+    scratch->kept[r] = 1;
+    if (here > run->most) {
+        scratch->kept[r] = _mm512_cvtss_f32(power_of_two(_mm512_set1_ps((run->most - here) * scale)));
+        run->most = here;
+    }
+    most = _mm512_set1_ps(run->most * scale);
+    UNROLL for (int b = 0; b < SPAN; b++) {
+        __m512 p[2];
+        UNROLL for (int i = 0; i < 2; i++) {
+            const __mmask16 mask = among(seen, BLOCK * b + 16 * i);
+            p[i] = power_of_two(_mm512_fmsub_ps(_mm512_loadu_ps(scores + BLOCK * b + 16 * i), _mm512_set1_ps(scale), most));
+            p[i] = _mm512_maskz_mov_ps(mask, p[i]);
+            /* Scales of what is not seen may be anything, even no number. */
+            weighed[b][i] = _mm512_maskz_mul_ps(mask, p[i], _mm512_loadu_ps(span->block[b].value_scales + 16 * i));
+        }
+        total = _mm512_add_ps(total, _mm512_add_ps(p[0], p[1]));
+        largest[b] = _mm512_max_ps(weighed[b][0], weighed[b][1]);
+    }
+    run->total = _mm512_fmadd_ps(run->total, _mm512_set1_ps(scratch->kept[r]), total);
+    const __m128 each = _mm512_castps512_ps128(largest_of_each(largest));
+    const __m128 factors = _mm_maskz_div_ps(_mm_cmp_ps_mask(each, _mm_setzero_ps(), _CMP_GT_OQ), _mm_set1_ps(255), each);
+    _mm_storeu_ps(scratch->scales[r], _mm_div_ps(each, _mm_set1_ps(255)));
+    UNROLL for (int b = 0; b < SPAN; b++) {
+        const __m512 factor = _mm512_broadcastss_ps(_mm_permute_ps(factors, b));
+        UNROLL for (int i = 0; i < 2; i++)
+            _mm_storeu_si128((__m128i *)(scratch->shares[r] + BLOCK * b + 16 * i),
+                             _mm512_cvtusepi32_epi8(to_bytes(weighed[b][i], factor)));
+    }
+}
+
+/* out = out * kept + scale * shares V, for `rows` rows and the values of a span. */
+INLINE void weigh_rows(int rows, const Scratch *scratch, const Span *span, int32_t head_dim, float *out) {
+    for (int32_t d = 0; d < head_dim; d += 32) {
+        __m512 totals[QUERY_ROWS][2];
+        UNROLL for (int r = 0; r < rows; r++)
+            UNROLL for (int i = 0; i < 2; i++)
+                totals[r][i] = _mm512_mul_ps(_mm512_loadu_ps(out + (size_t)r * head_dim + d + 16 * i), _mm512_set1_ps(scratch->kept[r]));
+        for (int32_t b = 0; b < span->count; b++) {
+            __m512i sums[QUERY_ROWS][2];
+            UNROLL for (int r = 0; r < rows; r++) sums[r][0] = sums[r][1] = _mm512_setzero_si512();
+            for (int32_t i = 0; i < BLOCK / 4; i++) {
+                const int8_t *at = span->block[b].values + ((size_t)i * head_dim + d) * 4;
+                const __m512i low = _mm512_loadu_si512(at), high = _mm512_loadu_si512(at + 64);
+                UNROLL for (int r = 0; r < rows; r++) {
+                    const __m512i p = four_of(scratch->shares[r] + BLOCK * b + i * 4);
+                    sums[r][0] = _mm512_dpbusd_epi32(sums[r][0], p, low);
+                    sums[r][1] = _mm512_dpbusd_epi32(sums[r][1], p, high);
+                }
+            }
+            UNROLL for (int r = 0; r < rows; r++)
+                UNROLL for (int i = 0; i < 2; i++)
+                    totals[r][i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[r][i]), _mm512_set1_ps(scratch->scales[r][b]), totals[r][i]);
+        }
+        UNROLL for (int r = 0; r < rows; r++)
+            UNROLL for (int i = 0; i < 2; i++) _mm512_storeu_ps(out + (size_t)r * head_dim + d + 16 * i, totals[r][i]);
+    }
+}
+
+/* What a span adds for `rows` queries. */
+INLINE void attend_rows(int rows, const Queries *q, int32_t from, const Span *span, Running *running) {
+    Scratch scratch;
+    for (int32_t b = 0; b < span->count; b++) score_rows(rows, q, from, span->block + b, scratch.scores[0] + BLOCK * b);
+    for (int r = 0; r < rows; r++) {
+        const int32_t seen = q->positions[from + r] - span->first + 1;
+        if (seen >= SPAN * BLOCK) share(&scratch, r, q->scales[from + r], SPAN * BLOCK, span, running + from + r);
+        else share(&scratch, r, q->scales[from + r], seen, span, running + from + r);
+    }
+    weigh_rows(rows, &scratch, span, q->head_dim, q->out + (size_t)from * q->head_dim);
 }
 
 static void attend(const Queries *q, CacheBlock (*block)(const void *context, int32_t i), const void *context) {
@@ -319,14 +372,14 @@ static void attend(const Queries *q, CacheBlock (*block)(const void *context, in
         running[r] = (Running){LEAST_SCORE, _mm512_setzero_ps()};
         last = q->positions[r] > last ? q->positions[r] : last;
     }
-    for (int32_t i = 0; i <= last / BLOCK; i++) {
-        const CacheBlock now = block(context, i);
+    for (int32_t i = 0; i <= last / BLOCK; i += SPAN) {
+        const Span span = span_from(i, last / BLOCK + 1, block, context);
         for (int32_t r = 0; r < q->count;) {
             const int32_t left = q->count - r;
-            if (left >= 6) attend_rows(6, q, r, &now, i * BLOCK, running), r += 6;
-            else if (left >= 3) attend_rows(3, q, r, &now, i * BLOCK, running), r += 3;
-            else if (left == 2) attend_rows(2, q, r, &now, i * BLOCK, running), r += 2;
-            else attend_rows(1, q, r, &now, i * BLOCK, running), r += 1;
+            if (left >= 6) attend_rows(6, q, r, &span, running), r += 6;
+            else if (left >= 3) attend_rows(3, q, r, &span, running), r += 3;
+            else if (left == 2) attend_rows(2, q, r, &span, running), r += 2;
+            else attend_rows(1, q, r, &span, running), r += 1;
         }
     }
     for (int32_t r = 0; r < q->count; r++) {
