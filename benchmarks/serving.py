@@ -28,14 +28,14 @@ So that it is fair:
 
 - All get the same number of threads, the GGUF file of the catalog, temperature 0 and `ignore_eos`. The servers stream
   to one client, which shares the processors with them; those in process are spared HTTP and that client.
-- GenAI runs the graph that its own converter makes of that file. Ours comes from the same converter, and has joined
-  products of the same vectors since.
+- GenAI runs the graph that its own converter makes of that file. Ours runs the file's own numbers.
 - vLLM cannot run a quantised GGUF file on a CPU and gets its weights as bfloat16.
 - llama-server divides its context among its slots: here each has room for the longest prompt. In `start`, where that
   memory would count, it has as many tokens in all as our cache, 32768.
 - Prompts are random words or carry random numbers, so that no cache knows more of them than the chat template.
 - All keep their prefix caches, because all are used with them. Only ours is told the chat's `session_id`.
-- GenAI chooses its own precision; the report names it. Ours computes in float32 with an 8-bit cache.
+- GenAI chooses its own precision; the report names it. Both round activations to bytes for their products with weights,
+  and the cache; ours has bytes in attention too.
 
 Writes the rows to benchmarks/results/, and a picture; `python benchmarks/report.py FILE` shows them again.
 """
