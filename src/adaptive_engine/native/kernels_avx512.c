@@ -152,14 +152,12 @@ INLINE __m512 exponential(__m512 x) {
     return _mm512_scalef_ps(p, n);
 }
 
-/* 2^x for shares of attention, within 3e-6 of it; 1 for 0. A minimax polynomial. */
+/* 2^x for shares of attention, within 1.1e-4 of it; 1 for 0, and 0 far below. A minimax polynomial. */
 INLINE __m512 power_of_two(__m512 x) {
-    x = _mm512_max_ps(x, _mm512_set1_ps(-126));
     const __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT), r = _mm512_sub_ps(x, n);
-    __m512 p = _mm512_set1_ps(9.5828492e-3f);
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.5906426e-2f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(2.4024099e-1f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(6.9312418e-1f));
+    __m512 p = _mm512_set1_ps(5.50089143e-2f);
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(2.42210999e-1f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(6.93282962e-1f));
     p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1));
     return _mm512_scalef_ps(p, n);
 }
@@ -245,7 +243,7 @@ typedef struct {
 /* What a span adds to some rows: their scores, and their shares in values as bytes with a scale for each block. */
 typedef struct {
     float scores[QUERY_ROWS][SPAN * BLOCK];
-    uint8_t shares[QUERY_ROWS][SPAN * BLOCK];
+    uint8_t shares[QUERY_ROWS][SPAN * BLOCK];       /* in fours, two blocks by turns: see fours_at */
     float scales[QUERY_ROWS][SPAN], kept[QUERY_ROWS];
 } Scratch;
 
@@ -276,6 +274,9 @@ INLINE void score_rows(int rows, const Queries *q, int32_t from, const CacheBloc
         }
     }
 }
+
+/* Where packing leaves the shares in the i-th four keys of a block. */
+INLINE int fours_at(int block, int i) { return block / 2 * 64 + block % 2 * 8 + i % 4 * 16 + i / 4 * 4; }
 
 /* The largest of each of four vectors, four times over. */
 INLINE __m512 largest_of_each(const __m512 x[4]) {
@@ -316,11 +317,13 @@ INLINE void share(Scratch *scratch, int r, float scale, int32_t seen, const Span
     const __m128 each = _mm512_castps512_ps128(largest_of_each(largest));
     const __m128 factors = _mm_maskz_div_ps(_mm_cmp_ps_mask(each, _mm_setzero_ps(), _CMP_GT_OQ), _mm_set1_ps(255), each);
     _mm_storeu_ps(scratch->scales[r], _mm_div_ps(each, _mm_set1_ps(255)));
-    UNROLL for (int b = 0; b < SPAN; b++) {
-        const __m512 factor = _mm512_broadcastss_ps(_mm_permute_ps(factors, b));
-        UNROLL for (int i = 0; i < 2; i++)
-            _mm_storeu_si128((__m128i *)(scratch->shares[r] + BLOCK * b + 16 * i),
-                             _mm512_cvtusepi32_epi8(to_bytes(weighed[b][i], factor)));
+    UNROLL for (int b = 0; b < SPAN; b += 2) {
+        __m512i halves[2];
+        UNROLL for (int i = 0; i < 2; i++) {
+            const __m512 factor = _mm512_broadcastss_ps(_mm_permute_ps(factors, b + i));
+            halves[i] = _mm512_packus_epi32(to_bytes(weighed[b + i][0], factor), to_bytes(weighed[b + i][1], factor));
+        }
+        _mm512_storeu_si512(scratch->shares[r] + BLOCK * b, _mm512_packus_epi16(halves[0], halves[1]));
     }
 }
 
@@ -334,11 +337,11 @@ INLINE void weigh_rows(int rows, const Scratch *scratch, const Span *span, int32
         for (int32_t b = 0; b < span->count; b++) {
             __m512i sums[QUERY_ROWS][2];
             UNROLL for (int r = 0; r < rows; r++) sums[r][0] = sums[r][1] = _mm512_setzero_si512();
-            for (int32_t i = 0; i < BLOCK / 4; i++) {
+            UNROLL for (int32_t i = 0; i < BLOCK / 4; i++) {
                 const int8_t *at = span->block[b].values + ((size_t)i * head_dim + d) * 4;
                 const __m512i low = _mm512_loadu_si512(at), high = _mm512_loadu_si512(at + 64);
                 UNROLL for (int r = 0; r < rows; r++) {
-                    const __m512i p = four_of(scratch->shares[r] + BLOCK * b + i * 4);
+                    const __m512i p = four_of(scratch->shares[r] + fours_at(b, i));
                     sums[r][0] = _mm512_dpbusd_epi32(sums[r][0], p, low);
                     sums[r][1] = _mm512_dpbusd_epi32(sums[r][1], p, high);
                 }
