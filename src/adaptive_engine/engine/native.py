@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import mmap
 import os
@@ -209,8 +210,11 @@ class NativeRunner:
             self._logits = np.empty((self._count, self._logits.shape[1]), np.float32)
         pointers = [array.ctypes.data for array in (*self._inputs, self._logits)]
         step = StepStruct(len(batch.ids), len(self._inputs[1]), self._count, *pointers)
-        if self._library.decoder_start(self._decoder, step):
+        error = self._library.decoder_start(self._decoder, step)
+        if error == errno.ENOMEM:
             raise MemoryError("a step has more rows than there is memory for")
+        if error:
+            raise ValueError("a step refers to tokens, blocks or rows that are not there")
 
 
 def _processors() -> int:

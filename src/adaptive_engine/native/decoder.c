@@ -516,8 +516,30 @@ EXPORT Decoder *decoder_new(const Model *model, uint8_t *cache, int32_t cache_bl
     return 0;
 }
 
-/* Begins a step. What `step` points to has to stay until it has ended. Returns 0 or an error number. */
+/* Whether all that a step refers to is there. */
+static bool refers_to_what_is_there(const Decoder *d, const Step *step) {
+    if (step->rows < 0 || step->sequences < 0 || step->sequences > step->rows) return false;
+    if (step->begins[0] != 0 || step->begins[step->sequences] != step->rows || step->block_begins[0] != 0) return false;
+    for (int32_t s = 0; s < step->sequences; s++) {
+        const int64_t rows = (int64_t)step->begins[s + 1] - step->begins[s];
+        const int64_t blocks = (int64_t)step->block_begins[s + 1] - step->block_begins[s];
+        if (rows < 0 || step->past[s] < 0 || step->past[s] + rows > blocks * BLOCK) return false;
+        for (int32_t b = step->block_begins[s]; b < step->block_begins[s + 1]; b++)
+            if (step->blocks[b] < 0 || step->blocks[b] >= d->cache_blocks) return false;
+    }
+    for (int32_t row = 0; row < step->rows; row++)
+        if (step->tokens[row] < 0 || step->tokens[row] >= d->model.embeddings.outputs) return false;
+    for (int32_t i = 0; i < step->wanted; i++) {
+        const int64_t last = i ? step->wanted_rows[i - 1] : -1;
+        if (step->wanted_rows[i] <= last || step->wanted_rows[i] >= step->rows) return false;
+    }
+    return true;
+}
+
+/* Begins a step. What `step` points to has to stay until it has ended. Returns 0, ENOMEM, or EINVAL where it refers to
+ * what is not there. */
 EXPORT int decoder_start(Decoder *d, const Step *step) {
+    if (!refers_to_what_is_there(d, step)) return EINVAL;
     if (!make_room(d, step->rows)) return ENOMEM;
     Buffers *b = &d->buffers;
     for (int32_t s = 0; s < step->sequences; s++)

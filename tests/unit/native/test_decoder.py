@@ -224,7 +224,7 @@ def test_wanted_rows_of_several_sequences(decoder: Decode, whole: Logits) -> Non
     tokens, tables = prompt(300), [[2 * i + 1, 2 * i + 2] for i in range(5)]
     wanted: list[list[int]] = [[], [0, 30], [31], [], [2, 3, 4]]
     parts = [Part(tokens[:32], table, wanted=rows) for table, rows in zip(tables, wanted, strict=True)]
-    assert np.array_equal(one.step(*parts), whole[sum(wanted, [])])
+    assert np.array_equal(one.step(*parts), whole[[row for rows in wanted for row in rows]])
     # All are in the cache, wanted or not.
     further = [Part([tokens[32]], table, past=32) for table in tables]
     assert np.array_equal(one.step(*further), whole[[32] * 5])

@@ -30,9 +30,11 @@ class Tokens:
         self.blocks = blocks
 
 
-def slice_of(tokens: list[int], start: int = 0, drafts: tuple[int, ...] = ()) -> Slice:
+def slice_of(
+    tokens: list[int], start: int = 0, drafts: tuple[int, ...] = (), blocks: tuple[int, ...] = (2, 1)
+) -> Slice:
     """All of the tokens from `start` on."""
-    return Slice(Tokens(tokens, [2, 1]), start, len(tokens), list(drafts))  # type: ignore[arg-type]
+    return Slice(Tokens(tokens, list(blocks)), start, len(tokens), list(drafts))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +65,25 @@ def test_a_token_that_the_model_does_not_have_is_refused(model: NativeModel) -> 
     runner = NativeRunner(model, kv_tokens=64, threads=1)
     with pytest.raises(ValueError, match="the tokenizer has the token 250, the model does not"):
         runner.start([slice_of([249, 250])])
+    runner.start([slice_of([249])])
+    assert np.isfinite(runner.finish()).all()
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        slice_of([-1]),
+        slice_of([1], blocks=()),
+        slice_of([1], blocks=(3,)),
+        slice_of([1], blocks=(-1,)),
+        slice_of([1] * 33, blocks=(1,)),
+        slice_of([1] * 65, start=64, blocks=(1, 2)),
+    ],
+)
+def test_nothing_outside_the_memory_of_a_model_is_computed_with(model: NativeModel, part: Slice) -> None:
+    runner = NativeRunner(model, kv_tokens=64, threads=1)
+    with pytest.raises(ValueError, match="refers to tokens, blocks or rows that are not there"):
+        runner.start([slice_of([1]), part])
     runner.start([slice_of([249])])
     assert np.isfinite(runner.finish()).all()
 
