@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from adaptive_engine.errors import InvalidRequest, Overloaded
 from adaptive_engine.grammar.checker import CannotValidate, CheckerBusy
-from adaptive_engine.grammar.schema.report import SchemaRefused
+from adaptive_engine.grammar.schema.report import Note, SchemaRefused
 from adaptive_engine.grammar.schemas import Schemas
 from adaptive_engine.telemetry.structured import structlog
 from adaptive_engine.types import Notice, Project
@@ -114,7 +114,8 @@ class StructuredOutput:
         if wanted is None or wanted.type == "text":
             return AnswerFormat()
         envelope, compiled = await self._compile(wanted, project)
-        notices = []
+        # What a provider does not take is said by its dialect, which looks at keywords of JSON Schema only.
+        notices = _named([note for note in compiled.normalised.notes if note.unknown])
         if support == "none" or (envelope is not None and support != "json_schema"):
             what = "any JSON object" if support == "json_object" else "free text"
             if envelope is not None and envelope.strict:
@@ -224,7 +225,10 @@ def _notices(compiled: CompiledSchema) -> tuple[Notice, ...]:
     if compiled.unexpressed is not None:
         message = f"The schema is not enforced, the answer is free text: {compiled.unexpressed}"
         return (Notice("schema_not_enforced", message, _SCHEMA),)
-    dropped = [note for note in compiled.normalised.notes if note.kind == "unenforced"]
+    return tuple(_named([note for note in compiled.normalised.notes if note.kind == "unenforced"]))
+
+
+def _named(dropped: list[Note]) -> list[Notice]:
     notices = [
         Notice("schema_keyword_not_enforced", f"{note.keyword}: {note.reason}", _param(note.pointer))
         for note in dropped[:_MAX_NAMED]
@@ -232,7 +236,7 @@ def _notices(compiled: CompiledSchema) -> tuple[Notice, ...]:
     if len(dropped) > _MAX_NAMED:
         more = f"{len(dropped) - _MAX_NAMED} more keywords of the schema are not enforced."
         notices.append(Notice("schema_keyword_not_enforced", more, _SCHEMA))
-    return tuple(notices)
+    return notices
 
 
 def _strict(notices: tuple[Notice, ...]) -> InvalidRequest:

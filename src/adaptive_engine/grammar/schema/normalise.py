@@ -76,7 +76,7 @@ class Rewriter:
         assert isinstance(root, dict)
         for at, key, keyword in misspelled(self.document.nodes):
             reason = f"JSON Schema has no such keyword, so it says nothing; '{keyword}' was probably meant."
-            self.note("unenforced", f"{at}/{escape(key)}", key, reason)
+            self.note("unenforced", f"{at}/{escape(key)}", key, reason, unknown=True)
         schema = self.rewrite(root, "")
         definitions: dict[str, Any] = {}
         while self.pending:
@@ -96,9 +96,9 @@ class Rewriter:
         notes = sorted(kept, key=lambda note: (note.pointer, note.kind))
         return Normalised(schema, tuple(notes), tuple(self.enforced))
 
-    def note(self, kind: Any, at: str, keyword: str, reason: str) -> None:
+    def note(self, kind: Any, at: str, keyword: str, reason: str, *, unknown: bool = False) -> None:
         # A node may be rewritten several times, as a part of several alternatives.
-        self.notes.setdefault((kind, at, keyword), Note(kind, at, keyword, reason))
+        self.notes.setdefault((kind, at, keyword), Note(kind, at, keyword, reason, unknown))
 
     def impossible(self, at: str, reason: str) -> None:
         self.contradiction = self.contradiction or SchemaRefused("unsatisfiable_schema", at, reason)
