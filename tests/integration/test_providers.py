@@ -169,6 +169,21 @@ def test_what_is_misspelled_is_said_as_for_a_model_that_runs_here(
     assert (strict.status_code, len(strict.json()["warnings"])) == (200, 1)
 
 
+@pytest.mark.parametrize("strict", [False, True])
+def test_nullable_has_no_effect_and_that_is_said(
+    http: httpx2.Client, models: Models, upstream: FaultServer, strict: bool
+) -> None:
+    external = models("nullable")
+    upstream.answers["nullable"] = '{"n": 7}'
+    schema = {**SCHEMA, "properties": {"n": {"type": "integer", "nullable": True}}}
+    for model in (f"default/{MODEL}", external):
+        answer = ask(http, model, max_tokens=20, response_format=formatted(schema=schema, strict=strict)).json()
+        [warning] = answer["warnings"]
+        assert warning["code"] == "not_applied"
+        assert warning["param"] == "response_format.json_schema.schema#/properties/n/nullable"
+        assert '"null"' in warning["message"]
+
+
 def test_settings_that_every_request_would_be_refused_for_are_refused(http: httpx2.Client, models: Models) -> None:
     models("o3", provider="openai")
     settings = "/projects/default/models/x-o3"

@@ -100,7 +100,8 @@ class StructuredOutput:
         closed = bool(envelope and envelope.complete)
         if closed:
             await self._check_closable(compiled)
-        return AnswerFormat(compiled, closed, notices, None if compiled.exact else compiled.text)
+        told = (*notices, *_unknown(compiled, "narrowed"))
+        return AnswerFormat(compiled, closed, told, None if compiled.exact else compiled.text)
 
     async def prepare_external(
         self,
@@ -115,7 +116,7 @@ class StructuredOutput:
             return AnswerFormat()
         envelope, compiled = await self._compile(wanted, project)
         # What a provider does not take is said by its dialect, which looks at keywords of JSON Schema only.
-        notices = _named([note for note in compiled.normalised.notes if note.unknown])
+        notices = [*_unknown(compiled, "unenforced"), *_unknown(compiled, "narrowed")]
         if support == "none" or (envelope is not None and support != "json_schema"):
             what = "any JSON object" if support == "json_object" else "free text"
             if envelope is not None and envelope.strict:
@@ -228,14 +229,19 @@ def _notices(compiled: CompiledSchema) -> tuple[Notice, ...]:
     return tuple(_named([note for note in compiled.normalised.notes if note.kind == "unenforced"]))
 
 
-def _named(dropped: list[Note]) -> list[Notice]:
-    notices = [
-        Notice("schema_keyword_not_enforced", f"{note.keyword}: {note.reason}", _param(note.pointer))
-        for note in dropped[:_MAX_NAMED]
-    ]
-    if len(dropped) > _MAX_NAMED:
-        more = f"{len(dropped) - _MAX_NAMED} more keywords of the schema are not enforced."
-        notices.append(Notice("schema_keyword_not_enforced", more, _SCHEMA))
+def _unknown(compiled: CompiledSchema, kind: Literal["narrowed", "unenforced"]) -> list[Notice]:
+    """Of keywords that JSON Schema does not have."""
+    return _named([note for note in compiled.normalised.notes if note.unknown and note.kind == kind])
+
+
+def _named(notes: list[Note]) -> list[Notice]:
+    """Of notes of one kind."""
+    # What is narrowed keeps all that is promised of an answer.
+    code = "not_applied" if notes and notes[0].kind == "narrowed" else "schema_keyword_not_enforced"
+    notices = [Notice(code, f"{note.keyword}: {note.reason}", _param(note.pointer)) for note in notes[:_MAX_NAMED]]
+    if len(notes) > _MAX_NAMED:
+        more = f"{len(notes) - _MAX_NAMED} more keywords of the schema are not enforced."
+        notices.append(Notice(code, more, _SCHEMA))
     return notices
 
 

@@ -18,7 +18,7 @@ from adaptive_engine.grammar.schema.keywords import DEPENDENT, Node
 from adaptive_engine.grammar.schema.modern import Modern
 from adaptive_engine.grammar.schema.report import Normalised, Note, SchemaRefused
 from adaptive_engine.grammar.schema.satisfiable import prune
-from adaptive_engine.grammar.schema.spelling import misspelled
+from adaptive_engine.grammar.schema.spelling import in_vain_nullable, misspelled
 
 __all__ = ["Normalised", "Note", "SchemaRefused", "normalise"]
 
@@ -77,6 +77,12 @@ class Rewriter:
         for at, key, keyword in misspelled(self.document.nodes):
             reason = f"JSON Schema has no such keyword, so it says nothing; '{keyword}' was probably meant."
             self.note("unenforced", f"{at}/{escape(key)}", key, reason, unknown=True)
+        for at in in_vain_nullable(self.document.nodes):
+            reason = (
+                "JSON Schema has no 'nullable', so this allows no null. "
+                'Add "null" to its types, or {"type": "null"} as an alternative in \'anyOf\'.'
+            )
+            self.note("narrowed", f"{at}/nullable", "nullable", reason, unknown=True)
         schema = self.rewrite(root, "")
         definitions: dict[str, Any] = {}
         while self.pending:
