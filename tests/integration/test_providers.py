@@ -144,6 +144,46 @@ def test_a_schema_is_reduced_and_the_answer_checked_against_all_of_it(
     assert upstream.asked("gpt-4o") == asked
 
 
+@pytest.mark.parametrize("provider", ["openai", "openai_compatible"])
+def test_what_is_misspelled_is_said_as_for_a_model_that_runs_here(
+    http: httpx2.Client, models: Models, upstream: FaultServer, provider: str
+) -> None:
+    external = models("gpt-4.1", key=f"x-misspelled-{provider}", provider=provider)
+    upstream.answers["gpt-4.1"] = '{"n": 7}'
+    schema = {**SCHEMA, "properties": {"n": {"type": "integer", "minimun": 1}}}
+    messages = [{"role": "user", "content": "What is the answer?", "nmae": "a"}]
+    more = {"messages": messages, "temprature": 0.5, "max_tokens": 20, "response_format": formatted(schema=schema)}
+    ours, theirs = (ask(http, model, **more).json() for model in (f"default/{MODEL}", external))
+    assert theirs["warnings"] == ours["warnings"]
+    assert [warning["param"] for warning in theirs["warnings"]] == [
+        "response_format.json_schema.schema#/properties/n/minimun",
+        "messages[].nmae",
+        "temprature",
+    ]
+    sent = upstream.requests[-1].body
+    assert "temprature" not in sent
+    taken = sent["response_format"]["json_schema"]["schema"]["properties"]["n"]
+    assert ("minimun" in taken) is (provider == "openai_compatible"), "a server may know other keywords"
+    # The provider refuses what it does not take; a keyword that says nothing is none of that.
+    strict = ask(http, external, response_format=formatted(schema=schema, strict=True))
+    assert (strict.status_code, len(strict.json()["warnings"])) == (200, 1)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_nullable_has_no_effect_and_that_is_said(
+    http: httpx2.Client, models: Models, upstream: FaultServer, strict: bool
+) -> None:
+    external = models("nullable")
+    upstream.answers["nullable"] = '{"n": 7}'
+    schema = {**SCHEMA, "properties": {"n": {"type": "integer", "nullable": True}}}
+    for model in (f"default/{MODEL}", external):
+        answer = ask(http, model, max_tokens=20, response_format=formatted(schema=schema, strict=strict)).json()
+        [warning] = answer["warnings"]
+        assert warning["code"] == "not_applied"
+        assert warning["param"] == "response_format.json_schema.schema#/properties/n/nullable"
+        assert '"null"' in warning["message"]
+
+
 def test_settings_that_every_request_would_be_refused_for_are_refused(http: httpx2.Client, models: Models) -> None:
     models("o3", provider="openai")
     settings = "/projects/default/models/x-o3"

@@ -40,6 +40,8 @@ TENSOR_TYPES = {
 # Tensors that every supported family has, in the model and in each of its layers.
 MODEL_TENSORS = ("token_embd.weight", "output_norm.weight")
 LAYER_TENSORS = ("attn_norm", "ffn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
+# Of qwen3, where each layer has them, and of no other.
+_HEAD_NORMS = ("attn_q_norm", "attn_k_norm")
 
 # `general.file_type`, which names the quantization of most of the tensors.
 FILE_TYPES = {0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 14: "Q4_K_S", 15: "Q4_K_M", 18: "Q6_K"}
@@ -129,16 +131,24 @@ def _required(gguf: GGUF, key: str) -> int:
 
 
 def _check_complete(gguf: GGUF, family: str) -> None:
-    """The converter calls what is missing `map::at`; this says it in words."""
+    """The converter calls what is missing `map::at`, or does without it; this says it in words."""
     _required(gguf, "general.file_type")
     if gguf.number(f"{family}.attention.layer_norm_rms_epsilon") is None:
         raise InvalidModel(f"The GGUF file lacks the metadata '{family}.attention.layer_norm_rms_epsilon'.")
     layers = range(_required(gguf, f"{family}.block_count"))
-    in_layers = (f"blk.{layer}.{name}.weight" for layer in layers for name in LAYER_TENSORS)
+    expected = LAYER_TENSORS + _HEAD_NORMS if family == "qwen3" else LAYER_TENSORS
+    in_layers = (f"blk.{layer}.{name}.weight" for layer in layers for name in expected)
     # Stops at the first name that is missing, so a huge layer count costs nothing.
     for name in chain(MODEL_TENSORS, in_layers):
         if name not in gguf.tensors:
             raise InvalidModel(f"The GGUF file lacks the tensor '{name}'.")
+    if family != "qwen3":
+        # Both engines would apply them, though nobody says how these families mean them.
+        for name in (f"blk.{layer}.{norm}.weight" for layer in layers for norm in _HEAD_NORMS):
+            if name in gguf.tensors:
+                raise InvalidModel(
+                    f"The GGUF file has the tensor '{name}', which models of the family '{family}' do not have."
+                )
     vocabulary = len(gguf.strings("tokenizer.ggml.tokens"))
     if gguf.tensors["token_embd.weight"].shape[1:] != (vocabulary,):
         raise InvalidModel(f"The GGUF file names {vocabulary} tokens, but does not embed as many.")

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from adaptive_engine.native.library import computes
 from adaptive_engine.native.shapes import matrix_shapes, vector_sizes
-from adaptive_engine.native.tiles import GROUP, KINDS, TILE, tile_bytes, to_tiles
+from adaptive_engine.native.tiles import GROUP, KINDS, TILE, Kind, Rows, tile_bytes, to_tiles
 from adaptive_engine.native.weights import Tensor, write_weights
+from adaptive_engine.registry.errors import InvalidModel
 from adaptive_engine.registry.family import rope_scaling
 from adaptive_engine.registry.gguf import GGUF
 from adaptive_engine.registry.gguf import Tensor as StoredTensor
@@ -92,7 +93,7 @@ def _has_kind(tensor: StoredTensor) -> bool:
 
 
 def write_native(path: Path, gguf: GGUF, config: dict[str, Any], target: Path) -> None:
-    """Raises OSError."""
+    """Raises OSError, and InvalidModel for weights that are no numbers."""
     write_weights(target, list(_Converter(path, gguf, config).tensors()))
 
 
@@ -159,7 +160,7 @@ class _Converter:
         def slab(begin: int, end: int) -> Bytes:
             return blocks[begin:end] if order is None else blocks[order[begin:end]]
 
-        return self._tensor(name, stored, rows, slab)
+        return self._tensor(name, (stored,), rows, slab)
 
     def _gate_up(self, name: str, gate: str, up: str) -> Tensor:
         """By turns a piece of the gate and one of what it lets through."""
@@ -169,16 +170,16 @@ class _Converter:
             pieces = [part[begin // 2 : end // 2].reshape(-1, _PIECE, *part.shape[1:]) for part in (gates, ups)]
             return np.stack(pieces, axis=1).reshape(-1, *gates.shape[1:])
 
-        return self._tensor(name, gate, 2 * len(gates), slab)
+        return self._tensor(name, (gate, up), 2 * len(gates), slab)
 
-    def _tensor(self, name: str, stored: str, rows: int, slab: Callable[[int, int], Bytes]) -> Tensor:
-        tensor = self._gguf.tensors[stored]
+    def _tensor(self, name: str, stored: tuple[str, ...], rows: int, slab: Callable[[int, int], Bytes]) -> Tensor:
+        tensor = self._gguf.tensors[stored[0]]
         kind = KINDS[tensor.type]
         shape = (-(-rows // TILE), tile_bytes(kind.bits, tensor.shape[0]))
         # Whole tiles, and pieces of both gate and up.
         step = max(_SLAB // tensor.shape[0] // (2 * _PIECE), 1) * 2 * _PIECE
-        parts = (to_tiles(kind.read(slab(begin, min(begin + step, rows)))) for begin in range(0, rows, step))
-        return Tensor(name, "U8", shape, parts)
+        slabs = (slab(begin, min(begin + step, rows)) for begin in range(0, rows, step))
+        return Tensor(name, "U8", shape, (to_tiles(_rows(kind, blocks, stored)) for blocks in slabs))
 
     def _blocks(self, name: str) -> Bytes:
         """`[rows, blocks of a row, bytes of a block]`"""
@@ -187,3 +188,16 @@ class _Converter:
         rows, blocks = tensor.shape[1], tensor.shape[0] // kind.weights
         size = rows * blocks * kind.bytes
         return self._data[tensor.offset : tensor.offset + size].reshape(rows, blocks, kind.bytes)
+
+
+def _rows(kind: Kind, blocks: Bytes, stored: tuple[str, ...]) -> Rows:
+    """What the blocks of these tensors say. Raises InvalidModel."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        rows = kind.read(blocks)
+    if not all(np.isfinite(factors).all() for factors in (rows.scales, rows.leasts) if factors is not None):
+        # OpenVINO's converter keeps them with 16 bits too, so it is no way out.
+        raise InvalidModel(
+            f"Tensor {' or '.join(map(repr, stored))} has weights whose factors are no numbers of 16 bits. "
+            "The file is damaged, or the model was before it was quantised."
+        )
+    return rows

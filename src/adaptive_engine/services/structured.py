@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from adaptive_engine.errors import InvalidRequest, Overloaded
 from adaptive_engine.grammar.checker import CannotValidate, CheckerBusy
-from adaptive_engine.grammar.schema.report import SchemaRefused
+from adaptive_engine.grammar.schema.report import Note, SchemaRefused
 from adaptive_engine.grammar.schemas import Schemas
 from adaptive_engine.telemetry.structured import structlog
 from adaptive_engine.types import Notice, Project
@@ -100,7 +100,8 @@ class StructuredOutput:
         closed = bool(envelope and envelope.complete)
         if closed:
             await self._check_closable(compiled)
-        return AnswerFormat(compiled, closed, notices, None if compiled.exact else compiled.text)
+        told = (*notices, *_unknown(compiled, "narrowed"))
+        return AnswerFormat(compiled, closed, told, None if compiled.exact else compiled.text)
 
     async def prepare_external(
         self,
@@ -114,7 +115,8 @@ class StructuredOutput:
         if wanted is None or wanted.type == "text":
             return AnswerFormat()
         envelope, compiled = await self._compile(wanted, project)
-        notices = []
+        # What a provider does not take is said by its dialect, which looks at keywords of JSON Schema only.
+        notices = [*_unknown(compiled, "unenforced"), *_unknown(compiled, "narrowed")]
         if support == "none" or (envelope is not None and support != "json_schema"):
             what = "any JSON object" if support == "json_object" else "free text"
             if envelope is not None and envelope.strict:
@@ -224,15 +226,23 @@ def _notices(compiled: CompiledSchema) -> tuple[Notice, ...]:
     if compiled.unexpressed is not None:
         message = f"The schema is not enforced, the answer is free text: {compiled.unexpressed}"
         return (Notice("schema_not_enforced", message, _SCHEMA),)
-    dropped = [note for note in compiled.normalised.notes if note.kind == "unenforced"]
-    notices = [
-        Notice("schema_keyword_not_enforced", f"{note.keyword}: {note.reason}", _param(note.pointer))
-        for note in dropped[:_MAX_NAMED]
-    ]
-    if len(dropped) > _MAX_NAMED:
-        more = f"{len(dropped) - _MAX_NAMED} more keywords of the schema are not enforced."
-        notices.append(Notice("schema_keyword_not_enforced", more, _SCHEMA))
-    return tuple(notices)
+    return tuple(_named([note for note in compiled.normalised.notes if note.kind == "unenforced"]))
+
+
+def _unknown(compiled: CompiledSchema, kind: Literal["narrowed", "unenforced"]) -> list[Notice]:
+    """Of keywords that JSON Schema does not have."""
+    return _named([note for note in compiled.normalised.notes if note.unknown and note.kind == kind])
+
+
+def _named(notes: list[Note]) -> list[Notice]:
+    """Of notes of one kind."""
+    # What is narrowed keeps all that is promised of an answer.
+    code = "not_applied" if notes and notes[0].kind == "narrowed" else "schema_keyword_not_enforced"
+    notices = [Notice(code, f"{note.keyword}: {note.reason}", _param(note.pointer)) for note in notes[:_MAX_NAMED]]
+    if len(notes) > _MAX_NAMED:
+        more = f"{len(notes) - _MAX_NAMED} more keywords of the schema are not enforced."
+        notices.append(Notice(code, more, _SCHEMA))
+    return notices
 
 
 def _strict(notices: tuple[Notice, ...]) -> InvalidRequest:

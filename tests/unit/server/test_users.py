@@ -11,7 +11,8 @@ import pytest
 
 from adaptive_engine.permissions import PERMISSIONS, ROLES
 from adaptive_engine.server.lifespan import Services
-from adaptive_engine.store import interactions, projects
+from adaptive_engine.store import api_keys, interactions, projects, users
+from adaptive_engine.types import ApiKey, Project, User, now_ms, uuid7
 
 Ask = Callable[..., Awaitable[httpx2.Response]]
 
@@ -56,6 +57,26 @@ async def test_from_a_team_to_a_key_and_back(ask: Ask) -> None:
     refused = await ask("GET /me", key=key)
     assert (refused.status_code, refused.json()["error"]["code"]) == (401, "invalid_api_key")
     await good(ask("DELETE /teams/research"))
+
+
+async def test_lists_come_whole(services: Services, ask: Ask) -> None:
+    count = 1001
+    names = [f"many-{at}" for at in range(count)]
+    with services.database.write() as connection:
+        for at, name in enumerate(names):
+            users.create(connection, User(uuid7(), f"{name}@example.com", name, "HUMAN", now_ms()))
+            key = ApiKey(f"many{at:08d}", name, "inference", None, at.to_bytes(32, "big"), now_ms(), revoked_at=1)
+            api_keys.create(connection, key)
+            projects.create(connection, Project(uuid7(), name, "", "", now_ms()))
+    services.routing.refresh()
+    for route, field in (("users", "name"), ("keys", "name"), ("projects", "key")):
+        listed = await good(ask(f"GET /{route}"))
+        assert listed.keys() == {"object", "data"}, "nothing that says there were more"
+        assert set(names) <= {found[field] for found in listed["data"]}
+    query = "{ users { name teams { team { key } role { key } } } projects { key } }"
+    answer = (await good(ask("POST http://server/api/graphql", {"query": query})))["data"]
+    assert set(names) <= {found["name"] for found in answer["users"]}
+    assert set(names) <= {found["key"] for found in answer["projects"]}
 
 
 async def test_a_service_account_is_shown_its_key_once(ask: Ask) -> None:

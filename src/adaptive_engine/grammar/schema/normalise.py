@@ -18,7 +18,7 @@ from adaptive_engine.grammar.schema.keywords import DEPENDENT, Node
 from adaptive_engine.grammar.schema.modern import Modern
 from adaptive_engine.grammar.schema.report import Normalised, Note, SchemaRefused
 from adaptive_engine.grammar.schema.satisfiable import prune
-from adaptive_engine.grammar.schema.spelling import misspelled
+from adaptive_engine.grammar.schema.spelling import in_vain_nullable, misspelled
 
 __all__ = ["Normalised", "Note", "SchemaRefused", "normalise"]
 
@@ -76,7 +76,13 @@ class Rewriter:
         assert isinstance(root, dict)
         for at, key, keyword in misspelled(self.document.nodes):
             reason = f"JSON Schema has no such keyword, so it says nothing; '{keyword}' was probably meant."
-            self.note("unenforced", f"{at}/{escape(key)}", key, reason)
+            self.note("unenforced", f"{at}/{escape(key)}", key, reason, unknown=True)
+        for at in in_vain_nullable(self.document.nodes):
+            reason = (
+                "JSON Schema has no 'nullable', so this allows no null. "
+                'Add "null" to its types, or {"type": "null"} as an alternative in \'anyOf\'.'
+            )
+            self.note("narrowed", f"{at}/nullable", "nullable", reason, unknown=True)
         schema = self.rewrite(root, "")
         definitions: dict[str, Any] = {}
         while self.pending:
@@ -96,9 +102,9 @@ class Rewriter:
         notes = sorted(kept, key=lambda note: (note.pointer, note.kind))
         return Normalised(schema, tuple(notes), tuple(self.enforced))
 
-    def note(self, kind: Any, at: str, keyword: str, reason: str) -> None:
+    def note(self, kind: Any, at: str, keyword: str, reason: str, *, unknown: bool = False) -> None:
         # A node may be rewritten several times, as a part of several alternatives.
-        self.notes.setdefault((kind, at, keyword), Note(kind, at, keyword, reason))
+        self.notes.setdefault((kind, at, keyword), Note(kind, at, keyword, reason, unknown))
 
     def impossible(self, at: str, reason: str) -> None:
         self.contradiction = self.contradiction or SchemaRefused("unsatisfiable_schema", at, reason)

@@ -30,6 +30,8 @@ class Note:
     pointer: str
     keyword: str
     reason: str
+    unknown: bool = False
+    """JSON Schema has no such keyword, so whoever reads the schema will not do what was probably meant."""
 
 
 @dataclass(frozen=True, slots=True)

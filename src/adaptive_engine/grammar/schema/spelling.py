@@ -1,4 +1,6 @@
-"""Keywords that are probably misspelled. Validators ignore what they do not know: a limit would be lost in silence."""
+"""Keywords that JSON Schema does not have, and by which something was probably meant: misspelled ones, and OpenAPI's
+`nullable`. Validators ignore what they do not know, so what was meant would be lost in silence.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +28,8 @@ _ELSEWHERE: Final = {
     "minlen": "minLength",
     "regex": "pattern",
 }
+# Beside none of these, `nullable` says what holds anyway.
+_NARROWING: Final = frozenset({"$ref", "allOf", "anyOf", "const", "enum", "oneOf", "type"})
 _SQUEEZED: Final = {keyword.casefold(): keyword for keyword in ASSERTING}
 _LONG_ENOUGH: Final = [keyword for keyword in _SQUEEZED if len(keyword) >= 4]
 # One wrong letter of six is let pass, two that are missing are not: `form` is not `format`.
@@ -50,6 +54,26 @@ def misspelled(nodes: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[tuple[st
             # Who has both knows what the other one is for.
             if keyword is not None and keyword not in node:
                 yield pointer, key, keyword
+
+
+def in_vain_nullable(nodes: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[str]:
+    """Pointers of the schema objects that are `nullable` and for all that do not allow null, as far as they tell."""
+    for pointer, node in nodes:
+        if node.get("nullable") is True and node.keys() & _NARROWING and not _names_null(node):
+            yield pointer
+
+
+def _names_null(node: dict[str, Any]) -> bool:
+    if node.keys() & {"type", "enum", "const"}:
+        return _lists_null(node)
+    branches = [*node.get("anyOf", ()), *node.get("oneOf", ())]
+    return any(_lists_null(branch) for branch in branches if isinstance(branch, dict))
+
+
+def _lists_null(node: dict[str, Any]) -> bool:
+    if "type" in node:
+        return "null" in (node["type"] if isinstance(node["type"], list) else [node["type"]])
+    return None in node.get("enum", [node.get("const", "")])
 
 
 def _meant(key: str) -> str | None:

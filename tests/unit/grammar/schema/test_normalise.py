@@ -225,6 +225,47 @@ def test_other_words_beside_keywords_are_nobodys_mistake(key: str) -> None:
     assert normalise({"type": "string", key: 1}).notes == ()
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string"},
+        {"type": ["string", "integer"], "enum": ["a", 1]},
+        {"enum": ["a", "b"]},
+        # As OpenAPI has it.
+        {"type": "string", "enum": ["a", None]},
+        {"$ref": "#/$defs/a"},
+        {"allOf": [{"type": "string"}]},
+        {"anyOf": [{"type": "string"}, {"type": ["integer", "boolean"]}]},
+    ],
+    ids=str,
+)
+def test_nullable_allows_no_null_and_that_is_said(schema: dict[str, Any]) -> None:
+    definitions = {"a": {"type": "string"}}
+    result = normalise({"type": "object", "properties": {"a/b": {**schema, "nullable": True}}, "$defs": definitions})
+    told = [(note.kind, note.pointer, note.unknown) for note in result.notes if note.keyword == "nullable"]
+    assert told == [("narrowed", "/properties/a~1b/nullable", True)]
+    assert result.exact
+    assert not Grammar(result.schema).takes('{"a/b":null}')
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "nullable": False},
+        {"type": "string", "nullable": "yes"},
+        {"type": ["string", "null"], "nullable": True},
+        {"anyOf": [{"type": "string"}, {"type": "null"}], "nullable": True},
+        {"enum": ["a", None], "nullable": True},
+        {"const": None, "nullable": True},
+        {"title": "anything", "nullable": True},
+        {"type": "object", "properties": {"nullable": True}},
+    ],
+    ids=str,
+)
+def test_nullable_that_says_nothing_new_is_let_pass(schema: dict[str, Any]) -> None:
+    assert "nullable" not in [note.keyword for note in normalise(schema).notes]
+
+
 def test_so_many_unknown_keywords_are_soon_looked_at() -> None:
     schema = {f"minimum of {index}": 1 for index in range(5000)}
     start = time.process_time()
