@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 from adaptive_engine.registry.errors import InvalidModel
@@ -135,6 +135,10 @@ def _check_complete(gguf: GGUF, family: str) -> None:
     _required(gguf, "general.file_type")
     if gguf.number(f"{family}.attention.layer_norm_rms_epsilon") is None:
         raise InvalidModel(f"The GGUF file lacks the metadata '{family}.attention.layer_norm_rms_epsilon'.")
+    for name in ("attention.layer_norm_rms_epsilon", "rope.freq_base"):
+        number = gguf.number(f"{family}.{name}")
+        if number is not None and not (isfinite(number) and number >= 0):
+            raise InvalidModel(f"GGUF metadata '{family}.{name}' must be a number from 0 on, not {number}.")
     layers = range(_required(gguf, f"{family}.block_count"))
     expected = LAYER_TENSORS + _HEAD_NORMS if family == "qwen3" else LAYER_TENSORS
     in_layers = (f"blk.{layer}.{name}.weight" for layer in layers for name in expected)

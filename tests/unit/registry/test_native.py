@@ -274,6 +274,18 @@ class TestWhatIsNotComputed:
 
 
 @pytest.mark.parametrize("engine", ["native", "openvino"])
+@pytest.mark.parametrize("number", [-10_000.0, float("inf"), float("nan")])
+@pytest.mark.parametrize("name", ["rope.freq_base", "attention.layer_norm_rms_epsilon"])
+def test_numbers_with_which_nothing_can_be_computed(
+    tmp_path: Path, models_dir: Path, name: str, number: float, engine: Any
+) -> None:
+    metadata, tensors = model_of()
+    metadata[f"llama.{name}"] = number
+    with pytest.raises(InvalidModel, match=f"'llama.{name}' must be a number from 0 on, not {number}"):
+        import_model(write_gguf(tmp_path / "model.gguf", metadata, tensors), models_dir, engine=engine)
+
+
+@pytest.mark.parametrize("engine", ["native", "openvino"])
 @pytest.mark.parametrize("norm", ["attn_q_norm", "attn_k_norm"])
 class TestNormsOfHeads:
     def test_a_qwen3_lacks_one(self, tmp_path: Path, models_dir: Path, norm: str, engine: Any) -> None:
