@@ -78,3 +78,26 @@ async def test_a_filter_that_takes_one_value_is_given_once(client: httpx2.AsyncC
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "limit")
     many = await client.get("/interactions?project=default&model=a&model=b&label=c&label=d", headers=headers)
     assert many.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "everything",
+    [
+        {"or": [{}]},
+        {"or": [{"user": None}, {"model": {"eq": "tiny"}}]},
+        {"not": {"not": {}}},
+        {"not": {"and": [{"has_warnings": True}, {"not": {}}]}},
+        {"and": [{"or": [{"and": []}]}]},
+    ],
+)
+async def test_a_filter_that_leaves_nothing_out_does_not_delete(
+    client: httpx2.AsyncClient, headers: dict[str, str], everything: dict[str, Any]
+) -> None:
+    made = (await client.post("/interactions", json=LOGGED, headers=headers)).json()["completion_id"]
+    body = {"project": "default", "filter": everything}
+    refused = await client.post("/interactions/delete", json=body, headers=headers)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "all")
+    assert (await client.get(f"/interactions/{made}", headers=headers)).status_code == 200
+    nothing: dict[str, Any] = {"not": {"or": [{}, {"user": {"eq": "ann"}}]}}
+    answer = await client.post("/interactions/delete", json={**body, "filter": nothing}, headers=headers)
+    assert answer.json() == {"deleted": 0}
