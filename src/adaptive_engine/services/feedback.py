@@ -40,6 +40,8 @@ class Scoring:
     details: str | None = None
     user: str | None = None
     source: MetricCategory = "USER"
+    created_at: int | None = None
+    """Epoch ms; None is now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,7 @@ def _checked(connection: Connection, interaction: Interaction, given: Scoring, p
         metric_id=metric.id,
         metric_key=metric.key,
         value=_value(metric, given.value, f"{path}value"),
-        created_at=now_ms(),
+        created_at=now_ms() if given.created_at is None else given.created_at,
         reason=given.reason,
         details=given.details,
         user=given.user,

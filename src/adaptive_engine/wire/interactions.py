@@ -62,12 +62,15 @@ ScoreValue = StrictBool | StrictInt | StrictFloat
 
 
 class FeedbackInput(BaseModel):
-    """A score given together with the interaction it belongs to."""
+    """A score given together with the interaction it belongs to. `created_at` is when it was given, by default now."""
+
+    model_config = ConfigDict(extra="forbid")
 
     metric: Key
     value: ScoreValue
     reason: Comment | None = None
     details: Comment | None = None
+    created_at: datetime | None = None
 
 
 class InteractionCreate(InProject):

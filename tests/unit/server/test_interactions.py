@@ -30,6 +30,12 @@ def headers(services: Services) -> dict[str, str]:
     [
         ({"feedbacks": [{"metric": "cost", "value": 1}, {"metric": "cost", "value": True}]}, "feedbacks[1].value"),
         ({"feedbacks": [{"metric": "nope", "value": 1}]}, "feedbacks[0].metric"),
+        ({"feedbacks": [{"metric": "cost", "value": 1, "detail": "x"}]}, "feedbacks[0].detail"),
+        ({"feedbacks": [{"metric": "cost", "value": 1, "created_at": "soon"}]}, "feedbacks[0].created_at"),
+        (
+            {"feedbacks": [{"metric": "cost", "value": 1, "created_at": "0001-01-01T00:00:00+02:00"}]},
+            "feedbacks[0].created_at",
+        ),
         ({"model_service": "nope"}, "model_service"),
         ({"model": "nope"}, "model"),
     ],
@@ -40,6 +46,15 @@ async def test_the_field_that_is_wrong_is_named(
     refused = await client.post("/interactions", json={**LOGGED, **more}, headers=headers)
     assert refused.status_code in (400, 404)
     assert refused.json()["error"]["param"] == param
+
+
+async def test_scores_of_earlier_keep_their_times(client: httpx2.AsyncClient, headers: dict[str, str]) -> None:
+    given = [{"metric": "cost", "value": 2}, {"metric": "cost", "value": 1, "created_at": "2024-02-21T09:51:03Z"}]
+    logged = await client.post("/interactions", json={**LOGGED, "feedbacks": given}, headers=headers)
+    shown = (await client.get(f"/interactions/{logged.json()['completion_id']}", headers=headers)).json()
+    assert [score["value"] for score in shown["scores"]] == [1, 2]
+    assert shown["scores"][0]["created_at"] == "2024-02-21T09:51:03Z"
+    assert shown["scores"][1]["created_at"] >= shown["created_at"]
 
 
 async def test_a_model_has_one_name(client: httpx2.AsyncClient, headers: dict[str, str]) -> None:
