@@ -201,6 +201,8 @@ def feedback_body(feedback: Mapping[str, Any]) -> dict[str, Any]:
     body = dict(feedback)
     if "feedback_key" in body:
         body["metric"] = body.pop("feedback_key")
+    if "created_at" in body:
+        body["created_at"] = time_text(body["created_at"])
     return body
 
 

@@ -58,9 +58,9 @@ class Choice:
         self.logprobs += delta.logprobs
         return delta
 
-    def warn(self, notice: Notice) -> None:
-        """Of the finished answer."""
-        notice = dataclasses.replace(notice, param=f"choices[{self.index}].message.content")
+    def warn(self, notice: Notice, field: str = "message.content") -> None:
+        """Of the finished answer; `field` is that of the choice."""
+        notice = dataclasses.replace(notice, param=f"choices[{self.index}].{field}")
         self.row = self.row.but(warnings=[*self.row.warnings, notice.as_dict()])
         self.notices.append(notice)
 
@@ -232,6 +232,8 @@ class Completion:
         generated = time.perf_counter()
         if delta.finish_reason == "stop":
             await self._check(choice)
+        if self.prepared.logprobs and choice.text and not choice.logprobs:
+            self._warn_of_logprobs(choice)
         changes: dict[str, Any] = {"finish_reason": delta.finish_reason}
         if delta.timings is not None:
             changes["timings"] = delta.timings.as_dict()
@@ -259,6 +261,11 @@ class Completion:
         choice.schema_valid, notice = await self._structured.verdict(self.prepared.format, choice.text)
         if notice is not None:
             choice.warn(notice)
+
+    def _warn_of_logprobs(self, choice: Choice) -> None:
+        """Unless it was known before that the model tells none."""
+        if all(notice.param != "logprobs" for notice in self.prepared.warnings):
+            choice.warn(Notice("not_applied", "The provider told no log probabilities.", ""), "logprobs")
 
     async def _abandon(self, state: InteractionState, error: dict[str, Any] | None) -> None:
         generated = time.perf_counter()

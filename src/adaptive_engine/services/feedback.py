@@ -29,6 +29,9 @@ from adaptive_engine.types import (
     uuid7,
 )
 
+MAX_SCORE = 1e100
+"""With larger ones, sums of squares could leave the range of floats, and the metric would have no mean any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
@@ -40,6 +43,8 @@ class Scoring:
     details: str | None = None
     user: str | None = None
     source: MetricCategory = "USER"
+    created_at: int | None = None
+    """Epoch ms; None is now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +183,7 @@ def _checked(connection: Connection, interaction: Interaction, given: Scoring, p
         metric_id=metric.id,
         metric_key=metric.key,
         value=_value(metric, given.value, f"{path}value"),
-        created_at=now_ms(),
+        created_at=now_ms() if given.created_at is None else given.created_at,
         reason=given.reason,
         details=given.details,
         user=given.user,
@@ -195,6 +200,6 @@ def _value(metric: Metric, value: bool | float, param: str = "value") -> float:
         number = float(value)
     except OverflowError:  # of an integer with more than 308 digits
         number = math.inf
-    if not math.isfinite(number):
-        raise InvalidRequest("A score must be a finite number.", param=param)
+    if not abs(number) <= MAX_SCORE:
+        raise InvalidRequest(f"A score must be a number from {-MAX_SCORE:g} to {MAX_SCORE:g}.", param=param)
     return number

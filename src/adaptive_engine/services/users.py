@@ -65,16 +65,21 @@ def list_all(connection: Connection, principal: Principal) -> list[UserInTeams]:
 
 
 def create(connection: Connection, principal: Principal, wanted: NewUser) -> UserInTeams:
-    """Raises Conflict when the e-mail address is taken, InvalidRequest, and what `set_team_member` raises."""
+    """Raises Conflict when the e-mail address is taken, InvalidRequest, also for a team that is named twice, and what
+    `set_team_member` raises.
+    """
     access.require(principal, "admin:manage_users")
     email = _email(wanted)
     if users.get_by_email(connection, email) is not None:
         raise Conflict(f"User '{email}' exists already.", code="user_exists", param="email")
     user = User(uuid7(), email, wanted.name, wanted.user_type, now_ms())
     users.create(connection, user)
-    for team, role in wanted.teams:
-        set_team_member(connection, principal, email, team, role)
-    return _in_teams(connection, user)
+    for at, (team, role) in enumerate(wanted.teams):
+        set_team_member(connection, principal, email, team, role, f"teams[{at}].")
+    created = _in_teams(connection, user)
+    if len(created.memberships) < len(wanted.teams):
+        raise InvalidRequest("teams: a team is in the list twice. Name each once.", param="teams")
+    return created
 
 
 def delete(connection: Connection, principal: Principal, id_or_email: str) -> UserInTeams:
@@ -91,17 +96,18 @@ def delete(connection: Connection, principal: Principal, id_or_email: str) -> Us
 
 
 def set_team_member(
-    connection: Connection, principal: Principal, id_or_email: str, team_key: str, role_key: str
+    connection: Connection, principal: Principal, id_or_email: str, team_key: str, role_key: str, path: str = ""
 ) -> UserInTeams:
-    """Add a user to a team, or change their role there.
+    """Add a user to a team, or change their role there. `path` is that of the fields that name team and role.
 
     Raises NotFound, PermissionDenied when the role permits what the caller may not do in that team, and Conflict for
     the last admin.
     """
     access.require(principal, "admin:manage_teams")
-    user, team, role = find(connection, id_or_email), teams.find(connection, team_key), roles.find(connection, role_key)
+    user = find(connection, id_or_email)
+    team, role = teams.find(connection, team_key, f"{path}team"), roles.find(connection, role_key, f"{path}role")
     given = access.counting_in_team(role.permissions, team)
-    access.require_held(access.permissions_in_team(connection, principal, team), given, "role")
+    access.require_held(access.permissions_in_team(connection, principal, team), given, f"{path}role")
     _require_changeable(connection, principal, user, team)
     with access.admin_kept(connection):
         team_members.put(connection, user.id, team.id, role.id)

@@ -149,6 +149,31 @@ def conjuncts(expression: Expression) -> list[Expression]:
     return [expression]
 
 
+def is_everything(expression: Expression) -> bool:
+    """Whether the expression, by its form alone, holds for every row."""
+    match expression:
+        case And(parts):
+            return all(map(is_everything, parts))
+        case Or(parts):
+            return any(map(is_everything, parts))
+        case Not(part):
+            return _is_nothing(part)
+        case Between(None, None):
+            return True
+    return False
+
+
+def _is_nothing(expression: Expression) -> bool:
+    match expression:
+        case And(parts):
+            return any(map(_is_nothing, parts))
+        case Or(parts):
+            return all(map(_is_nothing, parts))
+        case Not(part):
+            return is_everything(part)
+    return False
+
+
 def condition(expression: Expression) -> sa.ColumnElement[bool]:
     """The expression about a row of `interactions`."""
     match expression:

@@ -216,11 +216,12 @@ class ChatRequest(BaseModel):
         """How many of each token are to be told with their log probabilities; None for no log probabilities."""
         return (self.top_logprobs or 0) if self.logprobs else None
 
-    @model_validator(mode="after")
-    def _top_logprobs_needs_logprobs(self) -> ChatRequest:
-        if self.top_logprobs and not self.logprobs:
-            raise ValueError("`top_logprobs` needs `logprobs`: true")
-        return self
+    @field_validator("top_logprobs")
+    @classmethod
+    def _needs_logprobs(cls, top_logprobs: int | None, info: ValidationInfo) -> int | None:
+        if top_logprobs and not info.data.get("logprobs"):
+            raise ValueError("this needs `logprobs`: true")
+        return top_logprobs
 
 
 class PromptTokensDetails(BaseModel):

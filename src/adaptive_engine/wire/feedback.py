@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
 from adaptive_engine.wire.chat import MAX_MESSAGES, Message
 from adaptive_engine.wire.interactions import Comment, InProject, Key, NewKey, ScoreValue, Text
@@ -128,11 +128,12 @@ class ComparisonCreate(InProject):
     project: Key | None = Field(default=None, validation_alias=AliasChoices("project", "use_case"))
     user_id: Annotated[str, StringConstraints(max_length=256)] | None = None
 
-    @model_validator(mode="after")
-    def _one_prompt(self) -> ComparisonCreate:
-        if self.messages is not None and self.prompt is not None:
+    @field_validator("prompt")
+    @classmethod
+    def _one_prompt(cls, prompt: str | None, info: ValidationInfo) -> str | None:
+        if prompt is not None and info.data.get("messages") is not None:
             raise ValueError("send messages or prompt, not both")
-        return self
+        return prompt
 
 
 class ComparisonCreated(BaseModel):

@@ -73,7 +73,8 @@ class _Strict(BaseModel):
 class _Condition(_Strict):
     @model_validator(mode="after")
     def _says_something(self) -> _Condition:
-        if not self.model_fields_set:
+        # Null says nothing: a program's variable that was never set must not select everything.
+        if all(getattr(self, name) is None for name in type(self).model_fields):
             names = [field.alias or name for name, field in type(self).model_fields.items()]
             raise ValueError(f"give at least one of {', '.join(names)}")
         return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import (
@@ -14,6 +14,7 @@ from pydantic import (
     StrictBool,
     StrictInt,
     StringConstraints,
+    field_validator,
     model_validator,
 )
 
@@ -84,12 +85,12 @@ class GraderUpdate(BaseModel):
     sampling_rate: Rate | None = None
     enabled: StrictBool | None = None
 
-    @model_validator(mode="after")
-    def _only_the_template_may_be_null(self) -> GraderUpdate:
-        for name in self.model_fields_set - {"template"}:
-            if getattr(self, name) is None:
-                raise ValueError(f"`{name}` cannot be null; leave it out to keep it")
-        return self
+    @field_validator("name", "model", "criteria", "examples", "sampling_rate", "enabled", mode="before")
+    @classmethod
+    def _only_the_template_may_be_null(cls, value: Any) -> Any:
+        if value is None:
+            raise ValueError("this cannot be null; leave it out to keep it")
+        return value
 
 
 class GraderProgress(BaseModel):

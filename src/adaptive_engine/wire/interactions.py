@@ -16,6 +16,8 @@ from pydantic import (
     StrictFloat,
     StrictInt,
     StringConstraints,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -62,12 +64,15 @@ ScoreValue = StrictBool | StrictInt | StrictFloat
 
 
 class FeedbackInput(BaseModel):
-    """A score given together with the interaction it belongs to."""
+    """A score given together with the interaction it belongs to. `created_at` is when it was given, by default now."""
+
+    model_config = ConfigDict(extra="forbid")
 
     metric: Key
     value: ScoreValue
     reason: Comment | None = None
     details: Comment | None = None
+    created_at: datetime | None = None
 
 
 class InteractionCreate(InProject):
@@ -89,11 +94,12 @@ class InteractionCreate(InProject):
     ab_campaign: Key | None = None
     """Id or key of an A/B test that `feedbacks` and later scores shall count for; the model is one of its models."""
 
-    @model_validator(mode="after")
-    def _one_model(self) -> InteractionCreate:
-        if self.model_service is not None and self.model is not None:
+    @field_validator("model")
+    @classmethod
+    def _one_model(cls, model: str | None, info: ValidationInfo) -> str | None:
+        if model is not None and info.data.get("model_service") is not None:
             raise ValueError("send model_service or model, not both")
-        return self
+        return model
 
     @property
     def named_model(self) -> tuple[str, str | None]:

@@ -57,7 +57,10 @@ async def test_create(server: ScriptedServer, client) -> None:
             HELLO,
             "Hello.",
             model="gpt",
-            feedbacks=[{"feedback_key": "helpful", "value": True, "reason": "good"}, {"metric": "speed", "value": 2}],
+            feedbacks=[
+                {"feedback_key": "helpful", "value": True, "reason": "good"},
+                {"metric": "speed", "value": 2, "created_at": datetime(2026, 11, 2, tzinfo=UTC)},
+            ],
             user="ada",
             session_id=SESSION,
             labels={"lang": "de"},
@@ -71,6 +74,7 @@ async def test_create(server: ScriptedServer, client) -> None:
     assert (parsed.project, parsed.model_service, parsed.completion) == ("proj", "gpt", "Hello.")
     assert [score.metric for score in parsed.feedbacks or []] == ["helpful", "speed"]
     assert parsed.created_at == datetime(2026, 11, 1, tzinfo=UTC)
+    assert [score.created_at for score in parsed.feedbacks or []] == [None, datetime(2026, 11, 2, tzinfo=UTC)]
 
 
 async def test_get(server: ScriptedServer, client) -> None:

@@ -74,6 +74,30 @@ def as_admin(services: Services, client: httpx2.AsyncClient) -> Callable[..., Aw
     return send
 
 
+async def test_an_empty_order_is_the_usual_one(services: Services, client: httpx2.AsyncClient) -> None:
+    headers = {"Authorization": f"Bearer {services.keys.create('test', 'admin')[1]}"}
+    for text in ("first", "second"):
+        body = {"project": "default", "messages": [{"role": "user", "content": "Hi"}], "completion": text}
+        assert (await client.post("/interactions", json=body, headers=headers)).status_code == 201
+
+    async def ask(field: str) -> Any:
+        body = {"query": f"{{ {field} }}"}
+        return (await client.post("http://server/api/graphql", json=body, headers=headers)).json()
+
+    def listed(more: str) -> str:
+        return f'completions(filter: {{project: "default"}}, {more}) {{ nodes {{ completion }} edges {{ cursor }} }}'
+
+    found = await ask(listed("order: [], page: {first: 2}"))
+    assert [node["completion"] for node in found["data"]["completions"]["nodes"]] == ["second", "first"]
+    assert found == await ask(listed("page: {first: 2}"))
+    groups = await ask('completionsGrouped(filter: {project: "default"}, groupBy: MODEL, order: []) { totalCount }')
+    assert groups["data"]["completionsGrouped"]["totalCount"] >= 1
+    twice = 'order: [{field: "created_at", order: ASC}, {field: "created_at", order: DESC}]'
+    for refused, param in ((twice, "order"), ("page: {last: 0}", "page.last"), ("page: {first: 0}", "page.first")):
+        (error,) = (await ask(listed(refused)))["errors"]
+        assert error["extensions"]["param"] == param
+
+
 async def test_a_metric_with_outcomes_is_not_unlinked(services: Services, client: httpx2.AsyncClient) -> None:
     send = as_admin(services, client)
     session = str(uuid7())

@@ -30,6 +30,12 @@ def headers(services: Services) -> dict[str, str]:
     [
         ({"feedbacks": [{"metric": "cost", "value": 1}, {"metric": "cost", "value": True}]}, "feedbacks[1].value"),
         ({"feedbacks": [{"metric": "nope", "value": 1}]}, "feedbacks[0].metric"),
+        ({"feedbacks": [{"metric": "cost", "value": 1, "detail": "x"}]}, "feedbacks[0].detail"),
+        ({"feedbacks": [{"metric": "cost", "value": 1, "created_at": "soon"}]}, "feedbacks[0].created_at"),
+        (
+            {"feedbacks": [{"metric": "cost", "value": 1, "created_at": "0001-01-01T00:00:00+02:00"}]},
+            "feedbacks[0].created_at",
+        ),
         ({"model_service": "nope"}, "model_service"),
         ({"model": "nope"}, "model"),
     ],
@@ -40,6 +46,15 @@ async def test_the_field_that_is_wrong_is_named(
     refused = await client.post("/interactions", json={**LOGGED, **more}, headers=headers)
     assert refused.status_code in (400, 404)
     assert refused.json()["error"]["param"] == param
+
+
+async def test_scores_of_earlier_keep_their_times(client: httpx2.AsyncClient, headers: dict[str, str]) -> None:
+    given = [{"metric": "cost", "value": 2}, {"metric": "cost", "value": 1, "created_at": "2024-02-21T09:51:03Z"}]
+    logged = await client.post("/interactions", json={**LOGGED, "feedbacks": given}, headers=headers)
+    shown = (await client.get(f"/interactions/{logged.json()['completion_id']}", headers=headers)).json()
+    assert [score["value"] for score in shown["scores"]] == [1, 2]
+    assert shown["scores"][0]["created_at"] == "2024-02-21T09:51:03Z"
+    assert shown["scores"][1]["created_at"] >= shown["created_at"]
 
 
 async def test_a_model_has_one_name(client: httpx2.AsyncClient, headers: dict[str, str]) -> None:
@@ -78,3 +93,26 @@ async def test_a_filter_that_takes_one_value_is_given_once(client: httpx2.AsyncC
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "limit")
     many = await client.get("/interactions?project=default&model=a&model=b&label=c&label=d", headers=headers)
     assert many.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "everything",
+    [
+        {"or": [{}]},
+        {"or": [{"user": None}, {"model": {"eq": "tiny"}}]},
+        {"not": {"not": {}}},
+        {"not": {"and": [{"has_warnings": True}, {"not": {}}]}},
+        {"and": [{"or": [{"and": []}]}]},
+    ],
+)
+async def test_a_filter_that_leaves_nothing_out_does_not_delete(
+    client: httpx2.AsyncClient, headers: dict[str, str], everything: dict[str, Any]
+) -> None:
+    made = (await client.post("/interactions", json=LOGGED, headers=headers)).json()["completion_id"]
+    body = {"project": "default", "filter": everything}
+    refused = await client.post("/interactions/delete", json=body, headers=headers)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "all")
+    assert (await client.get(f"/interactions/{made}", headers=headers)).status_code == 200
+    nothing: dict[str, Any] = {"not": {"or": [{}, {"user": {"eq": "ann"}}]}}
+    answer = await client.post("/interactions/delete", json={**body, "filter": nothing}, headers=headers)
+    assert answer.json() == {"deleted": 0}

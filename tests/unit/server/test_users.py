@@ -16,6 +16,8 @@ from adaptive_engine.types import ApiKey, Project, User, now_ms, uuid7
 
 Ask = Callable[..., Awaitable[httpx2.Response]]
 
+OPEN = {"team": "default", "role": "annotator"}
+
 
 @pytest.fixture
 def ask(services: Services, client: httpx2.AsyncClient) -> Ask:
@@ -167,7 +169,9 @@ async def test_a_project_is_shared(ask: Ask) -> None:
         ("POST /users", {"name": "Ada", "email": "nothing"}, 400, "email"),
         ("POST /users", {"name": "CI bot", "user_type": "SYSTEM"}, 400, "name"),
         ("POST /users", {"name": "a", "email": "a@b", "teams": [{"team": "default"}]}, 400, "teams[0].role"),
-        ("POST /users", {"name": "a", "email": "a@b", "teams": [{"team": "x", "role": "admin"}]}, 404, "team"),
+        ("POST /users", {"name": "a", "email": "a@b", "teams": [{"team": "x", "role": "admin"}]}, 404, "teams[0].team"),
+        ("POST /users", {"name": "a", "email": "a@b", "teams": [OPEN, {**OPEN, "role": "x"}]}, 404, "teams[1].role"),
+        ("POST /users", {"name": "a", "email": "a@b", "teams": [OPEN, {**OPEN, "role": "read-only"}]}, 400, "teams"),
         ("POST /users", {"name": "a", "email": "a@b", "password": "b"}, 400, "password"),
         ("PUT /users/nobody/teams/default", {"role": "admin"}, 404, "user"),
         ("POST /teams", {"key": "R & D"}, 400, "key"),
@@ -187,3 +191,4 @@ async def test_a_project_is_shared(ask: Ask) -> None:
 async def test_mistakes_are_named(ask: Ask, route: str, body: Any, status: int, param: str) -> None:
     refused = await ask(route, body)
     assert (refused.status_code, refused.json()["error"]["param"]) == (status, param), refused.text
+    assert (await ask("GET /users/a@b")).status_code == 404

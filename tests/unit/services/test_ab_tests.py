@@ -11,6 +11,7 @@ import pytest
 from adaptive_engine.errors import AdaptiveError, Conflict, InvalidRequest, NotFound
 from adaptive_engine.services import ab_tests, metrics
 from adaptive_engine.services.ab_tests import NewAbTest
+from adaptive_engine.services.feedback import MAX_SCORE
 from adaptive_engine.store import Database, deployments
 from adaptive_engine.store import ab_tests as store
 from adaptive_engine.types import AbTest, Project, uuid7
@@ -107,6 +108,16 @@ def test_scores_are_summed_by_session(create: Create, database: Database, projec
     assert row.total_squared == pytest.approx((sums**2).sum())
     assert row.products == pytest.approx((sums * counts).sum())
     assert row.scores_squared == (counts**2).sum()
+
+
+def test_the_largest_scores_can_be_judged(create: Create, database: Database, project: Project) -> None:
+    test = create(metric="cost", min_scores=10)
+    for at in range(24):
+        score(database, answer(database, test, at % 2), MAX_SCORE * (-1) ** (at // 2), metric="cost")
+    report = describe(database, project, test).report
+    assert report.p_value == pytest.approx(1)
+    assert [arm.mean for arm in report.arms] == pytest.approx([0, 0], abs=MAX_SCORE / 1e9)
+    assert all(arm.interval and np.isfinite(arm.interval).all() for arm in report.arms)
 
 
 def test_what_does_not_count(create: Create, database: Database, project: Project) -> None:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from adaptive_engine.engine import Delta, TokenStream
 from adaptive_engine.services.completion import Choice, Completion
-from adaptive_engine.types import Interaction, uuid7
+from adaptive_engine.types import Interaction, Notice, TokenLogprob, Usage, uuid7
 
 
 class Rows:
@@ -47,3 +49,27 @@ async def test_text_of_several_choices_that_nobody_read_any_more_is_stored_witho
     await completion.cancel()
     assert [row.completion for row in rows.finished] == ["one two three"] * 2
     await deltas.aclose()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "known", "told", "warned"),
+    [
+        (True, [], (), ["choices[0].logprobs"]),
+        (True, [], (TokenLogprob(b"Hi", -0.5),), []),
+        (True, [Notice("not_applied", "The model does not take logprobs.", "logprobs")], (), []),
+        (False, [], (), []),
+    ],
+)
+async def test_log_probabilities_that_a_provider_leaves_out_are_warned_of(
+    wanted: bool, known: list[Notice], told: tuple[TokenLogprob, ...], warned: list[str]
+) -> None:
+    rows: Any = Rows()
+    prepared: Any = SimpleNamespace(store=True, logprobs=wanted, warnings=known, prices=None)
+    structured: Any = None
+    only = choice(0)
+    completion = Completion(prepared, [only], structured, rows, "chatcmpl-1")
+    only.stream.deliver(Delta("Hi", logprobs=told))
+    only.stream.deliver(Delta("", "length", Usage(1, 1)))
+    assert "".join([delta.text async for _, delta in completion.deltas()]) == "Hi"
+    assert [notice.param for notice in only.notices] == warned
+    assert [warning["param"] for warning in rows.finished[0].warnings] == warned

@@ -86,6 +86,8 @@ def test_outcomes_of_sessions(database: Database, project: Project) -> None:
         ([project.id], "unknown", 1, "metric"),
         ([project.id], "helpful", 0.5, "value"),
         ([project.id], "cost", 10**400, "value"),
+        ([project.id], "cost", -1.01e100, "value"),
+        ([project.id], "cost", float("nan"), "value"),
     ):
         with pytest.raises(AdaptiveError) as refusal, database.write() as connection:
             feedback.report_outcome(connection, projects, metric, session, value)

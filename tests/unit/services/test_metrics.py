@@ -7,6 +7,7 @@ import pytest
 
 from adaptive_engine.errors import Conflict, InvalidRequest, NotFound
 from adaptive_engine.services import graders, metrics
+from adaptive_engine.services.feedback import MAX_SCORE
 from adaptive_engine.store import Database, scans
 from adaptive_engine.store import statistics as store_statistics
 from adaptive_engine.store.statistics import DAY_MS, HOUR_MS, Grouping, MetricGroup
@@ -106,6 +107,14 @@ def test_statistics_by_model(database: Database, project: Project) -> None:
     assert (everything.group, everything.count) == (None, 4)
     assert everything.stddev == pytest.approx(statistics.stdev(values["a"] + values["b"]))
     assert summarise(database, project, "helpful", Grouping("model")) == []
+
+
+def test_the_largest_scores_can_be_summed(database: Database, project: Project) -> None:
+    for value in (MAX_SCORE, -MAX_SCORE, MAX_SCORE):
+        score(database, store_answer(database, project, "a"), value, metric="cost")
+    (found,) = summarise(database, project, "cost", Grouping())
+    assert (found.mean, found.sum) == pytest.approx((MAX_SCORE / 3, MAX_SCORE))
+    assert found.stddev == pytest.approx(statistics.stdev([1.0, -1.0, 1.0]) * MAX_SCORE)
 
 
 def test_statistics_by_label(database: Database, project: Project) -> None:

@@ -108,6 +108,24 @@ def test_any_filter_is_answered_or_refused(place: tuple[Database, Project], expr
         assert count(connection, chosen).value == len(found.items)
 
 
+@pytest.mark.parametrize(
+    "unset",
+    [
+        {"timerange": {"from": None, "to": None}},
+        {"filter": {"timerange": {"from": None}}},
+        {"filter": {"user": {"eq": None}}},
+        {"filter": {"label": {"key": "env", "value": {"eq": None}}}},
+        {"filter": {"scores": {"metric": "helpful", "value": {"gte": None}}}},
+        {"filter": {"not": {"completion": {"contains": None}}}},
+    ],
+)
+def test_a_condition_of_nothing_but_null_is_refused(unset: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="give at least one of"):
+        Selection.model_validate({"project": "default", **unset})
+    # Beside a value null is what is not given.
+    assert Selection.model_validate({"project": "default", "filter": {"user": {"eq": "ann", "neq": None}}}).filter
+
+
 @pytest.mark.parametrize("levels", [9, 50, 90])
 def test_a_deep_filter_is_refused(place: tuple[Database, Project], levels: int) -> None:
     database, project = place

@@ -120,9 +120,9 @@ class Interactions:
     ) -> InteractionCreated:
         """Store an answer that was made elsewhere.
 
-        `feedbacks` are scores given with it: `{"feedback_key", "value"}` and, optionally, "reason" and "details".
-        With `ab_campaign`, id or key of an A/B test, they count for it; `model` is then one of its models.
-        `created_at` is a datetime (local time when it has no zone) or RFC 3339 text; the default is now.
+        `feedbacks` are scores given with it: `{"feedback_key", "value"}` and, optionally, "reason", "details" and
+        "created_at". With `ab_campaign`, id or key of an A/B test, they count for it; `model` is one of its models.
+        Each `created_at` is a datetime (local time when it has no zone) or RFC 3339 text; the default is now.
         """
         fields = {
             "project": choose_project(project, use_case, self._client.default_project),

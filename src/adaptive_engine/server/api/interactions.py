@@ -122,6 +122,7 @@ def _create(
     if test is not None and model_id not in [arm.model_id for arm in test.arms]:
         names = ", ".join(f"'{arm.model_key}'" for arm in test.arms)
         raise InvalidRequest(f"{field}: A/B test '{test.key}' compares {names}.", param=field)
+    created_at = _created_at(body.created_at, "created_at")
     session_id = body.session_id or uuid7()
     messages = images.stored_messages(body.messages, project.id)
     row = Interaction(
@@ -132,7 +133,7 @@ def _create(
         images=images.files(),
         state="complete",
         source="OFFLINE",
-        created_at=_created_at(body.created_at) if body.created_at else now_ms(),
+        created_at=now_ms() if created_at is None else created_at,
         completion=body.completion,
         model_id=model_id,
         model_key=model_key,
@@ -144,7 +145,17 @@ def _create(
         ab_test_id=test.id if test else None,
         ab_test_unit=unit_number(test, body.session_id, body.user, session_id) if test else None,
     )
-    given = [Scoring(f.metric, f.value, f.reason, f.details, body.user) for f in body.feedbacks or ()]
+    given = [
+        Scoring(
+            f.metric,
+            f.value,
+            f.reason,
+            f.details,
+            body.user,
+            created_at=_created_at(f.created_at, f"feedbacks[{at}].created_at"),
+        )
+        for at, f in enumerate(body.feedbacks or ())
+    ]
     with services.database.write() as connection:
         interactions.insert(connection, [row])
         enqueue(connection, [row])
@@ -158,12 +169,12 @@ def _create(
     return created
 
 
-def _created_at(moment: datetime) -> int:
+def _created_at(moment: datetime | None, param: str) -> int | None:
     """Raises InvalidRequest for the few times that a zone moves out of the years 1 to 9999: none could be read back."""
     try:
-        return epoch_ms(moment)
+        return None if moment is None else epoch_ms(moment)
     except ValueError as exc:
-        raise InvalidRequest("created_at: the time must lie in the years 1 to 9999 UTC.", param="created_at") from exc
+        raise InvalidRequest(f"{param}: the time must lie in the years 1 to 9999 UTC.", param=param) from exc
 
 
 def to_wire(stored: StoredInteraction, project_key: str) -> wire.Interaction:

@@ -9,7 +9,7 @@ from adaptive_engine.errors import InvalidRequest
 from adaptive_engine.store import Connection
 from adaptive_engine.store.filters import InteractionFilter
 from adaptive_engine.store.groups import Direction, GroupOrder
-from adaptive_engine.store.pages import Order, PageRequest, SortField, count, cursor_of, list_page
+from adaptive_engine.store.pages import NEWEST, Order, PageRequest, SortField, count, cursor_of, list_page
 from adaptive_engine.wire.interactions import DEFAULT_PAGE, MAX_PAGE
 
 GROUPS = 20
@@ -55,6 +55,8 @@ def offset(page: dict[str, Any]) -> int:
 
 def group_order(order: list[dict[str, str]]) -> tuple[GroupOrder, Direction]:
     known = get_args(GroupOrder)
+    if not order:
+        return "group", "ASC"
     if len(order) != 1 or order[0]["field"] not in known:
         raise InvalidRequest(f"Groups are sorted by one of {', '.join(known)}.", param="order")
     return cast(GroupOrder, order[0]["field"]), cast(Direction, order[0]["order"])
@@ -66,24 +68,28 @@ def _page(page: dict[str, Any], order: list[dict[str, str]]) -> PageRequest:
     if page.get("first") is not None and page.get("last") is not None:
         raise InvalidRequest("Ask for the first or for the last ones, not both.", param="page.last")
     backward = page.get("last") is not None
-    size = _size({"first": page.get("last") if backward else page.get("first")}, DEFAULT_PAGE, MAX_PAGE)
+    size = _size(page, DEFAULT_PAGE, MAX_PAGE, "last" if backward else "first")
     return PageRequest(size, _order(order), page.get("after"), page.get("before"), backward)
 
 
-def _size(page: dict[str, Any], default: int, most: int) -> int:
-    size = page.get("first")
+def _size(page: dict[str, Any], default: int, most: int, name: str = "first") -> int:
+    size = page.get(name)
     if size is None:
         return default
     if not 1 <= size <= most:
-        raise InvalidRequest(f"A page has 1 to {most} entries here.", param="page.first")
+        raise InvalidRequest(f"A page has 1 to {most} entries here.", param=f"page.{name}")
     return int(size)
 
 
 def _order(order: list[dict[str, str]]) -> Order:
     known = get_args(SortField)
+    if not order:
+        return NEWEST
     for each in order:
         if each["field"] not in known:
             raise InvalidRequest(
                 f"Interactions cannot be sorted by '{each['field']}'; by {', '.join(known)} they can.", param="order"
             )
+    if len({each["field"] for each in order}) < len(order):
+        raise InvalidRequest("Each field can be ordered by once.", param="order")
     return tuple((cast(SortField, each["field"]), cast(Any, each["order"])) for each in order)
