@@ -33,15 +33,21 @@ Source = Literal["LIVE", "OFFLINE", "AUTOMATION", "DATASET", "EVALUATION"]
 
 
 _DATETIME = TypeAdapter(datetime)
+# Of the years 2001 to 2603; as milliseconds, a time of 1970.
+_SECONDS = range(10**9, 2 * 10**10)
 
 
 def epoch_ms(value: Any) -> int:
     """Epoch milliseconds of a datetime, RFC 3339 text, or milliseconds; a time without a zone is UTC.
 
-    Raises ValueError outside of the years 1 to 9999.
+    Raises ValueError outside of the years 1 to 9999, for what must be seconds, and for text that may be a year.
     """
     if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,15}", value):
+        if 1 < len(value) <= 8:
+            raise ValueError("send a time like 2026-01-31 or 2026-01-31T12:00:00Z, or epoch milliseconds")
         value = int(value)
+    if type(value) is int and value in _SECONDS:
+        raise ValueError(f"{value} would be in 1970: send epoch milliseconds, not seconds")
     try:
         if isinstance(value, int) and not isinstance(value, bool):
             datetime.fromtimestamp(value / 1000, UTC)

@@ -38,6 +38,17 @@ def test_a_time_can_be_shown_or_is_refused(value: Any) -> None:
         assert from_ms(epoch_ms(value)).year > 0
 
 
+@pytest.mark.parametrize("value", ["2026", "20260131", "-2026", 1_769_860_800, "1769860800"])
+def test_what_is_no_time_in_milliseconds_is_not_taken_for_one(value: Any) -> None:
+    with pytest.raises(ValueError, match="epoch milliseconds"):
+        epoch_ms(value)
+
+
+@pytest.mark.parametrize("value", [1_769_860_800_000, "1769860800000", "2026-01-31T12:00:00Z", "2026-01-31T12:00"])
+def test_one_moment_can_be_said_in_several_ways(value: Any) -> None:
+    assert epoch_ms(value) == 1_769_860_800_000
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> tuple[Database, Project]:
     database = open_store(tmp_path_factory.mktemp("filters") / "store.db")
