@@ -37,6 +37,9 @@ _PATTERNS = {
     EMAIL_PATTERN: "this is no e-mail address",
 }
 """What people are told instead of a regular expression."""
+_NO_PART = 'a part is an object whose "type" is "text" or "image_url"'
+_PARTS = {"union_tag_not_found": _NO_PART, "union_tag_invalid": _NO_PART}
+"""Parts of messages are the only union that says by a field which of its branches is meant."""
 _BOOLEAN = "true or false"
 _TYPES = {
     "string_type": "a string",
@@ -91,7 +94,7 @@ def invalid_request(problems: Seq[Any]) -> InvalidRequest:
     param = _path(first["loc"])
     if first["type"] == "json_invalid":
         return InvalidRequest(f"The body is not valid JSON: {first['msg'].removeprefix('Invalid JSON: ')}.")
-    message = first["msg"].removeprefix("Value error, ")
+    message = _PARTS.get(first["type"]) or first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
         message = "this field is required"
     if first["type"] == "string_pattern_mismatch":

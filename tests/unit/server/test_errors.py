@@ -37,6 +37,7 @@ def test_nobody_is_told_a_regular_expression(
 ID = "01890000-0000-7000-8000-000000000003"
 NUMBER_OR_BOOLEAN = "Input should be a number, true or false."
 TEXT_OR_LIST = "Input should be a string or a list."
+PART = 'a part is an object whose "type" is "text" or "image_url".'
 
 
 def refusal(kind: type[BaseModel], body: dict[str, Any]) -> InvalidRequest:
@@ -63,6 +64,13 @@ def test_a_score_of_another_type_is_told_all_that_there_are(value: Any) -> None:
         (asked(5), "messages[0].content", TEXT_OR_LIST),
         (asked({"type": "text", "text": "Hi"}), "messages[0].content", TEXT_OR_LIST),
         (asked([5]), "messages[0].content[0]", "Input should be an object."),
+        (asked([{"text": "Hi"}]), "messages[0].content[0]", PART),
+        (asked([{"type": None}]), "messages[0].content[0]", PART),
+        (
+            asked([{"type": "text", "text": "Hi"}, {"type": "input_audio", "input_audio": {}}]),
+            "messages[0].content[1]",
+            PART,
+        ),
         (asked([{"type": "text"}]), "messages[0].content[0].text", "this field is required."),
         (
             asked([{"type": "image_url", "image_url": 5}]),
