@@ -12,7 +12,8 @@ MAX_EXTRA_PARAMS = 64
 
 Price = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[!-~]+( [!-~]+)*$")]
-Endpoint = Annotated[str, StringConstraints(min_length=8, max_length=2048)]
+Endpoint = Annotated[str, StringConstraints(max_length=2048)]
+"""An http:// or https:// address, which is checked where it is used: what is wrong is told in words."""
 
 
 class Prices(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx2
+import pytest
 
 from adaptive_engine.server.lifespan import Services
 
@@ -24,3 +25,14 @@ async def test_where_a_model_lives_is_told_to_those_who_may_manage_models(
     listed = await client.get("/projects/default/models", headers=reader)
     assert listed.status_code == 200
     assert "of-our-account" not in shown.text + listed.text
+
+
+@pytest.mark.parametrize("endpoint", ["", "ftp://x", "x"])
+async def test_who_gives_another_address_is_told_what_an_endpoint_is(
+    services: Services, client: httpx2.AsyncClient, endpoint: str
+) -> None:
+    headers = {"Authorization": f"Bearer {services.keys.create('test', 'admin')[1]}"}
+    model = {"name": "far", "provider": "fake", "external_model_id": "a", "endpoint": endpoint}
+    refused = await client.post("/admin/models/external", json=model, headers=headers)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "endpoint")
+    assert "begins with https:// or http://" in refused.json()["error"]["message"]
