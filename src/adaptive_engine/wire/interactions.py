@@ -108,6 +108,16 @@ class InteractionCreate(InProject):
             raise ValueError("send model_service or model, not both")
         return model
 
+    @field_validator("metadata")
+    @classmethod
+    def _agrees_with_labels(cls, metadata: dict[str, str] | None, info: ValidationInfo) -> dict[str, str] | None:
+        """The answer has no warnings that could say which of them won."""
+        labels = info.data.get("labels") or {}
+        for key, value in (metadata or {}).items():
+            if labels.get(key, value) != value:
+                raise ValueError(f"this and `labels` differ on '{key}'; send it once, or the same value in both")
+        return metadata
+
     @property
     def named_model(self) -> tuple[str, str | None]:
         """The field that names the model, and its key."""

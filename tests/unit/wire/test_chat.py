@@ -37,6 +37,7 @@ def test_labels_and_metadata_together_have_the_limit_of_labels(kind: type[BaseMo
     [
         (ChatRequest, {**CHAT, "top_logprobs": 2}, "top_logprobs"),
         (InteractionCreate, {**LOGGED, "model": "a", "model_service": "a"}, "model"),
+        (InteractionCreate, {**LOGGED, "labels": {"a": "1", "b": "x"}, "metadata": {"b": "y"}}, "metadata"),
         (ComparisonCreate, {**COMPARED, "messages": ASKED, "prompt": "Hi"}, "prompt"),
         (GraderUpdate, {"judge_model": None}, "judge_model"),
         (GraderUpdate, {"template": None, "criteria": None}, "criteria"),
