@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from adaptive_engine.errors import InvalidRequest
 from adaptive_engine.types import Notice
 from adaptive_engine.wire.chat import ChatRequest, ImagePart, Message, ResponseFormat
 
@@ -58,6 +59,25 @@ def detail_notices(messages: Iterable[Message]) -> list[Notice]:
     if not any(part.detail == "low" for message in messages for part in message.images):
         return []
     return [Notice("not_enforced", "Images are seen in one level of detail.", "messages[].content[].image_url.detail")]
+
+
+def require_known_images(messages: Iterable[Message]) -> None:
+    """For routes without warnings, which store images alone. Raises InvalidRequest naming a field beside them."""
+    for at, message in enumerate(messages):
+        for part_at, part in enumerate(message.parts):
+            if not isinstance(part, ImagePart):
+                continue
+            place = f"messages[{at}].content[{part_at}]."
+            inner = None if isinstance(part.image_url, str) else part.image_url.model_extra
+            for where, extra in ((place, part.model_extra), (f"{place}image_url.", inner)):
+                for name, value in (extra or {}).items():
+                    if _would_matter(value):
+                        path = f"{where}{name[:64]}"
+                        raise InvalidRequest(
+                            f"{path}: an image has no such field, and it would not be stored; leave it out. A text is "
+                            'a part of its own: {"type": "text", "text": ...}.',
+                            param=path,
+                        )
 
 
 def _unknown_fields(request: ChatRequest) -> set[str]:

@@ -13,6 +13,7 @@ from adaptive_engine.store import projects
 from adaptive_engine.types import Metric, now_ms, uuid7
 
 LOGGED = {"project": "default", "messages": [{"role": "user", "content": "Hi"}], "completion": "Hello."}
+SIDE = {"text": "Hello.", "model": "a"}
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +117,19 @@ async def test_a_filter_that_leaves_nothing_out_does_not_delete(
     nothing: dict[str, Any] = {"not": {"or": [{}, {"user": {"eq": "ann"}}]}}
     answer = await client.post("/interactions/delete", json={**body, "filter": nothing}, headers=headers)
     assert answer.json() == {"deleted": 0}
+
+
+@pytest.mark.parametrize(
+    ("route", "more"),
+    [
+        ("/interactions", {"completion": "Hello."}),
+        ("/comparison", {"metric": "cost", **{f"{side}_completion": SIDE for side in ("preferred", "other")}}),
+    ],
+)
+async def test_a_field_of_an_image_that_would_not_be_stored_is_refused(
+    client: httpx2.AsyncClient, headers: dict[str, str], route: str, more: dict[str, Any]
+) -> None:
+    image = {"type": "image_url", "image_url": "data:,", "text": "Hi"}
+    body = {"project": "default", "messages": [{"role": "user", "content": [image]}], **more}
+    refused = await client.post(route, json=body, headers=headers)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "messages[0].content[0].text")

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from adaptive_engine.errors import InvalidRequest
 from adaptive_engine.services.images import DecodedImages
-from adaptive_engine.services.notices import request_notices
+from adaptive_engine.services.notices import request_notices, require_known_images
 from adaptive_engine.types import uuid7
-from adaptive_engine.wire.chat import ChatRequest
+from adaptive_engine.wire.chat import ChatRequest, Message
 
 HELLO = {"role": "user", "content": "Hi"}
 
@@ -49,3 +50,22 @@ def test_a_schema_that_its_type_does_not_read_is_said(kind: str) -> None:
     (notice,) = request_notices(request(response_format=wanted))
     assert notice.param == "response_format.json_schema"
     assert '"json_schema"' in notice.message
+
+
+@pytest.mark.parametrize(
+    ("part", "param"),
+    [
+        ({"type": "image_url", "image_url": "data:,", "text": "Hi"}, "messages[0].content[1].text"),
+        ({"type": "image_url", "image_url": {"url": "data:,", "alt": "Hi"}}, "messages[0].content[1].image_url.alt"),
+    ],
+)
+def test_what_would_not_be_stored_beside_an_image_is_refused(part: dict[str, Any], param: str) -> None:
+    text = {"type": "text", "text": "Hi", "kept": 1}
+    with pytest.raises(InvalidRequest, match="would not be stored") as refused:
+        require_known_images([Message.model_validate({"role": "user", "content": [text, part]})])
+    assert refused.value.param == param
+
+
+def test_an_image_alone_is_stored() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:,", "detail": "low"}, "cache_control": None}
+    require_known_images([Message.model_validate({"role": "user", "content": [image]})])

@@ -15,6 +15,7 @@ from adaptive_engine.server.idempotency import Keep, once
 from adaptive_engine.server.times import from_ms
 from adaptive_engine.services import feedback, interactions
 from adaptive_engine.services.feedback import Answer, Comparing, Scoring
+from adaptive_engine.services.notices import require_known_images
 from adaptive_engine.store import Connection, metrics, outcomes
 from adaptive_engine.types import Principal
 from adaptive_engine.wire import feedback as wire
@@ -51,6 +52,7 @@ async def create_comparison(request: Request, services: ServicesDep, principal: 
 
     async def create(body: wire.ComparisonCreate, keep: Keep) -> wire.ComparisonCreated:
         require_small_text(request, body.messages or (), services.settings)
+        require_known_images(body.messages or ())
         given = _comparing(body, principal)
         by_text = given.preferred.completion_id is None or given.other.completion_id is None
         projects = _projects(services, principal, body.project)

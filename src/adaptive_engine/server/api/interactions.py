@@ -20,6 +20,7 @@ from adaptive_engine.services.ab_tests import unit_number
 from adaptive_engine.services.feedback import Scoring, score
 from adaptive_engine.services.graders import enqueue
 from adaptive_engine.services.images import DecodedImages
+from adaptive_engine.services.notices import require_known_images
 from adaptive_engine.store import Connection, interactions
 from adaptive_engine.store.interactions import StoredInteraction
 from adaptive_engine.types import Interaction, Principal, Project, now_ms, prompt_hash, uuid7
@@ -37,6 +38,7 @@ async def create_interaction(
 
     async def create(body: wire.InteractionCreate, keep: Keep) -> wire.InteractionCreated:
         require_small_text(request, body.messages, services.settings)
+        require_known_images(body.messages)
         project = services.routing.project(principal, body.project, needs="interaction:create")
         images = await services.images.read(body.messages)
         return await asyncio.to_thread(_create, services, principal, project, body, images, keep)
