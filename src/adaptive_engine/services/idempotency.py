@@ -202,7 +202,8 @@ def fingerprint(path: str, body: bytes) -> bytes:
 def _require_same(known: bytes, given: bytes) -> None:
     if known != given:
         raise Conflict(
-            "This Idempotency-Key came with another body before. Send the same body, or a new key.",
+            "This Idempotency-Key was used for another request: with another body, or to another method and path. Send "
+            "the request that it was used for, or a new key.",
             code="idempotency_key_reused",
             param="Idempotency-Key",
         )

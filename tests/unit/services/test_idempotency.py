@@ -78,7 +78,7 @@ async def test_another_body_is_refused_while_it_runs_and_afterwards(server: Serv
     assert (refused.value.code, refused.value.param) == ("idempotency_key_reused", "Idempotency-Key")
     keep(database, claim, "kept")
     claim.answered("whole", stored=True)
-    with pytest.raises(Conflict, match="another body"):
+    with pytest.raises(Conflict, match="another body, or to another method and path"):
         await server.enter("owner", "k", OTHER)
     # The same key of another owner is another key.
     assert isinstance(await server.enter("other", "k", OTHER), Claim)
