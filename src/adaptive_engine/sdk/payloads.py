@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypedDict, TypeVar
+from urllib.parse import quote
 from uuid import UUID
 
 import httpx2
@@ -175,6 +176,16 @@ def uuid_text(name: str, value: str | UUID | None) -> str | None:
         # Sessions are the caller's to name; other ids are those of answers.
         hint = "; uuid.uuid4() makes one" if name == "session_id" else ""
         raise ValueError(f"{name} is {value!r}, which is not a UUID{hint}") from None
+
+
+def path_part(name: str, value: str | UUID) -> str:
+    """The value as one part of a path. Raises ValueError, which names the argument, for an empty one: its path would be
+    that of a list.
+    """
+    text = str(value)
+    if not text:
+        raise ValueError(f"{name} is empty; it has to name the one that is meant")
+    return quote(text, safe="")
 
 
 def id_text(name: str, value: str | UUID) -> str:

@@ -73,6 +73,15 @@ async def test_get_key(server: ScriptedServer, client) -> None:
         await result(client.feedback.get_key("x"))
 
 
+async def test_an_empty_key_is_no_list(server: ScriptedServer, client) -> None:
+    for call in (client.feedback.get_key, client.feedback.delete_key, client.graders.get, client.ab_tests.get):
+        with pytest.raises(ValueError, match="^key is empty"):
+            await result(call(""))
+    with pytest.raises(ValueError, match="^model is empty"):
+        await result(client.models.get(""))
+    assert server.received == []
+
+
 async def test_list_keys(server: ScriptedServer, client) -> None:
     server.replies(Reply({"object": "list", "data": [METRIC]}))
     assert [metric.key for metric in await result(client.feedback.list_keys(project="p"))] == ["a/b"]

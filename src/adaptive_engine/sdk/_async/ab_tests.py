@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
-from urllib.parse import quote
 from uuid import UUID
 
 from adaptive_engine.sdk.errors import NotFoundError
 from adaptive_engine.sdk.http import Call
-from adaptive_engine.sdk.payloads import decode, encode
+from adaptive_engine.sdk.payloads import decode, encode, path_part
 from adaptive_engine.sdk.settings import choose_project
 from adaptive_engine.wire.ab_tests import AbTest, AbTestList, AbTestSeries, AbTestStatus
 
@@ -114,7 +113,7 @@ class AsyncAbTests:
 
 
 def _path(key: str | UUID) -> str:
-    return f"/ab_tests/{quote(str(key), safe='')}"
+    return f"/ab_tests/{path_part('key', key)}"
 
 
 def _is_id(key: str | UUID) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
-from urllib.parse import quote
 from uuid import UUID, uuid4
 
 from adaptive_engine.sdk.errors import NotFoundError
@@ -16,6 +15,7 @@ from adaptive_engine.sdk.payloads import (
     encode,
     messages_body,
     optional_text,
+    path_part,
     time_text,
     uuid_text,
 )
@@ -230,7 +230,7 @@ class AsyncFeedback:
 
 
 def _path(key: str) -> str:
-    return f"/metrics/{quote(key, safe='')}"
+    return f"/metrics/{path_part('key', key)}"
 
 
 def _sides(preferred: ComparedInput, other: ComparedInput) -> list[tuple[str, ComparedInput]]:

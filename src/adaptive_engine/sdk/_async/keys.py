@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
-from urllib.parse import quote
 
 from pydantic_core import to_json
 
 from adaptive_engine.sdk.http import Call
-from adaptive_engine.sdk.payloads import LimitsInput, TimeInput, decode, encode, time_text
+from adaptive_engine.sdk.payloads import LimitsInput, TimeInput, decode, encode, path_part, time_text
 from adaptive_engine.wire.keys import ApiKey, ApiKeyCreated, ApiKeyList
 
 if TYPE_CHECKING:
@@ -63,9 +62,9 @@ class AsyncKeys:
 
     async def update(self, key: str, *, limits: LimitsInput | None) -> ApiKey:
         """Change the limits of the key with this id, those that are given; None removes all."""
-        call = Call("PATCH", f"/keys/{quote(key, safe='')}", content=to_json({"limits": limits}))
+        call = Call("PATCH", f"/keys/{path_part('key', key)}", content=to_json({"limits": limits}))
         return decode(ApiKey, await self._client._send(call))
 
     async def revoke(self, key: str) -> ApiKey:
         """End the key with this id. Raises ConflictError for the last admin key."""
-        return decode(ApiKey, await self._client._send(Call("DELETE", f"/keys/{quote(key, safe='')}")))
+        return decode(ApiKey, await self._client._send(Call("DELETE", f"/keys/{path_part('key', key)}")))

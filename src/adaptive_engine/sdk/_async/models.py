@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Required, TypeAlias, TypedDict
-from urllib.parse import quote
 
 from pydantic_core import to_json
 
 from adaptive_engine.sdk.errors import NotFoundError
 from adaptive_engine.sdk.http import Call
-from adaptive_engine.sdk.payloads import decode, encode
+from adaptive_engine.sdk.payloads import decode, encode, path_part
 from adaptive_engine.sdk.schemas import ResponseFormatInput, response_format_body
 from adaptive_engine.sdk.settings import NOT_GIVEN, Timeout, choose_project
 from adaptive_engine.wire.models import Model, ModelCard, ModelDetached, ModelList, RegisteredModelList
@@ -214,16 +213,17 @@ class AsyncModels:
 
     async def _attach(self, body: Mapping[str, Any], project: str | None, limit: Timeout) -> Model:
         chosen = choose_project(project, None, self._client.default_project)
-        call = Call("POST", f"/projects/{quote(chosen, safe='')}/models", content=encode(body), timeout_secs=limit)
+        path = f"/projects/{path_part('project', chosen)}/models"
+        call = Call("POST", path, content=encode(body), timeout_secs=limit)
         return decode(Model, await self._client._send(call))
 
 
 def _admin_path(model: str) -> str:
-    return f"/admin/models/{quote(model, safe='')}"
+    return f"/admin/models/{path_part('model', model)}"
 
 
 def _path(project: str, model: str) -> str:
-    return f"/projects/{quote(project, safe='')}/models/{quote(model, safe='')}"
+    return f"/projects/{path_part('project', project)}/models/{path_part('model', model)}"
 
 
 def _settings_body(settings: ModelSettingsInput | None) -> Mapping[str, Any] | None:

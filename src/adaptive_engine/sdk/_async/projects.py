@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
-from urllib.parse import quote
 
 from adaptive_engine.sdk._async.shares import AsyncShares
 from adaptive_engine.sdk.errors import NotFoundError
 from adaptive_engine.sdk.http import Call
-from adaptive_engine.sdk.payloads import ProjectSettingsInput, TimeRange, decode, encode, time_text
+from adaptive_engine.sdk.payloads import ProjectSettingsInput, TimeRange, decode, encode, path_part, time_text
 from adaptive_engine.sdk.settings import choose_project
 from adaptive_engine.wire.projects import Project, ProjectList
 from adaptive_engine.wire.traffic import ProjectTraffic
@@ -121,4 +120,4 @@ class AsyncProjects(AsyncShares):
         return decode(Project, await self._client._send(Call("POST", f"{self._path(project)}/unarchive")))
 
     def _path(self, project: str | None) -> str:
-        return f"/projects/{quote(choose_project(project, None, self._client.default_project), safe='')}"
+        return f"/projects/{path_part('project', choose_project(project, None, self._client.default_project))}"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
-from urllib.parse import quote
 
 from adaptive_engine.sdk.http import Call
-from adaptive_engine.sdk.payloads import decode, encode
+from adaptive_engine.sdk.payloads import decode, encode, path_part
 from adaptive_engine.wire.roles import Role, RoleList
 
 if TYPE_CHECKING:
@@ -48,4 +47,4 @@ class AsyncRoles:
 
 
 def _path(role: str) -> str:
-    return f"/roles/{quote(role, safe='')}"
+    return f"/roles/{path_part('role', role)}"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
-from urllib.parse import quote
 
 from adaptive_engine.sdk.http import Call
-from adaptive_engine.sdk.payloads import decode, encode
+from adaptive_engine.sdk.payloads import decode, encode, path_part
 from adaptive_engine.wire.teams import Team, TeamList
 
 if TYPE_CHECKING:
@@ -38,4 +37,4 @@ class AsyncTeams:
 
     async def delete(self, team: str) -> Team:
         """Delete a team; its members stay users. Raises ConflictError when it is the only owner of a project."""
-        return decode(Team, await self._client._send(Call("DELETE", f"/teams/{quote(team, safe='')}")))
+        return decode(Team, await self._client._send(Call("DELETE", f"/teams/{path_part('team', team)}")))

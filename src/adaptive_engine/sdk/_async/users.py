@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import quote
 
 from adaptive_engine.sdk.errors import NotFoundError
 from adaptive_engine.sdk.http import Call
-from adaptive_engine.sdk.payloads import decode, encode
+from adaptive_engine.sdk.payloads import decode, encode, path_part
 from adaptive_engine.wire.users import Me, User, UserCreated, UserList
 
 if TYPE_CHECKING:
@@ -90,5 +89,5 @@ class AsyncUsers:
 
 
 def _path(user: str, team: str | None = None) -> str:
-    path = f"/users/{quote(user, safe='')}"
-    return path if team is None else f"{path}/teams/{quote(team, safe='')}"
+    path = f"/users/{path_part('user', user)}"
+    return path if team is None else f"{path}/teams/{path_part('team', team)}"

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import quote
 from uuid import UUID, uuid4
 
 from pydantic_core import to_json
 
 from adaptive_engine.sdk.errors import NotFoundError
 from adaptive_engine.sdk.http import Call
-from adaptive_engine.sdk.payloads import TimeInput, decode, encode, time_text, uuid_text
+from adaptive_engine.sdk.payloads import TimeInput, decode, encode, path_part, time_text, uuid_text
 from adaptive_engine.sdk.settings import choose_project
 from adaptive_engine.wire.graders import Grader, GraderList, GraderRunCancelled, GraderRunStarted, Judgement
 
@@ -126,7 +125,7 @@ class Graders:
         return decode(Judgement, self._client._send(call))
 
     def _call(self, method: str, key: str, project: str | None, action: str = "", content: bytes | None = None) -> Call:
-        path = f"/graders/{quote(key, safe='')}{action}"
+        path = f"/graders/{path_part('key', key)}{action}"
         return Call(method, path, query=[("project", self._project(project))], content=content)
 
     def _project(self, project: str | None) -> str:

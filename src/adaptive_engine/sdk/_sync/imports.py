@@ -6,12 +6,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
-from urllib.parse import quote
 from uuid import UUID
 
 from adaptive_engine.sdk.errors import NotFoundError
 from adaptive_engine.sdk.http import Call
-from adaptive_engine.sdk.payloads import decode, encode
+from adaptive_engine.sdk.payloads import decode, encode, path_part
 from adaptive_engine.wire.imports import ImportSources, ModelImport, ModelImportList
 
 if TYPE_CHECKING:
@@ -81,4 +80,4 @@ class Imports:
 
 
 def _path(import_id: UUID | str) -> str:
-    return f"/admin/imports/{quote(str(import_id), safe='')}"
+    return f"/admin/imports/{path_part('import_id', import_id)}"

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
-from urllib.parse import quote
 
 from adaptive_engine.sdk.http import Call
-from adaptive_engine.sdk.payloads import decode, encode
+from adaptive_engine.sdk.payloads import decode, encode, path_part
 from adaptive_engine.wire.roles import Role, RoleList
 
 if TYPE_CHECKING:
@@ -49,4 +48,4 @@ class Roles:
 
 
 def _path(role: str) -> str:
-    return f"/roles/{quote(role, safe='')}"
+    return f"/roles/{path_part('role', role)}"

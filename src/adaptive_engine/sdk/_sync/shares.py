@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from adaptive_engine.sdk.http import Call
-from adaptive_engine.sdk.payloads import decode, encode
+from adaptive_engine.sdk.payloads import decode, encode, path_part
 from adaptive_engine.wire.shares import Share, ShareList
 
 if TYPE_CHECKING:
@@ -44,4 +43,4 @@ class Shares:
 
 
 def _path(project: str) -> str:
-    return f"/projects/{quote(project, safe='')}/shares"
+    return f"/projects/{path_part('project', project)}/shares"
