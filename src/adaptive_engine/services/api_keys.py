@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import asdict, dataclass, replace
 
 from adaptive_engine.errors import InvalidRequest, NotFound, PermissionDenied
@@ -14,8 +13,6 @@ from adaptive_engine.wire import limits as wire
 
 _LATEST = 253_402_300_799_999
 """The last millisecond that has a date."""
-_BREAKS = {"Cc", "Zl", "Zp"}
-"""Unicode's categories of control characters, and of what ends lines and paragraphs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +123,6 @@ def _may_see(principal: Principal, key: ApiKey) -> bool:
 def _require_sound(wanted: NewKey) -> None:
     if not wanted.name.strip():
         raise InvalidRequest("name: say what the key is for, for example the application that uses it.", param="name")
-    if any(unicodedata.category(character) in _BREAKS for character in wanted.name):
-        raise InvalidRequest(
-            "name: this is one line, without line breaks, tabs and other control characters.", param="name"
-        )
     if (wanted.role is None) == (wanted.user is None):
         raise InvalidRequest(
             "role: send either a role, or the user whose permissions the key shall have.", param="role"
