@@ -91,6 +91,7 @@ class Engine:
             # Tokens that have left the cache gain nothing from being the same. What is still remembered depends on
             # what else ran, and deterministic text must not.
             remembered_tokens=0 if options.precision == "deterministic" else pool.num_blocks * pool.block_size,
+            tokenized_tokens=pool.num_blocks * pool.block_size,
         )
         generation = Generation(token_bytes, tokenizer.special.end_ids, self.stats)
         self._queue_limits = QueueLimits(options.max_waiting, options.max_waiting_tokens)

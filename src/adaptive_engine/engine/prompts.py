@@ -7,6 +7,7 @@ from collections.abc import Sequence as Seq
 from adaptive_engine.engine.answers import AnswerMemory
 from adaptive_engine.engine.prompt import PlacedImage, Prompt
 from adaptive_engine.engine.template import ChatTemplate
+from adaptive_engine.engine.tokenized import TokenizedTexts
 from adaptive_engine.engine.tokenizer import Disguise, Tokenizer
 from adaptive_engine.engine.vision.sight import Sight
 from adaptive_engine.errors import ContextLengthExceeded
@@ -26,8 +27,10 @@ class Prompts:
         sight: Sight | None = None,
         *,
         remembered_tokens: int,
+        tokenized_tokens: int,
     ) -> None:
-        """`token_bytes`: what each id stands for; `remembered_tokens`: most tokens of answers that are kept.
+        """`token_bytes`: what each id stands for; `remembered_tokens`: most tokens of answers that are kept;
+        `tokenized_tokens`: most of the beginnings of prompts.
 
         `sight` says what stands for images, in a model that sees.
         """
@@ -36,6 +39,7 @@ class Prompts:
         self._template = template
         self._max_seq_len = max_seq_len
         self._sight = sight
+        self._tokenized = TokenizedTexts(tokenizer, tokenized_tokens)
         self._answers = AnswerMemory(token_bytes, remembered_tokens, drop_first_space=tokenizer.drops_first_space)
 
     def render(self, messages: list[ChatMessage], salt: bytes) -> Prompt:
@@ -55,7 +59,7 @@ class Prompts:
         images = [image for message in messages for image in message.images] if self._sight else []
         if self._sight is not None and images:
             rendered = self._sight.expand(rendered, images)
-        tokens = disguise.encode(rendered)
+        tokens = disguise.encode(rendered) if disguise.needed else self._tokenized.encode(salt, rendered)
         placed = self._place(tokens, images)
         if any(message.role == "assistant" for message in messages):
             tokens = self._answers.restore(salt, tokens, placed)

@@ -57,6 +57,11 @@ class Tokenizer:
         added = {token["content"]: int(token["id"]) for token in definition.get("added_tokens", [])}
         self.special = special
         self.control_texts = tuple(sorted(added, key=len, reverse=True))
+        self.control_ids = frozenset(added.values())
+        self.control_tokens_look_back = any(
+            token.get("lstrip") or token.get("single_word") for token in definition.get("added_tokens", [])
+        )
+        """Whether what stands in front of a control token is another text with it than without."""
         self._template = HFTokenizer.from_buffer(orjson.dumps(definition))
         self._untrusted = HFTokenizer.from_buffer(orjson.dumps(_without_control_tokens(definition, added)))
         for tokenizer in (self._template, self._untrusted):
@@ -68,7 +73,7 @@ class Tokenizer:
         self.longest_token = max(map(len, self.token_bytes))
         """Bytes of the longest token, so that a text of n bytes has at least n / longest_token tokens."""
         self.drops_first_space = not _is_byte_level(definition)
-        self._check_untrusted(set(added.values()))
+        self._check_untrusted()
 
     @classmethod
     def load(cls, directory: Path) -> Tokenizer:
@@ -83,10 +88,10 @@ class Tokenizer:
         """Text in which `<|im_end|>` is ten characters like any others."""
         return _encode(self._untrusted, text)
 
-    def _check_untrusted(self, control_ids: set[int]) -> None:
+    def _check_untrusted(self) -> None:
         """Refuse a tokenizer that could turn somebody's text into a control token after all."""
         for text in self.control_texts:
-            if control_ids & set(self.encode_untrusted(text)):
+            if not self.control_ids.isdisjoint(self.encode_untrusted(text)):
                 raise EngineFailed(
                     f"This tokenizer makes a control token of the text {text!r}, whoever writes it.",
                     code="tokenizer_unsafe",
@@ -125,10 +130,13 @@ class Disguise:
             text = text.replace(control, placeholder)
         return text
 
+    @property
+    def needed(self) -> bool:
+        """Whether there is anything to hide."""
+        return bool(self._texts)
+
     def encode(self, rendered: str) -> list[int]:
         """Token ids of the template's output."""
-        if not self._texts:
-            return self._tokenizer.encode(rendered)
         ids: list[int] = []
         start = 0
         for at, char in enumerate(rendered):
