@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictInt, StringConstraints, field_validator
 
-from adaptive_engine.wire.interactions import NewKey, not_null
+from adaptive_engine.wire.interactions import NewKey
 
 MAX_EXTRA_PARAMS = 64
 
@@ -65,12 +65,10 @@ class ExternalModelCreate(_Given):
 
 
 class ExternalModelUpdate(_Given):
-    """PATCH /api/v1/admin/models/{key}/external. What is absent stays, null removes; names cannot be null."""
+    """PATCH /api/v1/admin/models/{key}/external. What is absent stays, null removes; a model keeps some name."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
     external_model_id: ModelName | None = None
-
-    _has_names = field_validator("name", "external_model_id", mode="before")(not_null)
 
 
 class ExternalModel(BaseModel):

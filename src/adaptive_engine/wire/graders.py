@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import (
@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from adaptive_engine.wire.interactions import Comment, InProject, Key, NewKey, not_null
+from adaptive_engine.wire.interactions import Comment, InProject, Key, NewKey
 
 Criteria = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 Template = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
@@ -85,9 +85,12 @@ class GraderUpdate(BaseModel):
     sampling_rate: Rate | None = None
     enabled: StrictBool | None = None
 
-    _only_the_template_may_be_null = field_validator(
-        "name", "model", "criteria", "examples", "sampling_rate", "enabled", mode="before"
-    )(not_null)
+    @field_validator("name", "model", "criteria", "examples", "sampling_rate", "enabled", mode="before")
+    @classmethod
+    def _only_the_template_may_be_null(cls, value: Any) -> Any:
+        if value is None:
+            raise ValueError("this cannot be null; leave it out to keep it")
+        return value
 
 
 class GraderProgress(BaseModel):

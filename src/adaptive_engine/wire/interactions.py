@@ -49,13 +49,6 @@ NewKey = Annotated[Key, AfterValidator(_addressable)]
 Comment = Annotated[str, StringConstraints(max_length=10_000)]
 
 
-def not_null(value: Any) -> Any:
-    """For fields of a change that may be left out, and have a value where they are there. Raises ValueError."""
-    if value is None:
-        raise ValueError("this cannot be null; leave it out to keep it")
-    return value
-
-
 class InProject(BaseModel):
     """A body that names its project. `use_case` is the older name, which does not count beside the newer one."""
 

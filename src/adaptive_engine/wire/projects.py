@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from adaptive_engine.wire.interactions import Comment, Key, not_null
+from adaptive_engine.wire.interactions import Comment, Key
 from adaptive_engine.wire.limits import Limits
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
@@ -39,15 +39,13 @@ class ProjectCreate(BaseModel):
 
 
 class ProjectUpdate(BaseModel):
-    """PATCH /api/v1/projects/{project}. What is absent stays as it is; a key cannot change."""
+    """PATCH /api/v1/projects/{project}. What is absent or null stays as it is; a key cannot change."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: Name | None = None
     description: Comment | None = None
     settings: ProjectSettings | None = None
-
-    _nothing_is_null = field_validator("name", "description", "settings", mode="before")(not_null)
 
 
 class Project(BaseModel):

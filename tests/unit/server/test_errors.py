@@ -9,10 +9,7 @@ from pydantic import BaseModel
 from adaptive_engine.errors import InvalidRequest
 from adaptive_engine.server.bodies import parse
 from adaptive_engine.wire.chat import ChatRequest
-from adaptive_engine.wire.external_models import ExternalModelUpdate
 from adaptive_engine.wire.feedback import ComparisonCreate, FeedbackCreate, MetricCreate
-from adaptive_engine.wire.graders import GraderUpdate
-from adaptive_engine.wire.projects import ProjectUpdate
 from adaptive_engine.wire.teams import TeamCreate
 from adaptive_engine.wire.users import UserCreate
 
@@ -106,16 +103,3 @@ def test_a_completion_is_told_as_an_id_or_a_text(answer: Any, param: str, words:
     refused = refusal(ComparisonCreate, {"metric": "a", "preferred_completion": answer, "other_completion": ID})
     assert refused.param == param
     assert words in refused.message
-
-
-@pytest.mark.parametrize(
-    ("kind", "field"),
-    [
-        *((ProjectUpdate, field) for field in ("name", "description", "settings")),
-        *((ExternalModelUpdate, field) for field in ("name", "external_model_id")),
-        *((GraderUpdate, field) for field in ("name", "model", "criteria", "examples", "sampling_rate", "enabled")),
-    ],
-)
-def test_a_change_to_null_of_what_has_a_value_is_refused(kind: type[BaseModel], field: str) -> None:
-    refused = refusal(kind, {field: None})
-    assert (refused.param, refused.message) == (field, f"{field}: this cannot be null; leave it out to keep it.")
