@@ -74,7 +74,7 @@ def site(small_model_dir: ModelDirectory, tmp_path: Path) -> Iterator[Site]:
 @pytest.fixture
 def slow_site(shallow_model_dir: ModelDirectory, tmp_path: Path) -> Iterator[Site]:
     """Answers take long enough for a crash to find them begun and stored."""
-    with sharing_a_database(shallow_model_dir, tmp_path, range(30, 60)) as site:
+    with sharing_a_database(shallow_model_dir, tmp_path, range(100, 200)) as site:
         yield site
 
 

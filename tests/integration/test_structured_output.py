@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 import jsonschema_rs
@@ -27,6 +27,15 @@ def envelope(schema: Any, **fields: Any) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, **fields}}
 
 
+def number(text: str) -> Decimal:
+    """Numbers have no limits in JSON; those of Python's decimals are far beyond any that a schema here names."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        mantissa, exponent = text.upper().split("E")
+        return Decimal(f"{mantissa}E{'-' if exponent.startswith('-') else ''}99999")
+
+
 def answers(server: Server, schema: Any, n: int = 3, **fields: Any) -> list[Any]:
     """Parsed answers of several seeds, each of which has to be complete and valid."""
     wanted = {**WILD, "messages": PROMPT, "response_format": envelope(schema, complete=True), "n": n, **fields}
@@ -35,8 +44,8 @@ def answers(server: Server, schema: Any, n: int = 3, **fields: Any) -> list[Any]
     validator = jsonschema_rs.validator_for(schema, validate_formats=True)
     contents = [choice["message"]["content"] for choice in body["choices"]]
     for content in contents:
-        # Numbers have no limits in JSON, and the validator has none for these.
-        validator.validate(json.loads(content, parse_float=Decimal))
+        # The validator has no limits for decimals.
+        validator.validate(json.loads(content, parse_float=number))
     return [json.loads(content) for content in contents]
 
 
