@@ -19,6 +19,7 @@ SUBJECTS = "cats dogs kings queens stones trees birds fish moons stars rivers bo
 QUESTIONS = [f"Write two sentences about {subject} and the sea." for subject in SUBJECTS.split()]
 TOKENS = 20
 CAPITAL = "Name the capital of France."
+LONG = SamplingParams(ignore_eos=True)
 
 
 # Deterministic, so that every comparison of texts is exact.
@@ -193,11 +194,11 @@ async def test_cancelling_in_a_queue_of_many_lets_the_others_finish(engine: Engi
 
 async def test_more_than_the_queue_holds_is_refused(engine: Engine) -> None:
     capacity = engine.options.max_running + engine.options.max_waiting // 2
-    streams = [engine.submit(GenerationRequest(Prompt((5,)))) for _ in range(capacity)]
+    streams = [engine.submit(GenerationRequest(Prompt((5,)), LONG)) for _ in range(capacity)]
     with pytest.raises(Overloaded, match="half") as caught:
-        engine.submit(GenerationRequest(Prompt((5,))))
+        engine.submit(GenerationRequest(Prompt((5,)), LONG))
     assert 1 <= int(caught.value.headers["Retry-After"]) <= 120
-    other = GenerationRequest(Prompt((5,)), owner=b"other")
+    other = GenerationRequest(Prompt((5,)), LONG, owner=b"other")
     streams += engine.submit_all([other] * (engine.options.max_waiting // 2))
     with pytest.raises(Overloaded, match="full"):
         engine.submit(other)
@@ -209,10 +210,10 @@ async def test_more_than_the_queue_holds_is_refused(engine: Engine) -> None:
 async def test_the_choices_of_a_completion_are_queued_together_or_not_at_all(engine: Engine) -> None:
     most = engine.options.max_running + engine.options.max_waiting // 2
     with pytest.raises(InvalidRequest, match=f"{most} choices"):
-        engine.submit_all([GenerationRequest(Prompt((5,)))] * (most + 1))
-    streams = engine.submit_all([GenerationRequest(Prompt((5,)))] * (most - 1))
+        engine.submit_all([GenerationRequest(Prompt((5,)), LONG)] * (most + 1))
+    streams = engine.submit_all([GenerationRequest(Prompt((5,)), LONG)] * (most - 1))
     with pytest.raises(Overloaded):
-        engine.submit_all([GenerationRequest(Prompt((5,)))] * 2)
+        engine.submit_all([GenerationRequest(Prompt((5,)), LONG)] * 2)
     assert len(engine._loop.sequences) == most - 1
     for stream in streams:
         stream.cancel()

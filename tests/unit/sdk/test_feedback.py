@@ -75,9 +75,9 @@ async def test_get_key(server: ScriptedServer, client) -> None:
 
 async def test_an_empty_key_is_no_list(server: ScriptedServer, client) -> None:
     for call in (client.feedback.get_key, client.feedback.delete_key, client.graders.get, client.ab_tests.get):
-        with pytest.raises(ValueError, match="^key is empty"):
+        with pytest.raises(ValueError, match=r"^key is empty"):
             await result(call(""))
-    with pytest.raises(ValueError, match="^model is empty"):
+    with pytest.raises(ValueError, match=r"^model is empty"):
         await result(client.models.get(""))
     assert server.received == []
 
