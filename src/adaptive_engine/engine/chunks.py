@@ -85,6 +85,6 @@ def _chunk(budget: float, remaining: int) -> int:
     """As much of `remaining` as fits, but never one token alone or one left over: see LEAST."""
     # What is divided by a price and multiplied with it again may be a hair less than it was.
     count = min(int(budget + 1e-6), remaining)
-    if remaining - count == 1:
+    if count and remaining - count == 1:
         count -= 1
     return 0 if count == 1 < remaining else count

@@ -356,6 +356,20 @@ def test_a_short_prompt_does_not_wait_for_a_long_one() -> None:
     assert short.generated == 1
 
 
+def test_prompts_of_which_one_token_is_left_wait_when_the_budget_is_spent() -> None:
+    of = scheduler(max_running=20)
+    of.add(sequence([1]))
+    step(of)
+    crowd = [sequence([n]) for n in range(100, 112)]
+    for one in crowd:
+        of.add(one)
+    slices = step(of)
+    assert all(part.rows == 1 for part in slices)
+    assert sum(one.generated for one in crowd) == 8, "the budget beside streams"
+    step(of)
+    assert all(one.generated for one in crowd)
+
+
 def test_a_long_prompt_gets_on_while_short_ones_keep_coming() -> None:
     of = scheduler(blocks=300, prefill=32, busy=32)
     long = sequence(list(range(320)))

@@ -93,14 +93,14 @@ ARRIVALS = st.builds(
     owner=st.integers(0, 2),
     pause=st.integers(0, 6),
     shared=st.integers(0, 20),
-    own=st.integers(1, ROOM - 40),
+    own=st.integers(1, 3) | st.integers(1, ROOM - 40),
     answer=st.integers(1, 20),
     patience=st.none() | st.integers(0, 40),
 )
 
 
 @settings(max_examples=150, deadline=None)
-@given(arrivals=st.lists(ARRIVALS, max_size=25), max_running=st.integers(1, 6), busy=st.integers(1, 16))
+@given(arrivals=st.lists(ARRIVALS, max_size=25), max_running=st.integers(1, 12), busy=st.integers(1, 16))
 def test_everything_ends_and_nothing_leaks(arrivals: list[Arrival], max_running: int, busy: int) -> None:
     traffic = Traffic(scheduler(blocks=BLOCKS, max_running=max_running, prefill=16, busy=busy))
     traffic.run(arrivals)
