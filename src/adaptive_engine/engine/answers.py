@@ -12,13 +12,12 @@ let the model speak; with the answer behind it, it is a whole segment of the nex
 from __future__ import annotations
 
 import hashlib
-import threading
 from array import array
-from collections import OrderedDict
 from collections.abc import Sequence as Seq
 
 from adaptive_engine.engine.detokenizer import TextStream
 from adaptive_engine.engine.prompt import PlacedImage
+from adaptive_engine.engine.recent import RecentlyUsed
 
 
 class AnswerMemory:
@@ -27,11 +26,8 @@ class AnswerMemory:
     def __init__(self, token_bytes: Seq[bytes], max_tokens: int, *, drop_first_space: bool = False) -> None:
         """`token_bytes`: what each id stands for, nothing for control tokens. `max_tokens` 0 remembers nothing."""
         self._token_bytes = token_bytes
-        self._max_tokens = max_tokens
         self._drop_first_space = drop_first_space
-        self._segments: OrderedDict[bytes, array[int]] = OrderedDict()
-        self._size = 0
-        self._lock = threading.Lock()
+        self._segments: RecentlyUsed[bytes, array[int]] = RecentlyUsed(max_tokens, len)
 
     def remember(
         self, salt: bytes, prompt: Seq[int], answer: Seq[int], shown: int, images: Seq[PlacedImage] = ()
@@ -41,7 +37,7 @@ class AnswerMemory:
         `images` are those of the prompt. Does nothing where those characters end inside a token, or a control token is
         among the answer's that the text does not show.
         """
-        if not self._max_tokens:
+        if not self._segments.max_size:
             return
         text = TextStream(drop_first_space=self._drop_first_space)
         pieces: list[str] = []
@@ -59,7 +55,7 @@ class AnswerMemory:
             start -= 1
         before = hashlib.blake2b(array("i", prompt[:start]).tobytes(), key=salt)
         name = _name(_seen(before, images, start), self._spelled(prompt[start:]) + "".join(pieces).encode())
-        self._put(name, array("i", [*prompt[start:], *answer[:count]]))
+        self._segments.put(name, array("i", [*prompt[start:], *answer[:count]]))
 
     def restore(self, salt: bytes, prompt: Seq[int], images: Seq[PlacedImage] = ()) -> list[int]:
         """`prompt` with the answers that are remembered as they were generated. `images` are where they stand in it."""
@@ -74,7 +70,7 @@ class AnswerMemory:
             segment: Seq[int] = prompt[start:end]
             if segment:
                 before = _seen(digest, images, start)
-                segment = self._get(_name(before, self._spelled(segment))) or segment
+                segment = self._segments.get(_name(before, self._spelled(segment))) or segment
             whole = array("i", [*segment, token])
             digest.update(whole.tobytes())
             restored += whole
@@ -85,21 +81,6 @@ class AnswerMemory:
         spelled = b"".join(self._token_bytes[token] for token in segment)
         # The tokeniser's own, whatever the text is.
         return spelled.removeprefix(b" ") if self._drop_first_space else spelled
-
-    def _get(self, name: bytes) -> array[int] | None:
-        with self._lock:
-            segment = self._segments.get(name)
-            if segment is not None:
-                self._segments.move_to_end(name)
-            return segment
-
-    def _put(self, name: bytes, segment: array[int]) -> None:
-        with self._lock:
-            self._size += len(segment) - len(self._segments.pop(name, ()))
-            self._segments[name] = segment
-            while self._size > self._max_tokens:
-                _, oldest = self._segments.popitem(last=False)
-                self._size -= len(oldest)
 
 
 def _seen(tokens: hashlib.blake2b, images: Seq[PlacedImage], stop: int) -> bytes:

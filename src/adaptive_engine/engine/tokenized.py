@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 from array import array
-from collections import OrderedDict
 
+from adaptive_engine.engine.recent import RecentlyUsed
 from adaptive_engine.engine.tokenizer import Tokenizer
 
 
@@ -20,15 +19,14 @@ class TokenizedTexts:
     def __init__(self, tokenizer: Tokenizer, max_tokens: int) -> None:
         """`max_tokens` of all texts together are remembered."""
         self._tokenizer = tokenizer
-        self._max_tokens = 0 if tokenizer.control_tokens_look_back else max_tokens
         self._control = re.compile("|".join(map(re.escape, tokenizer.control_texts)) or r"(?!)")
-        self._tokens_of: OrderedDict[bytes, array[int]] = OrderedDict()
-        self._size = 0
-        self._lock = threading.Lock()
+        self._tokens_of: RecentlyUsed[bytes, array[int]] = RecentlyUsed(
+            0 if tokenizer.control_tokens_look_back else max_tokens, len
+        )
 
     def encode(self, salt: bytes, text: str) -> list[int]:
         """The tokens of trusted text. What `salt`'s owner had tokenised is remembered for nobody else."""
-        cuts = [found.start() for found in self._control.finditer(text)] if self._max_tokens else []
+        cuts = [found.start() for found in self._control.finditer(text)] if self._tokens_of.max_size else []
         if not cuts:
             return self._tokenizer.encode(text)
         digest = hashlib.blake2b(key=salt, digest_size=16)
@@ -42,23 +40,13 @@ class TokenizedTexts:
         controls = [at for at, token in enumerate(new) if token in self._tokenizer.control_ids]
         # Else the tokeniser sees other control tokens than these, and the last one is not where it seems to be.
         if len(controls) == len(cuts) - max(count - 1, 0):
-            self._put(names[-1], array("i", tokens[: len(known) + controls[-1]]))
+            self._tokens_of.put(names[-1], array("i", tokens[: len(known) + controls[-1]]))
         return tokens
 
     def _longest(self, names: list[bytes]) -> tuple[array[int], int]:
         """The tokens of the longest text among `names` that is remembered, and how many names that is."""
-        with self._lock:
-            for count in range(len(names), 0, -1):
-                tokens = self._tokens_of.get(names[count - 1])
-                if tokens is not None:
-                    self._tokens_of.move_to_end(names[count - 1])
-                    return tokens, count
+        for count in range(len(names), 0, -1):
+            tokens = self._tokens_of.get(names[count - 1])
+            if tokens is not None:
+                return tokens, count
         return array("i"), 0
-
-    def _put(self, name: bytes, tokens: array[int]) -> None:
-        with self._lock:
-            self._size += len(tokens) - len(self._tokens_of.pop(name, ()))
-            self._tokens_of[name] = tokens
-            while self._size > self._max_tokens:
-                _, oldest = self._tokens_of.popitem(last=False)
-                self._size -= len(oldest)

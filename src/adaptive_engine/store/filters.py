@@ -149,29 +149,22 @@ def conjuncts(expression: Expression) -> list[Expression]:
     return [expression]
 
 
-def is_everything(expression: Expression) -> bool:
-    """Whether the expression, by its form alone, holds for every row."""
+def holds(expression: Expression) -> bool | None:
+    """Whether the expression holds for every row, or for none, by its form alone. None: that depends on the row."""
     match expression:
-        case And(parts):
-            return all(map(is_everything, parts))
-        case Or(parts):
-            return any(map(is_everything, parts))
         case Not(part):
-            return _is_nothing(part)
+            inner = holds(part)
+            return None if inner is None else not inner
+        case And(parts) | Or(parts):
+            # What decides for all of them: one that never holds, or one that always does.
+            decides = isinstance(expression, Or)
+            known = {holds(part) for part in parts}
+            if decides in known:
+                return decides
+            return None if None in known else not decides
         case Between(None, None):
             return True
-    return False
-
-
-def _is_nothing(expression: Expression) -> bool:
-    match expression:
-        case And(parts):
-            return any(map(_is_nothing, parts))
-        case Or(parts):
-            return all(map(_is_nothing, parts))
-        case Not(part):
-            return is_everything(part)
-    return False
+    return None
 
 
 def condition(expression: Expression) -> sa.ColumnElement[bool]:

@@ -15,6 +15,7 @@ from adaptive_engine.errors import InvalidRequest, NotFound
 from adaptive_engine.server.times import from_ms
 from adaptive_engine.services import interactions
 from adaptive_engine.store import Database
+from adaptive_engine.store.filters import EVERYTHING, And, Between, HasText, InteractionFilter, Not, Or, holds
 from adaptive_engine.store.pages import PageRequest, count, list_page
 from adaptive_engine.types import Project
 from adaptive_engine.wire.filters import FilterExpression, Selection, epoch_ms
@@ -117,6 +118,18 @@ def test_any_filter_is_answered_or_refused(place: tuple[Database, Project], expr
         chosen = interactions.select(connection, project, wanted)
         found = list_page(connection, chosen, PageRequest(10))
         assert count(connection, chosen).value == len(found.items)
+        if (all_or_none := holds(chosen.where)) is not None:
+            everything = count(connection, InteractionFilter(project.id)).value
+            assert everything and len(found.items) == (everything if all_or_none else 0)
+
+
+def test_what_holds_for_every_row_or_none_is_known_by_its_form() -> None:
+    nothing, some = Or(), HasText("completion", "a", whole=True)
+    assert (
+        holds(EVERYTHING) is holds(Between(None, None)) is holds(Not(nothing)) is holds(Or((some, EVERYTHING))) is True
+    )
+    assert holds(nothing) is holds(Not(EVERYTHING)) is holds(And((some, nothing))) is holds(Or((nothing,))) is False
+    assert holds(some) is holds(Not(some)) is holds(And((EVERYTHING, some))) is holds(Or((nothing, some))) is None
 
 
 @pytest.mark.parametrize(

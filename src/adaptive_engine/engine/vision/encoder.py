@@ -21,11 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptive_engine.engine.prompt import Prompt
+from adaptive_engine.engine.recent import RecentlyUsed
 from adaptive_engine.engine.sequence import Sequence
 from adaptive_engine.engine.stats import EngineStats
 from adaptive_engine.engine.vision.family import Tiles
 from adaptive_engine.engine.vision.sight import Sight
-from adaptive_engine.engine.vision.views import ImageCache, ImageKey, Vectors, View
+from adaptive_engine.engine.vision.views import ImageKey, Vectors, View
 from adaptive_engine.errors import AdaptiveError, EngineFailed
 from adaptive_engine.types import Image
 
@@ -88,7 +89,8 @@ class Encoder:
         self._family = sight.family
         self._graph = graph
         self._stats = stats
-        self._cache = ImageCache(cache_bytes)
+        # By owner too: nobody learns from the time it takes what another owner has shown.
+        self._cache: RecentlyUsed[ImageKey, Vectors] = RecentlyUsed(cache_bytes, lambda vectors: vectors.nbytes)
         self._together = together
         self._tiles_per_call = max(min(_MAX_PIXELS // sight.family.tile_pixels, _MAX_TILES), 1)
         self._done: Callable[[Sequence, AdaptiveError | None], None] = _nobody

@@ -24,7 +24,7 @@ from adaptive_engine.server.context import PrincipalDep, Services, ServicesDep
 from adaptive_engine.server.times import from_ms
 from adaptive_engine.services import interactions
 from adaptive_engine.store import Connection, groups, pages
-from adaptive_engine.store.filters import is_everything
+from adaptive_engine.store.filters import holds
 from adaptive_engine.store.groups import Group
 from adaptive_engine.store.pages import Count, InteractionPage, PageRequest
 from adaptive_engine.types import InteractionSource, InteractionState, Principal, Project
@@ -97,7 +97,7 @@ async def delete_interactions(
     body = await read_body(request, wire.InteractionsDelete)
     project = services.routing.project(principal, body.project, needs="interaction:delete")
     wanted = await services.read(interactions.select, project, body)
-    if not body.all and is_everything(wanted.where):
+    if not body.all and holds(wanted.where):
         raise InvalidRequest(
             'Nothing selects what to delete. Give a filter, or "all": true for every interaction of the project.',
             param="all",
