@@ -64,6 +64,37 @@ def test_top_p_samples_from_the_smallest_set_that_is_large_enough(top_p: float, 
     assert len(seen) > min(len(allowed), 20) / 3
 
 
+class Fixed(random.Random):
+    """Draws one number only."""
+
+    def __init__(self, number: float) -> None:
+        self.number = number
+
+    def random(self) -> float:
+        return self.number
+
+
+@pytest.mark.parametrize("levels", [None, 5])
+@pytest.mark.parametrize("temperature", [0.1, 0.7, 1.0, 2.0])
+@pytest.mark.parametrize("top_p", [0.01, 0.5, 0.9, 0.999])
+def test_a_draw_is_a_place_in_the_nucleus(temperature: float, top_p: float, levels: int | None) -> None:
+    """The likeliest first, of equal ones that with the least id; some cannot be drawn."""
+    row = logits()
+    if levels:
+        row = np.round(row / row.max() * levels).astype(np.float32)
+    row[::7] = -np.inf
+    p = probabilities(row, temperature)
+    order = np.argsort(-p, kind="stable")
+    cumulative = np.cumsum(p[order])
+    cumulative = cumulative[: int(np.searchsorted(cumulative, top_p)) + 1]
+    params = SamplingParams(temperature=temperature, top_p=top_p)
+    # In the middle of a token's part of the nucleus, where rounding changes nothing.
+    for place in range(0, len(cumulative), max(len(cumulative) // 50, 1)):
+        before = cumulative[place - 1] if place else 0
+        drawn = Fixed(float((before + cumulative[place]) / 2 / cumulative[-1]))
+        assert sample(row, params, drawn) == order[place]
+
+
 def test_the_same_seed_gives_the_same_tokens() -> None:
     row, params = logits(), SamplingParams(temperature=1.2)
     one, two = random.Random(11), random.Random(11)
