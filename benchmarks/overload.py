@@ -137,6 +137,8 @@ def main() -> int:
         env = {
             "ADAPTIVE_ENGINE__MAX_RUNNING": str(chosen.places),
             "ADAPTIVE_ENGINE__MAX_WAITING": str(4 * chosen.places),
+            # So small that the first overload fills it: what grows later is not the cache.
+            "ADAPTIVE_ENGINE__KV_CACHE_LEN": "8192",
         }
         with running_server(data_dir, env) as server:
             with Adaptive(server.url, KEY) as client:

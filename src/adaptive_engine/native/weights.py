@@ -65,8 +65,8 @@ class Weights:
         """Raises OSError, and ValueError for what is not such a file."""
         with path.open("rb") as file:
             self._memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        # What is read from the disk from now on lies in pages of 2 MiB, where kernel and file system can: mapping them is
-        # 20 times faster, and steps take 1 to 3 % less.
+        # What is read from the disk from now on lies in pages of 2 MiB, where kernel and file system can: mapping them
+        # is 20 times faster, and steps take 1 to 3 % less.
         with suppress(AttributeError, OSError):
             self._memory.madvise(mmap.MADV_HUGEPAGE)
         data = np.frombuffer(self._memory, np.uint8)
