@@ -78,7 +78,7 @@ struct Decoder {
     uint64_t asked, answered;               /* numbers of steps */
     int32_t left;                           /* threads that have left the step */
     bool closing;
-    atomic_int *taken, *done;               /* [phases] pieces */
+    atomic_int *taken, *done;               /* [threads, phases] and [phases] pieces */
     atomic_int started;                     /* threads */
     int32_t phases;
 };
@@ -257,20 +257,17 @@ static int32_t attended_rows(const Model *m) {
     return rows ? rows : 1;
 }
 
-/* The deepest rows come first: what is begun last shall be short. */
 static void attend(Decoder *d, const Layer *layer, int32_t index, int32_t piece, void *scratch) {
     (void)layer;
     const Model *m = &d->model;
     Buffers *b = &d->buffers;
     const int32_t size = attended_rows(m), each = m->heads / m->kv_heads, dim = m->head_dim;
     const int32_t head = piece % m->kv_heads, tile = piece / m->kv_heads;
-    /* Tiles are numbered from the end of the step, and do not cross sequences. */
-    int32_t sequence = d->step.sequences - 1, before = 0, count = 0;
-    for (; sequence >= 0; sequence--, before += count) {
-        count = parts(d->begins[sequence + 1] - d->begins[sequence], size);
-        if (tile < before + count) break;
-    }
-    const int32_t first = d->begins[sequence] + (count - 1 - (tile - before)) * size;
+    /* Tiles do not cross sequences. */
+    int32_t sequence = 0, before = 0;
+    for (int32_t count; before + (count = parts(d->begins[sequence + 1] - d->begins[sequence], size)) <= tile; before += count)
+        sequence++;
+    const int32_t first = d->begins[sequence] + (tile - before) * size;
     const int32_t rows = least(size, d->begins[sequence + 1] - first);
     int32_t positions[MAX_SHARING];
     for (int32_t i = 0; i < rows * each; i++) positions[i] = b->positions[first + i / each];
@@ -343,12 +340,31 @@ static void head(Decoder *d, const Layer *layer, int32_t index, int32_t piece, v
 
 /* ---- threads ---- */
 
-/* Waits for pieces, and not for threads: one that has no processor and no piece holds nobody up. */
-static void run_phase(Decoder *d, int32_t *phase, Phase work, const Layer *layer, int32_t index, int32_t pieces, void *scratch) {
-    atomic_int *taken = d->taken + *phase, *done = d->done + (*phase)++;
+/* What a thread has for itself in a step. */
+typedef struct {
+    int32_t number, phase;
+    void *scratch;
+} Worker;
+
+/* Where the part of `count` begins that is the n-th of `of`. */
+static int32_t share_of(int32_t count, int32_t n, int32_t of) { return (int32_t)((int64_t)count * n / of); }
+
+/* Each thread has its part of the pieces, and then takes what is left of others'. Neighbours write to the same lines of a
+ * processor's cache: where one thread has both, these need not go to and fro. The last pieces, which are the deepest in
+ * attention, come first: what is begun last shall be short.
+ *
+ * Waits for pieces, and not for threads: one that has no processor and no piece holds nobody up. */
+static void run_phase(Decoder *d, Worker *worker, Phase work, const Layer *layer, int32_t index, int32_t pieces) {
+    const int32_t phase = worker->phase++;
     int32_t own = 0;
-    for (int32_t i; (i = atomic_fetch_add_explicit(taken, 1, memory_order_relaxed)) < pieces; own++)
-        work(d, layer, index, i, scratch);
+    for (int32_t i = 0; i < d->threads; i++) {
+        const int32_t part = (worker->number + i) % d->threads, end = share_of(pieces, part + 1, d->threads);
+        const int32_t count = end - share_of(pieces, part, d->threads);
+        atomic_int *taken = d->taken + (size_t)part * d->phases + phase;
+        for (int32_t n; (n = atomic_fetch_add_explicit(taken, 1, memory_order_relaxed)) < count; own++)
+            work(d, layer, index, end - 1 - n, worker->scratch);
+    }
+    atomic_int *done = d->done + phase;
     if (own) atomic_fetch_add_explicit(done, own, memory_order_acq_rel);
     for (int32_t spins = 0; atomic_load_explicit(done, memory_order_acquire) < pieces;) {
         /* Who is waited for may need this processor. */
@@ -357,47 +373,49 @@ static void run_phase(Decoder *d, int32_t *phase, Phase work, const Layer *layer
     }
 }
 
-static void run_step(Decoder *d, void *scratch) {
+static void run_step(Decoder *d, Worker *worker) {
     const Model *m = &d->model;
     const Step *step = &d->step;
     const int32_t *begins = step->begins, tiles = attended_rows(m);
-    int32_t rows = step->rows, phase = 0;
-    run_phase(d, &phase, embed, 0, 0, parts(rows, NORM_ROWS), scratch);
+    int32_t rows = step->rows, chunks = parts(rows, ROW_CHUNK);
+    run_phase(d, worker, embed, 0, 0, parts(rows, NORM_ROWS));
     for (int32_t i = 0; i < m->layers; i++) {
         const Layer *layer = m->layer + i;
-        run_phase(d, &phase, normalise_for_attention, layer, i, parts(rows, NORM_ROWS), scratch);
+        run_phase(d, worker, normalise_for_attention, layer, i, parts(rows, NORM_ROWS));
         if (i + 1 < m->layers) {
-            run_phase(d, &phase, project, layer, i, (m->heads + 2 * m->kv_heads) * parts(rows, ROW_CHUNK), scratch);
+            run_phase(d, worker, project, layer, i, (m->heads + 2 * m->kv_heads) * chunks);
         } else {
-            run_phase(d, &phase, project_cached, layer, i, 2 * m->kv_heads * parts(rows, ROW_CHUNK), scratch);
-            run_phase(d, &phase, keep_wanted, layer, i, 1, scratch);
+            run_phase(d, worker, project_cached, layer, i, 2 * m->kv_heads * chunks);
+            run_phase(d, worker, keep_wanted, layer, i, 1);
             rows = step->wanted;
             begins = d->buffers.begins;
-            run_phase(d, &phase, project_queries, layer, i, m->heads * parts(rows, ROW_CHUNK), scratch);
+            chunks = parts(rows, ROW_CHUNK);
+            run_phase(d, worker, project_queries, layer, i, m->heads * chunks);
         }
         int32_t attended = 0;
         for (int32_t s = 0; s < step->sequences; s++) attended += parts(begins[s + 1] - begins[s], tiles);
-        const int32_t by_row = parts(rows, NORM_ROWS), chunks = parts(rows, ROW_CHUNK);
+        const int32_t by_row = parts(rows, NORM_ROWS);
         const int32_t outs = parts(m->hidden / TILE, OUT_TILES) * chunks;
-        run_phase(d, &phase, attend, layer, i, attended * m->kv_heads, scratch);
-        run_phase(d, &phase, attention_out, layer, i, outs, scratch);
-        run_phase(d, &phase, normalise_for_mlp, layer, i, by_row, scratch);
-        run_phase(d, &phase, gate_up, layer, i, m->mlp / (PIECE_TILES * TILE) * chunks, scratch);
-        run_phase(d, &phase, down, layer, i, outs, scratch);
+        run_phase(d, worker, attend, layer, i, attended * m->kv_heads);
+        run_phase(d, worker, attention_out, layer, i, outs);
+        run_phase(d, worker, normalise_for_mlp, layer, i, by_row);
+        run_phase(d, worker, gate_up, layer, i, m->mlp / (PIECE_TILES * TILE) * chunks);
+        run_phase(d, worker, down, layer, i, outs);
     }
     if (!m->layers) {
-        run_phase(d, &phase, keep_wanted, 0, 0, 1, scratch);
+        run_phase(d, worker, keep_wanted, 0, 0, 1);
         rows = step->wanted;
     }
-    run_phase(d, &phase, normalise_last, 0, 0, parts(rows, NORM_ROWS), scratch);
-    run_phase(d, &phase, head, 0, 0, rows ? parts(m->head.outputs / TILE, HEAD_TILES) : 0, scratch);
+    run_phase(d, worker, normalise_last, 0, 0, parts(rows, NORM_ROWS));
+    run_phase(d, worker, head, 0, 0, rows ? parts(m->head.outputs / TILE, HEAD_TILES) : 0);
 }
 
 static void *work(void *argument) {
     Decoder *d = argument;
     /* Numbers below 2^-126 are zero, with any instructions: they matter to nothing, and are slow. */
     _mm_setcsr(_mm_getcsr() | _MM_FLUSH_ZERO_ON | _MM_DENORMALS_ZERO_ON);
-    void *scratch = d->scratch + d->scratch_bytes * (size_t)atomic_fetch_add(&d->started, 1);
+    Worker worker = {.number = atomic_fetch_add(&d->started, 1)};
+    worker.scratch = d->scratch + d->scratch_bytes * (size_t)worker.number;
     uint64_t done = 0;
     for (;;) {
         pthread_mutex_lock(&d->lock);
@@ -406,7 +424,8 @@ static void *work(void *argument) {
         pthread_mutex_unlock(&d->lock);
         if (closing) break;
         done++;
-        run_step(d, scratch);
+        worker.phase = 0;
+        run_step(d, &worker);
         /* The last to leave: the next step counts anew. */
         pthread_mutex_lock(&d->lock);
         if (++d->left == d->threads) {
@@ -501,7 +520,7 @@ EXPORT Decoder *decoder_new(const Model *model, uint8_t *cache, int32_t cache_bl
                             most(model->hidden, most(QUERY_TILE, model->heads / model->kv_heads) * dim)) * 4;
     d->scratch_bytes = (d->scratch_bytes + 63) / 64 * 64;
     d->phases = 5 + 7 * model->layers;
-    d->taken = calloc(d->phases, sizeof *d->taken);
+    d->taken = calloc((size_t)threads * d->phases, sizeof *d->taken);
     d->done = calloc(d->phases, sizeof *d->done);
     d->handles = calloc(threads, sizeof *d->handles);
     d->scratch = aligned_alloc(64, d->scratch_bytes * threads);
@@ -555,10 +574,8 @@ EXPORT int decoder_start(Decoder *d, const Step *step) {
     d->step = *step;
     d->rows = step->rows;
     d->begins = step->begins;
-    for (int32_t i = 0; i < d->phases; i++) {
-        atomic_store_explicit(d->taken + i, 0, memory_order_relaxed);
-        atomic_store_explicit(d->done + i, 0, memory_order_relaxed);
-    }
+    for (int32_t i = 0; i < d->phases; i++) atomic_store_explicit(d->done + i, 0, memory_order_relaxed);
+    for (int32_t i = 0; i < d->threads * d->phases; i++) atomic_store_explicit(d->taken + i, 0, memory_order_relaxed);
     pthread_mutex_lock(&d->lock);
     d->asked++;
     pthread_cond_broadcast(&d->changed);
