@@ -28,6 +28,12 @@ NAMES = {
 # Scenario, title, what its cases are, and the values that are shown.
 TABLES: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...] = (
     ("decode", "Tokens per second of streams at a time", "x{}", (("tokens_per_second", ""),)),
+    (
+        "sampled",
+        "Tokens per second of streams at a time, at temperature 0.7 and top-p 0.9",
+        "x{}",
+        (("tokens_per_second", ""),),
+    ),
     ("ttft", "Milliseconds to the first token of a new prompt", "{} tokens", (("ttft_ms", ""),)),
     (
         "session",

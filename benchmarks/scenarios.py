@@ -32,6 +32,7 @@ TEMPLATE_TOKENS = 30
 # More than one, because the first tokens may be half a character.
 FEW = 4
 STREAMS = 8
+TEMPERATURE = 0.7
 BEFORE = 16
 """Tokens that each stream has before the long prompt comes."""
 
@@ -65,14 +66,19 @@ def story(number: int) -> Messages:
     return user(f"Write a long story about number {number} and the sea.")
 
 
-async def decode(subject: Subject, rng: random.Random, concurrency: int, tokens: int) -> Values:
+async def decode(subject: Subject, rng: random.Random, concurrency: int, tokens: int, temperature: float = 0) -> Values:
     number = rng.randrange(10**6)
-    answers = await asyncio.gather(*(subject.chat(story(number + i), tokens) for i in range(concurrency)))
+    asked = (subject.chat(story(number + i), tokens, temperature=temperature) for i in range(concurrency))
+    answers = await asyncio.gather(*asked)
     count = sum(answer.completion_tokens for answer in answers)
     if count != concurrency * tokens:
         raise RuntimeError(f"{concurrency * tokens} tokens were asked for and {count} came")
     seconds = max(answer.ended for answer in answers) - min(answer.started for answer in answers)
     return {"tokens_per_second": count / seconds}
+
+
+async def sampled(subject: Subject, rng: random.Random, concurrency: int, tokens: int) -> Values:
+    return await decode(subject, rng, concurrency, tokens, TEMPERATURE)
 
 
 async def ttft(subject: Subject, rng: random.Random, prompt_tokens: int) -> Values:

@@ -14,6 +14,7 @@ Subjects:
 Scenarios:
 
     decode      tokens/s of 1 to 32 streams of 128 tokens
+    sampled     the same at temperature 0.7 and top-p 0.9
     ttft        time to the first token of prompts that nobody has seen
     session     time to the first token of each turn of a chat, and of new prompts of the same lengths
     mixed       a long prompt comes while 8 streams run: their longest pause, and its time to the first token
@@ -26,8 +27,9 @@ meanwhile is reported with the figures.
 
 So that it is fair:
 
-- All get the same number of threads, the GGUF file of the catalog, temperature 0 and `ignore_eos`. The servers stream
-  to one client, which shares the processors with them; those in process are spared HTTP and that client.
+- All get the same number of threads, the GGUF file of the catalog, `ignore_eos` and, but for `sampled`, temperature 0.
+  The servers stream to one client, which shares the processors with them; those in process are spared HTTP and that
+  client.
 - GenAI runs the graph that its own converter makes of that file. Ours runs the file's own numbers.
 - vLLM cannot run a quantised GGUF file on a CPU and gets its weights as bfloat16.
 - llama-server divides its context among its slots: here each has room for the longest prompt. In `start`, where that
@@ -63,7 +65,7 @@ from peers import PEER_PYTHON, dequantise, genai_model, llama_server, vllm_serve
 from plot import picture
 from report import markdown
 from results import SERVERS, SUBJECTS, Results, Row
-from scenarios import QUICK, Sizes, Values, decode, mixed, session, story, ttft
+from scenarios import QUICK, Sizes, Values, decode, mixed, sampled, session, story, ttft
 from subjects import Bare, GenAI, Http, Subject
 
 from adaptive_engine.engine import Engine, EngineOptions
@@ -78,6 +80,7 @@ SLOT_TOKENS = 4608
 SMALL_SLOT_TOKENS = 1024
 PARTS = {
     "decode": ("ours", "bare", "deterministic", "genai", *SERVERS),
+    "sampled": ("ours", "genai", *SERVERS),
     "ttft": ("ours", "genai", *SERVERS),
     "session": ("ours", "genai", *SERVERS),
     "mixed": ("ours", "genai", *SERVERS),
@@ -113,6 +116,7 @@ class Bench:
         sizes = self.options.sizes
         found: dict[str, list[tuple[str, Turn]]] = {
             "decode": [(str(count), self._turn(decode, count, sizes.answer)) for count in sizes.concurrency],
+            "sampled": [(str(count), self._turn(sampled, count, sizes.answer)) for count in sizes.concurrency],
             "ttft": [(str(length), self._turn(ttft, length)) for length in sizes.prompts],
             "session": [(f"turns 2 to {sizes.turns}", self._turn(session, sizes.turns))],
             "mixed": [(str(sizes.long_prompt), self._turn(mixed, sizes.long_prompt, sizes.stream_answer))],

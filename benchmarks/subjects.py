@@ -19,6 +19,7 @@ from adaptive_engine.types import ChatMessage
 
 Messages = list[ChatMessage]
 OnArrival = Callable[[], None]
+TOP_P = 0.9
 
 
 def as_json(messages: Messages) -> list[dict[str, str]]:
@@ -27,9 +28,17 @@ def as_json(messages: Messages) -> list[dict[str, str]]:
 
 class Subject(Protocol):
     async def chat(
-        self, messages: Messages, max_tokens: int, *, session: str | None = None, on_arrival: OnArrival | None = None
+        self,
+        messages: Messages,
+        max_tokens: int,
+        *,
+        temperature: float = 0,
+        session: str | None = None,
+        on_arrival: OnArrival | None = None,
     ) -> Answer:
-        """Exactly `max_tokens` tokens at temperature 0. `session` names the chat that the messages continue."""
+        """Exactly `max_tokens` tokens, with TOP_P where they are not greedy. `session` names the chat that the messages
+        continue.
+        """
 
 
 class Http:
@@ -40,12 +49,19 @@ class Http:
         self._has_sessions = has_sessions
 
     async def chat(
-        self, messages: Messages, max_tokens: int, *, session: str | None = None, on_arrival: OnArrival | None = None
+        self,
+        messages: Messages,
+        max_tokens: int,
+        *,
+        temperature: float = 0,
+        session: str | None = None,
+        on_arrival: OnArrival | None = None,
     ) -> Answer:
         body: dict[str, Any] = {
             "model": "default",
             "messages": as_json(messages),
-            "temperature": 0,
+            "temperature": temperature,
+            "top_p": TOP_P,
             "max_tokens": max_tokens,
             "ignore_eos": True,
         }
@@ -61,11 +77,17 @@ class Bare:
         self._engine = engine
 
     async def chat(
-        self, messages: Messages, max_tokens: int, *, session: str | None = None, on_arrival: OnArrival | None = None
+        self,
+        messages: Messages,
+        max_tokens: int,
+        *,
+        temperature: float = 0,
+        session: str | None = None,
+        on_arrival: OnArrival | None = None,
     ) -> Answer:
         started = time.perf_counter()
         prompt = self._engine.render(messages)
-        params = SamplingParams(temperature=0, max_tokens=max_tokens, ignore_eos=True)
+        params = SamplingParams(temperature, TOP_P, max_tokens=max_tokens, ignore_eos=True)
         arrivals, text, count = [], "", 0
         async for delta in self._engine.submit(GenerationRequest(prompt, params)):
             if delta.text:
@@ -108,14 +130,22 @@ class GenAI:
         self._thread.join()
 
     async def chat(
-        self, messages: Messages, max_tokens: int, *, session: str | None = None, on_arrival: OnArrival | None = None
+        self,
+        messages: Messages,
+        max_tokens: int,
+        *,
+        temperature: float = 0,
+        session: str | None = None,
+        on_arrival: OnArrival | None = None,
     ) -> Answer:
         self._loop = asyncio.get_running_loop()
         started = time.perf_counter()
         prompt = self._tokenizer.apply_chat_template(as_json(messages), add_generation_prompt=True)
         encoded = self._tokenizer.encode(prompt, add_special_tokens=False)
         config = openvino_genai.GenerationConfig()
-        config.max_new_tokens, config.ignore_eos, config.do_sample = max_tokens, True, False
+        config.max_new_tokens, config.ignore_eos, config.do_sample = max_tokens, True, temperature > 0
+        if config.do_sample:
+            config.temperature, config.top_p = temperature, TOP_P
         tokens: list[int] = []
         arrivals: list[float] = []
         ended = self._loop.create_future()
