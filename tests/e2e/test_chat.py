@@ -16,12 +16,16 @@ from integration.server import MODEL, Server
 pytestmark = pytest.mark.unopened
 
 
+def open_chat(page: Page, settings: str) -> None:
+    shared = base64.urlsafe_b64encode(f'{{"settings": [{settings}]}}'.encode()).decode().rstrip("=")
+    page.goto(f"/projects/default/chat?share={shared}")
+    expect(composer(page)).to_be_visible()
+
+
 @pytest.fixture
 def page(page: Page) -> Page:
     """With settings that keep answers short, and the same in every run."""
-    settings = base64.urlsafe_b64encode(b'{"settings": [{"temperature": 0, "maxTokens": 32}]}').decode().rstrip("=")
-    page.goto(f"/projects/default/chat?share={settings}")
-    expect(composer(page)).to_be_visible()
+    open_chat(page, '{"temperature": 0, "maxTokens": 32}')
     return page
 
 
@@ -42,7 +46,7 @@ def test_s102_a_question_is_answered_with_its_figures(page: Page, server: Server
 
 
 def test_a_running_answer_is_stopped_and_what_came_of_it_stays(page: Page) -> None:
-    page.goto("/projects/default/chat")
+    open_chat(page, '{"temperature": 0}')
     ask(page, "Write a long story about the sea, with many chapters.")
     expect(answers(page).first).to_contain_text("sea", timeout=60_000)
     page.keyboard.press("Escape")
@@ -53,7 +57,7 @@ def test_a_running_answer_is_stopped_and_what_came_of_it_stays(page: Page) -> No
 
 
 def test_a_page_that_is_reloaded_in_mid_answer_keeps_the_chat(page: Page) -> None:
-    page.goto("/projects/default/chat")
+    open_chat(page, '{"temperature": 0}')
     ask(page, "Write a long story about a mountain, with many chapters.")
     expect(answers(page).first).to_contain_text("mountain", timeout=60_000)
     page.reload()
