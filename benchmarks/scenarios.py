@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from client import Answer
-from subjects import Messages, Subject
+from subjects import Messages, Question, Subject
 
 from adaptive_engine.types import ChatMessage
 
@@ -68,8 +68,8 @@ def story(number: int) -> Messages:
 
 async def decode(subject: Subject, rng: random.Random, concurrency: int, tokens: int, temperature: float = 0) -> Values:
     number = rng.randrange(10**6)
-    asked = (subject.chat(story(number + i), tokens, temperature=temperature) for i in range(concurrency))
-    answers = await asyncio.gather(*asked)
+    questions = [Question(story(number + i), tokens, temperature) for i in range(concurrency)]
+    answers = await asyncio.gather(*map(subject.chat, questions))
     count = sum(answer.completion_tokens for answer in answers)
     if count != concurrency * tokens:
         raise RuntimeError(f"{concurrency * tokens} tokens were asked for and {count} came")
@@ -83,7 +83,7 @@ async def sampled(subject: Subject, rng: random.Random, concurrency: int, tokens
 
 async def ttft(subject: Subject, rng: random.Random, prompt_tokens: int) -> Values:
     """A prompt that nobody has seen, to the first token, with nothing beside it."""
-    answer = await subject.chat(user(words(rng, prompt_tokens - TEMPLATE_TOKENS)), FEW)
+    answer = await subject.chat(Question(user(words(rng, prompt_tokens - TEMPLATE_TOKENS)), FEW))
     return {"ttft_ms": 1000 * answer.ttft, "prompt_tokens": answer.prompt_tokens}
 
 
@@ -94,7 +94,7 @@ async def session(subject: Subject, rng: random.Random, turns: int) -> Values:
     answers: list[Answer] = []
     for _ in range(turns):
         messages += user(words(rng, 100))
-        answers.append(await subject.chat(messages, 64, session=name))
+        answers.append(await subject.chat(Question(messages, 64, session=name)))
         messages += [ChatMessage("assistant", answers[-1].text)]
     later = answers[1:]
     cold = [await ttft(subject, rng, answer.prompt_tokens) for answer in later]
@@ -123,7 +123,7 @@ async def mixed(subject: Subject, rng: random.Random, prompt_tokens: int, tokens
 
     async def stream(place: int) -> Answer:
         try:
-            return await subject.chat(story(number + place), tokens, on_arrival=partial(arrival, place))
+            return await subject.chat(Question(story(number + place), tokens), partial(arrival, place))
         finally:
             # Nobody waits for a stream that has ended.
             all_run.set()
@@ -131,7 +131,7 @@ async def mixed(subject: Subject, rng: random.Random, prompt_tokens: int, tokens
     async with asyncio.TaskGroup() as group:
         streams = [group.create_task(stream(i)) for i in range(STREAMS)]
         await all_run.wait()
-        late = await subject.chat(newcomer, FEW)
+        late = await subject.chat(Question(newcomer, FEW))
     return gaps([running.result().arrivals for running in streams], late.started, late.started + late.ttft)
 
 

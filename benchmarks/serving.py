@@ -66,7 +66,7 @@ from plot import picture
 from report import markdown
 from results import SERVERS, SUBJECTS, Results, Row
 from scenarios import QUICK, Sizes, Values, decode, mixed, sampled, session, story, ttft
-from subjects import Bare, GenAI, Http, Subject
+from subjects import Bare, GenAI, Http, Question, Subject
 
 from adaptive_engine.engine import Engine, EngineOptions
 from adaptive_engine.registry import ensure_default_model
@@ -134,7 +134,7 @@ class Bench:
         """A server of its own, from its start to the first token, and then its memory."""
         with self.launch[name]() as server:
             subject = http(name, server)
-            first = await subject.chat(story(rng.randrange(10**6)), 4)
+            first = await subject.chat(Question(story(rng.randrange(10**6)), 4))
             await decode(subject, rng, SLOTS, self.options.sizes.answer)
             return {
                 "first_token_s": first.arrivals[0] - server.launched,

@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,19 +27,20 @@ def as_json(messages: Messages) -> list[dict[str, str]]:
     return [{"role": message.role, "content": message.content} for message in messages]
 
 
+@dataclass(frozen=True)
+class Question:
+    """What is to be answered with exactly `max_tokens` tokens, with TOP_P where they are not greedy."""
+
+    messages: Messages
+    max_tokens: int
+    temperature: float = 0
+    session: str | None = None
+    """The name of the chat that the messages continue."""
+
+
 class Subject(Protocol):
-    async def chat(
-        self,
-        messages: Messages,
-        max_tokens: int,
-        *,
-        temperature: float = 0,
-        session: str | None = None,
-        on_arrival: OnArrival | None = None,
-    ) -> Answer:
-        """Exactly `max_tokens` tokens, with TOP_P where they are not greedy. `session` names the chat that the messages
-        continue.
-        """
+    async def chat(self, asked: Question, on_arrival: OnArrival | None = None) -> Answer:
+        """Calls `on_arrival` with each text that comes."""
 
 
 class Http:
@@ -48,25 +50,17 @@ class Http:
         self._url = f"{url}/chat/completions"
         self._has_sessions = has_sessions
 
-    async def chat(
-        self,
-        messages: Messages,
-        max_tokens: int,
-        *,
-        temperature: float = 0,
-        session: str | None = None,
-        on_arrival: OnArrival | None = None,
-    ) -> Answer:
+    async def chat(self, asked: Question, on_arrival: OnArrival | None = None) -> Answer:
         body: dict[str, Any] = {
             "model": "default",
-            "messages": as_json(messages),
-            "temperature": temperature,
+            "messages": as_json(asked.messages),
+            "temperature": asked.temperature,
             "top_p": TOP_P,
-            "max_tokens": max_tokens,
+            "max_tokens": asked.max_tokens,
             "ignore_eos": True,
         }
-        if session is not None and self._has_sessions:
-            body["session_id"] = str(uuid.uuid5(uuid.NAMESPACE_OID, session))
+        if asked.session is not None and self._has_sessions:
+            body["session_id"] = str(uuid.uuid5(uuid.NAMESPACE_OID, asked.session))
         return await stream_chat(self._url, KEY, body, on_arrival)
 
 
@@ -76,18 +70,10 @@ class Bare:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def chat(
-        self,
-        messages: Messages,
-        max_tokens: int,
-        *,
-        temperature: float = 0,
-        session: str | None = None,
-        on_arrival: OnArrival | None = None,
-    ) -> Answer:
+    async def chat(self, asked: Question, on_arrival: OnArrival | None = None) -> Answer:
         started = time.perf_counter()
-        prompt = self._engine.render(messages)
-        params = SamplingParams(temperature, TOP_P, max_tokens=max_tokens, ignore_eos=True)
+        prompt = self._engine.render(asked.messages)
+        params = SamplingParams(asked.temperature, TOP_P, max_tokens=asked.max_tokens, ignore_eos=True)
         arrivals, text, count = [], "", 0
         async for delta in self._engine.submit(GenerationRequest(prompt, params)):
             if delta.text:
@@ -129,23 +115,15 @@ class GenAI:
         self._wake.set()
         self._thread.join()
 
-    async def chat(
-        self,
-        messages: Messages,
-        max_tokens: int,
-        *,
-        temperature: float = 0,
-        session: str | None = None,
-        on_arrival: OnArrival | None = None,
-    ) -> Answer:
+    async def chat(self, asked: Question, on_arrival: OnArrival | None = None) -> Answer:
         self._loop = asyncio.get_running_loop()
         started = time.perf_counter()
-        prompt = self._tokenizer.apply_chat_template(as_json(messages), add_generation_prompt=True)
+        prompt = self._tokenizer.apply_chat_template(as_json(asked.messages), add_generation_prompt=True)
         encoded = self._tokenizer.encode(prompt, add_special_tokens=False)
         config = openvino_genai.GenerationConfig()
-        config.max_new_tokens, config.ignore_eos, config.do_sample = max_tokens, True, temperature > 0
+        config.max_new_tokens, config.ignore_eos, config.do_sample = asked.max_tokens, True, asked.temperature > 0
         if config.do_sample:
-            config.temperature, config.top_p = temperature, TOP_P
+            config.temperature, config.top_p = asked.temperature, TOP_P
         tokens: list[int] = []
         arrivals: list[float] = []
         ended = self._loop.create_future()
