@@ -12,6 +12,9 @@
 
 /* Of a product at once: the weights of two tiles take half of the registers. */
 enum { ROWS = 2, TILES = 2 };
+/* Bytes of weights: so far behind those in use are those that are asked for. Where few rows use them, the processor's own
+ * guesses come too late. */
+enum { AHEAD = 512 };
 
 INLINE __m512 halves(const uint8_t *at) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)at)); }
 
@@ -36,6 +39,7 @@ INLINE Weights unpack(int bits, const uint8_t *tile, int32_t groups, int32_t gro
     const uint8_t *scales = tile + (size_t)groups * GROUP * TILE * bits / 8 + (size_t)group * TILE * 2;
     Weights w;
     w.scales = halves(scales);
+    UNROLL for (int i = 0; i < bits; i++) _mm_prefetch(data + AHEAD + 64 * i, _MM_HINT_T0);
     if (bits == 4) {
         const __m512i low = _mm512_set1_epi8(15);
         UNROLL for (int i = 0; i < 4; i++) {
@@ -53,17 +57,17 @@ INLINE Weights unpack(int bits, const uint8_t *tile, int32_t groups, int32_t gro
 }
 
 /* Adds the products of a group of `rows` rows with that of `tiles` tiles, which are constants where this is used. */
-INLINE void add_group(int rows, int tiles, const Weights *w, const Quantised *x, int32_t row, int32_t group, float *out,
+INLINE void add_group(int rows, int tiles, const Weights *w, Quantised x, int32_t row, int32_t group, float *out,
                       ptrdiff_t stride) {
-    const int32_t groups = x->width / GROUP;
-    const int8_t *bytes = x->bytes + (size_t)row * x->width + (size_t)group * GROUP;
-    const float *scales = x->scales + (size_t)row * groups + group, *sums = x->sums + (size_t)row * groups + group;
+    const int32_t groups = x.width / GROUP;
+    const int8_t *bytes = x.bytes + (size_t)row * x.width + (size_t)group * GROUP;
+    const float *scales = x.scales + (size_t)row * groups + group, *sums = x.sums + (size_t)row * groups + group;
     __m512i products[ROWS][TILES];
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int t = 0; t < tiles; t++) products[r][t] = _mm512_castps_si512(_mm512_set1_ps(FLOAT_OF_INTS));
     UNROLL for (int i = 0; i < 8; i++)
         UNROLL for (int r = 0; r < rows; r++) {
-            const __m512i four = four_of(bytes + (size_t)r * x->width + 4 * i);
+            const __m512i four = four_of(bytes + (size_t)r * x.width + 4 * i);
             UNROLL for (int t = 0; t < tiles; t++)
                 products[r][t] = _mm512_dpbusd_epi32(products[r][t], w[t].weights[i], four);
         }
@@ -81,15 +85,17 @@ INLINE void add_group(int rows, int tiles, const Weights *w, const Quantised *x,
 /* Each group of weights is unpacked once for all rows; totals wait in `out`. */
 INLINE void multiply_tiles(int bits, int tiles, const uint8_t *at, const Quantised *x, int32_t row, int32_t rows, float *out,
                            ptrdiff_t stride) {
-    const int32_t groups = x->width / GROUP;
+    /* A copy, which no store to `out` can change, as far as a compiler knows. */
+    const Quantised in = *x;
+    const int32_t groups = in.width / GROUP;
     const size_t bytes = (size_t)groups * (bits == 4 ? 320 : 544);
     for (int32_t r = 0; r < rows; r++) memset(out + r * stride, 0, (size_t)tiles * TILE * sizeof(float));
     for (int32_t g = 0; g < groups; g++) {
         Weights w[TILES];
         UNROLL for (int t = 0; t < tiles; t++) w[t] = unpack(bits, at + t * bytes, groups, g);
         int32_t r = 0;
-        for (; r + ROWS <= rows; r += ROWS) add_group(ROWS, tiles, w, x, row + r, g, out + r * stride, stride);
-        for (; r < rows; r++) add_group(1, tiles, w, x, row + r, g, out + r * stride, stride);
+        for (; r + ROWS <= rows; r += ROWS) add_group(ROWS, tiles, w, in, row + r, g, out + r * stride, stride);
+        for (; r < rows; r++) add_group(1, tiles, w, in, row + r, g, out + r * stride, stride);
     }
 }
 
