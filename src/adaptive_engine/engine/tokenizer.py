@@ -120,9 +120,10 @@ class Disguise:
     def __init__(self, tokenizer: Tokenizer, texts: Seq[str]) -> None:
         self._tokenizer = tokenizer
         self._texts: dict[str, str] = {}
-        found = [control for control in tokenizer.control_texts if any(control in text for text in texts)]
+        together = "\0".join(texts)
+        found = [control for control in tokenizer.control_texts if control in together]
         if found:
-            free = _unused_characters("".join(texts), len(found))
+            free = _unused_characters(together, len(found))
             self._texts = dict(zip(free, found, strict=True))
 
     def hide(self, text: str) -> str:
