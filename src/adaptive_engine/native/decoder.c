@@ -263,11 +263,10 @@ static void attend(Decoder *d, const Layer *layer, int32_t index, int32_t piece,
     Buffers *b = &d->buffers;
     const int32_t size = attended_rows(m), each = m->heads / m->kv_heads, dim = m->head_dim;
     const int32_t head = piece % m->kv_heads, tile = piece / m->kv_heads;
-    /* Tiles do not cross sequences. */
-    int32_t sequence = 0, before = 0;
-    for (int32_t count; before + (count = parts(d->begins[sequence + 1] - d->begins[sequence], size)) <= tile; before += count)
-        sequence++;
-    const int32_t first = d->begins[sequence] + (tile - before) * size;
+    /* Tiles do not cross sequences. The last ones, which are the deepest, come first: what is begun last shall be short. */
+    int32_t sequence = d->step.sequences - 1, behind = tile, count;
+    while (behind >= (count = parts(d->begins[sequence + 1] - d->begins[sequence], size))) behind -= count, sequence--;
+    const int32_t first = d->begins[sequence] + (count - 1 - behind) * size;
     const int32_t rows = least(size, d->begins[sequence + 1] - first);
     int32_t positions[MAX_SHARING];
     for (int32_t i = 0; i < rows * each; i++) positions[i] = b->positions[first + i / each];
@@ -350,19 +349,19 @@ typedef struct {
 static int32_t share_of(int32_t count, int32_t n, int32_t of) { return (int32_t)((int64_t)count * n / of); }
 
 /* Each thread has its part of the pieces, and then takes what is left of others'. Neighbours write to the same lines of a
- * processor's cache: where one thread has both, these need not go to and fro. The last pieces, which are the deepest in
- * attention, come first: what is begun last shall be short.
+ * processor's cache: where one thread has both, these need not go to and fro. And weights are read from their begin to
+ * their end, as processors expect.
  *
  * Waits for pieces, and not for threads: one that has no processor and no piece holds nobody up. */
 static void run_phase(Decoder *d, Worker *worker, Phase work, const Layer *layer, int32_t index, int32_t pieces) {
     const int32_t phase = worker->phase++;
     int32_t own = 0;
     for (int32_t i = 0; i < d->threads; i++) {
-        const int32_t part = (worker->number + i) % d->threads, end = share_of(pieces, part + 1, d->threads);
-        const int32_t count = end - share_of(pieces, part, d->threads);
+        const int32_t part = (worker->number + i) % d->threads, begin = share_of(pieces, part, d->threads);
+        const int32_t count = share_of(pieces, part + 1, d->threads) - begin;
         atomic_int *taken = d->taken + (size_t)part * d->phases + phase;
         for (int32_t n; (n = atomic_fetch_add_explicit(taken, 1, memory_order_relaxed)) < count; own++)
-            work(d, layer, index, end - 1 - n, worker->scratch);
+            work(d, layer, index, begin + n, worker->scratch);
     }
     atomic_int *done = d->done + phase;
     if (own) atomic_fetch_add_explicit(done, own, memory_order_acq_rel);

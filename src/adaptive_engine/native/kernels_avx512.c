@@ -12,9 +12,6 @@
 
 /* Of a product at once: the weights of two tiles take half of the registers. */
 enum { ROWS = 2, TILES = 2 };
-/* Bytes of weights: so far behind those in use are those that are asked for. Where few rows use them, the processor's own
- * guesses come too late. */
-enum { AHEAD = 512 };
 
 INLINE __m512 halves(const uint8_t *at) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)at)); }
 
@@ -39,7 +36,6 @@ INLINE Weights unpack(int bits, const uint8_t *tile, int32_t groups, int32_t gro
     const uint8_t *scales = tile + (size_t)groups * GROUP * TILE * bits / 8 + (size_t)group * TILE * 2;
     Weights w;
     w.scales = halves(scales);
-    UNROLL for (int i = 0; i < bits; i++) _mm_prefetch(data + AHEAD + 64 * i, _MM_HINT_T0);
     if (bits == 4) {
         const __m512i low = _mm512_set1_epi8(15);
         UNROLL for (int i = 0; i < 4; i++) {
@@ -82,17 +78,23 @@ INLINE void add_group(int rows, int tiles, const Weights *w, Quantised x, int32_
     }
 }
 
-/* Each group of weights is unpacked once for all rows; totals wait in `out`. */
+INLINE void ask_for(const uint8_t *at, int bytes) {
+    for (int i = 0; i < bytes; i += 64) _mm_prefetch(at + i, _MM_HINT_T0);
+}
+
+/* Each group of weights is unpacked once for all rows; totals wait in `out`. With each, as much of the next tiles is asked
+ * for, which is here when its turn comes: what a processor guesses by itself comes too late where few rows are waiting. */
 INLINE void multiply_tiles(int bits, int tiles, const uint8_t *at, const Quantised *x, int32_t row, int32_t rows, float *out,
                            ptrdiff_t stride) {
     /* A copy, which no store to `out` can change, as far as a compiler knows. */
     const Quantised in = *x;
     const int32_t groups = in.width / GROUP;
-    const size_t bytes = (size_t)groups * (bits == 4 ? 320 : 544);
+    const size_t group_bytes = bits == 4 ? 320 : 544, bytes = groups * group_bytes;
     for (int32_t r = 0; r < rows; r++) memset(out + r * stride, 0, (size_t)tiles * TILE * sizeof(float));
     for (int32_t g = 0; g < groups; g++) {
         Weights w[TILES];
         UNROLL for (int t = 0; t < tiles; t++) w[t] = unpack(bits, at + t * bytes, groups, g);
+        ask_for(at + tiles * (bytes + g * group_bytes), tiles * group_bytes);
         int32_t r = 0;
         for (; r + ROWS <= rows; r += ROWS) add_group(ROWS, tiles, w, in, row + r, g, out + r * stride, stride);
         for (; r < rows; r++) add_group(1, tiles, w, in, row + r, g, out + r * stride, stride);
