@@ -226,10 +226,12 @@ static void project(Decoder *d, const Layer *layer, int32_t index, int32_t piece
 }
 
 static void move_row(const Quantised *q, int32_t from, int32_t to) {
-    const size_t groups = q->width / GROUP;
-    memcpy(q->bytes + (size_t)to * q->width, q->bytes + (size_t)from * q->width, q->width);
-    memcpy(q->scales + to * groups, q->scales + from * groups, groups * sizeof *q->scales);
-    memcpy(q->sums + to * groups, q->sums + from * groups, groups * sizeof *q->sums);
+    for (int32_t group = 0; group < q->width / GROUP; group++) {
+        const size_t begin = (size_t)group * q->rows;
+        memcpy(q->bytes + (begin + to) * GROUP, q->bytes + (begin + from) * GROUP, GROUP);
+        q->scales[begin + to] = q->scales[begin + from];
+        q->sums[begin + to] = q->sums[begin + from];
+    }
 }
 
 /* One piece. The rows that are wanted become the first ones, and the only ones. */
@@ -468,6 +470,8 @@ static bool make_room(Decoder *d, int32_t rows) {
                make(&b->query_sums, n * m->heads * 4);
         if (made) b->rows = rows;
     }
+    /* Close together, however many there is room for. */
+    b->normed.rows = b->attended.rows = b->gated.rows = rows;
     return made;
 }
 

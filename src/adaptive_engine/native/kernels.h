@@ -5,11 +5,12 @@
 
 #include "decoder.h"
 
-/* Rows of numbers as bytes with a scale for each group, and the sum of each group times its scale. */
+/* Rows of numbers as bytes with a scale for each group, and the sum of each group times its scale. A group of all rows
+ * lies together, as products use it. */
 typedef struct {
-    int8_t *bytes;
-    float *scales, *sums;
-    int32_t width;
+    int8_t *bytes;                          /* [width / GROUP, rows, GROUP] */
+    float *scales, *sums;                   /* [width / GROUP, rows] */
+    int32_t width, rows;
 } Quantised;
 
 /* One block of one head in the cache. Keys are scale * byte + least, values scale * byte. */

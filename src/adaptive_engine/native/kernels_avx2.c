@@ -66,7 +66,7 @@ INLINE int32_t int_sum_of(__m256i eight) {
 enum { ROWS = 6 };
 
 /* The sums of a group for `rows` rows, in 16 bits: of four bits of each weight, the high ones of 8 if `high`. */
-INLINE void multiply_group(int rows, int bits, int high, const uint8_t *weights, const int8_t *bytes, int32_t width,
+INLINE void multiply_group(int rows, int bits, int high, const uint8_t *weights, const int8_t *bytes,
                            __m256i sums[][2]) {
     UNROLL for (int r = 0; r < rows; r++) sums[r][0] = sums[r][1] = _mm256_setzero_si256();
     UNROLL for (int i = 0; i < 8; i++) {
@@ -76,7 +76,7 @@ INLINE void multiply_group(int rows, int bits, int high, const uint8_t *weights,
             w[h] = (bits == 4 ? i % 2 : high) ? high_bits(loaded) : low_bits(loaded);
         }
         UNROLL for (int r = 0; r < rows; r++) {
-            const __m256i four = four_of(bytes + (size_t)r * width, bits == 4 ? i / 2 + i % 2 * 4 : i);
+            const __m256i four = four_of(bytes + r * GROUP, bits == 4 ? i / 2 + i % 2 * 4 : i);
             UNROLL for (int h = 0; h < 2; h++) sums[r][h] = add_products(sums[r][h], w[h], four);
         }
     }
@@ -86,8 +86,8 @@ INLINE void multiply_group(int rows, int bits, int high, const uint8_t *weights,
 INLINE void multiply_rows(int rows, int bits, const uint8_t *tile, const Quantised *x, int32_t row, float *out,
                           ptrdiff_t stride) {
     const int32_t groups = x->width / GROUP;
-    const int8_t *bytes = x->bytes + (size_t)row * x->width;
-    const float *scales = x->scales + (size_t)row * groups, *sums = x->sums + (size_t)row * groups;
+    const int8_t *bytes = x->bytes + (size_t)row * GROUP;
+    const float *scales = x->scales + row, *sums = x->sums + row;
     const uint8_t *weights = tile, *half_floats = tile + (size_t)groups * (bits == 4 ? 256 : 512);
     __m256 total[ROWS][2];
     UNROLL for (int r = 0; r < rows; r++) total[r][0] = total[r][1] = _mm256_setzero_ps();
@@ -95,19 +95,19 @@ INLINE void multiply_rows(int rows, int bits, const uint8_t *tile, const Quantis
         __m256i low[ROWS][2], high[ROWS][2];
         __m256 scale[2], least[2];
         if (bits == 8) {
-            multiply_group(rows, bits, 1, weights, bytes, x->width, high);
+            multiply_group(rows, bits, 1, weights, bytes, high);
             /* What this loaded is loaded again, not kept. */
             __asm__("" : "+r"(weights), "+r"(bytes));
         }
-        multiply_group(rows, bits, 0, weights, bytes, x->width, low);
+        multiply_group(rows, bits, 0, weights, bytes, low);
         UNROLL for (int h = 0; h < 2; h++) {
             const uint8_t *at = half_floats + g * 32 + 16 * h;
             scale[h] = halves(at);
             least[h] = bits == 4 ? halves(at + (size_t)groups * 32) : _mm256_mul_ps(scale[h], _mm256_set1_ps(-128));
         }
         UNROLL for (int r = 0; r < rows; r++) {
-            const __m256 factor = _mm256_set1_ps(scales[(size_t)r * groups + g]);
-            const __m256 sum = _mm256_set1_ps(sums[(size_t)r * groups + g]);
+            const __m256 factor = _mm256_set1_ps(scales[r]);
+            const __m256 sum = _mm256_set1_ps(sums[r]);
             UNROLL for (int h = 0; h < 2; h++) {
                 const __m256i products = bits == 4 ? widen(low[r][h]) : widen_both(low[r][h], high[r][h]);
                 const __m256 scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(products), scale[h]);
@@ -116,7 +116,9 @@ INLINE void multiply_rows(int rows, int bits, const uint8_t *tile, const Quantis
             }
         }
         weights += bits == 4 ? 256 : 512;
-        bytes += GROUP;
+        bytes += (size_t)x->rows * GROUP;
+        scales += x->rows;
+        sums += x->rows;
     }
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int h = 0; h < 2; h++) _mm256_storeu_ps(out + r * stride + 8 * h, total[r][h]);
@@ -176,15 +178,14 @@ INLINE __m256i bytes_of(const float *x, __m256 factor, __m256i *sum) {
 }
 
 static void quantise(const float *x, const Quantised *out, int32_t row, int32_t column, int32_t count) {
-    const int32_t groups = out->width / GROUP;
     for (int32_t i = 0; i < count; i += GROUP) {
         const float most = most_of(x + i, GROUP), scale = most / 127;
         __m256i sum;
         const __m256i bytes = bytes_of(x + i, _mm256_set1_ps(most > 0 ? 127 / most : 0), &sum);
-        _mm256_storeu_si256((__m256i *)(out->bytes + (size_t)row * out->width + column + i), bytes);
-        const size_t group = (size_t)row * groups + (size_t)(column + i) / GROUP;
-        out->scales[group] = scale;
-        out->sums[group] = scale * (float)int_sum_of(sum);
+        const size_t at = (size_t)(column + i) / GROUP * out->rows + row;
+        _mm256_storeu_si256((__m256i *)(out->bytes + at * GROUP), bytes);
+        out->scales[at] = scale;
+        out->sums[at] = scale * (float)int_sum_of(sum);
     }
 }
 

@@ -55,20 +55,20 @@ INLINE Weights unpack(int bits, const uint8_t *tile, int32_t groups, int32_t gro
 /* Adds the products of a group of `rows` rows with that of `tiles` tiles, which are constants where this is used. */
 INLINE void add_group(int rows, int tiles, const Weights *w, Quantised x, int32_t row, int32_t group, float *out,
                       ptrdiff_t stride) {
-    const int32_t groups = x.width / GROUP;
-    const int8_t *bytes = x.bytes + (size_t)row * x.width + (size_t)group * GROUP;
-    const float *scales = x.scales + (size_t)row * groups + group, *sums = x.sums + (size_t)row * groups + group;
+    const size_t at = (size_t)group * x.rows + row;
+    const int8_t *bytes = x.bytes + at * GROUP;
+    const float *scales = x.scales + at, *sums = x.sums + at;
     __m512i products[ROWS][TILES];
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int t = 0; t < tiles; t++) products[r][t] = _mm512_castps_si512(_mm512_set1_ps(FLOAT_OF_INTS));
     UNROLL for (int i = 0; i < 8; i++)
         UNROLL for (int r = 0; r < rows; r++) {
-            const __m512i four = four_of(bytes + (size_t)r * x.width + 4 * i);
+            const __m512i four = four_of(bytes + r * GROUP + 4 * i);
             UNROLL for (int t = 0; t < tiles; t++)
                 products[r][t] = _mm512_dpbusd_epi32(products[r][t], w[t].weights[i], four);
         }
     UNROLL for (int r = 0; r < rows; r++) {
-        const __m512 scale = _mm512_set1_ps(scales[(size_t)r * groups]), sum = _mm512_set1_ps(sums[(size_t)r * groups]);
+        const __m512 scale = _mm512_set1_ps(scales[r]), sum = _mm512_set1_ps(sums[r]);
         UNROLL for (int t = 0; t < tiles; t++) {
             float *to = out + r * stride + t * TILE;
             const __m512 scaled = _mm512_fmsub_ps(_mm512_castsi512_ps(products[r][t]), w[t].scales, w[t].zeros);
@@ -115,19 +115,18 @@ static void multiply(const Matrix *matrix, int32_t tile, int32_t tiles, const Qu
 INLINE __m512i to_bytes(__m512 x, __m512 factor) { return _mm512_cvtps_epi32(_mm512_mul_ps(x, factor)); }
 
 static void quantise(const float *x, const Quantised *out, int32_t row, int32_t column, int32_t count) {
-    const int32_t groups = out->width / GROUP;
     for (int32_t i = 0; i < count; i += GROUP) {
         const __m512 a = _mm512_loadu_ps(x + i), b = _mm512_loadu_ps(x + i + 16);
         const float most = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b)));
         const float scale = most / 127;
         const __m512 factor = _mm512_set1_ps(most > 0 ? 127 / most : 0);
         const __m512i low = to_bytes(a, factor), high = to_bytes(b, factor);
-        int8_t *bytes = out->bytes + (size_t)row * out->width + column + i;
+        const size_t at = (size_t)(column + i) / GROUP * out->rows + row;
+        int8_t *bytes = out->bytes + at * GROUP;
         _mm_storeu_si128((__m128i *)bytes, _mm512_cvtsepi32_epi8(low));
         _mm_storeu_si128((__m128i *)(bytes + 16), _mm512_cvtsepi32_epi8(high));
-        const size_t group = (size_t)row * groups + (size_t)(column + i) / GROUP;
-        out->scales[group] = scale;
-        out->sums[group] = scale * (float)_mm512_reduce_add_epi32(_mm512_add_epi32(low, high));
+        out->scales[at] = scale;
+        out->sums[at] = scale * (float)_mm512_reduce_add_epi32(_mm512_add_epi32(low, high));
     }
 }
 
