@@ -22,6 +22,7 @@ from adaptive_engine.store import Recorder, models
 
 
 async def readyz(services: Services, readiness: Readiness) -> tuple[int, str, list[str]]:
+    services.engines.wait()
     transport = httpx2.ASGITransport(create_app(dataclasses.replace(services, readiness=readiness)))
     async with httpx2.AsyncClient(transport=transport, base_url="http://server") as client:
         answer = await client.get("/readyz")
@@ -30,7 +31,6 @@ async def readyz(services: Services, readiness: Readiness) -> tuple[int, str, li
 
 
 async def test_a_server_that_answers_is_ready(services: Services) -> None:
-    services.engines.wait()
     assert await readyz(services, services.readiness) == (200, "ok", [])
 
 

@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from adaptive_engine.errors import InvalidRequest, StorageUnavailable
-from adaptive_engine.store import Database, Durability, Recorder, projects, sqlite
+from adaptive_engine.store import Database, Durability, Recorder, projects, recorder, sqlite
 from adaptive_engine.types import Interaction, Project, now_ms, uuid7
 from unit.store.test_recorder import CHILD, done, spawn, states
 
@@ -153,6 +153,7 @@ def recording(path: Path, project: Project) -> Iterator[Recorder]:
 async def test_too_little_free_space_refuses_before_generation(
     recording: Recorder, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(recorder, "LOOK_INTERVAL", 0)
     row = make()
     recording.begin([row])
     monkeypatch.setattr(shutil, "disk_usage", partial(free, bytes_=0))
@@ -162,6 +163,19 @@ async def test_too_little_free_space_refuses_before_generation(
     await recording.finish([done(row)])
     monkeypatch.undo()
     recording.begin([make()])
+
+
+async def test_requests_in_quick_succession_share_a_look_at_the_volume(
+    recording: Recorder, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "LOOK_INTERVAL", 3600)
+    recording.begin([make()])
+    monkeypatch.setattr(shutil, "disk_usage", partial(free, bytes_=0))
+    recording.begin([make()])
+    assert recording.problem is not None
+    monkeypatch.setattr(recorder, "LOOK_INTERVAL", 0)
+    with pytest.raises(StorageUnavailable, match="reserve"):
+        recording.begin([make()])
 
 
 LIMITED = (
