@@ -120,6 +120,7 @@ class Disguise:
     def __init__(self, tokenizer: Tokenizer, texts: Seq[str]) -> None:
         self._tokenizer = tokenizer
         self._texts: dict[str, str] = {}
+        # Apart from each other, so that the end of one and the begin of the next are no control token.
         together = "\0".join(texts)
         found = [control for control in tokenizer.control_texts if control in together]
         if found:

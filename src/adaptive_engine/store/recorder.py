@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from math import inf
 from typing import Protocol
 from uuid import UUID
 
@@ -39,7 +40,7 @@ RETRY_PAUSES = (0.05, 0.25)
 # No retry begins after this many seconds: clients wait for the answer.
 RETRY_BUDGET = 2.0
 # Before new requests the file and its volume are looked at this often (s). A look lets another thread have the
-# interpreter, and with one for each request of a thousand in a second these were a tenth of what such requests cost.
+# interpreter: one for each of a thousand requests a second was a tenth of what these cost.
 LOOK_INTERVAL = 0.01
 # While the store is down and nobody asks, it is tried this often (s).
 PROBE_INTERVAL = 1.0
@@ -65,7 +66,7 @@ class Recorder:
         self._follower = follower
         self._queue = RecordQueue()
         self._closing = threading.Event()
-        self._looked_at = -LOOK_INTERVAL
+        self._looked_at = -inf
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         # From here on written by the recorder's thread only.
         self._failure: str | None = None
@@ -115,11 +116,11 @@ class Recorder:
     def begin(self, rows: Sequence[Interaction]) -> None:
         """Queue the pending rows of a request, before it generates anything.
 
-        Raises StorageUnavailable when the store is known to be unwritable or too much waits. What went wrong since the
-        last look is found when the outcome is written.
+        Raises StorageUnavailable when the store is known to be unwritable or too much waits. A file that was moved
+        since the last look is noticed when the outcome is written.
         """
         now = time.monotonic()
-        if self._failure is not None or not self._queue.is_open or now - self._looked_at >= LOOK_INTERVAL:
+        if self._failure is not None or now - self._looked_at >= LOOK_INTERVAL:
             if (problem := self.problem) is not None:
                 raise StorageUnavailable(problem)
             self._looked_at = now
