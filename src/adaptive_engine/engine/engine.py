@@ -75,7 +75,7 @@ class Engine:
             pool,
             max_running=options.max_running,
             prefill_tokens=options.prefill_tokens,
-            prefill_tokens_busy=options.prefill_tokens_busy or runner.costs.busy_prompt_tokens,
+            prefill_tokens_busy=options.prefill_tokens_busy,
             costs=runner.costs,
             speculation=options.speculation,
             max_rows=runner.max_rows,

@@ -36,7 +36,7 @@ from adaptive_engine.native.weights import Weights
 
 # Measured on a CPU with AVX-512: 8 rows take 1.7 times as long as one, and 8 tokens 3900 tokens deep 2.7 times as long
 # as at the begin of their prompt.
-_COSTS = StepCosts(row=0.1, resize=0, doubling_depth=2500, busy_prompt_tokens=12)
+_COSTS = StepCosts(row=0.1, resize=0, doubling_depth=2500, busy_prompt_tokens=9)
 _SIZES = (
     "vocab_size",
     "hidden_size",

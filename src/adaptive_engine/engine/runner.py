@@ -36,7 +36,8 @@ class StepCosts:
     doubling_depth: int
     """So deep in a prompt attention to what stands before makes a token twice as dear."""
     busy_prompt_tokens: int
-    """So many tokens of prompts can a step compute while streams wait for it, and not be much longer than others."""
+    """So many tokens of prompts can a step compute while few streams wait for it, and not be much longer than others.
+    Where many do, that are more: their steps take longer anyway."""
 
 
 class Runner(Protocol):

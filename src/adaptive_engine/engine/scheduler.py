@@ -41,12 +41,13 @@ class Scheduler:
         *,
         max_running: int,
         prefill_tokens: int,
-        prefill_tokens_busy: int,
+        prefill_tokens_busy: int | None = None,
         costs: StepCosts,
         speculation: bool = False,
         max_rows: int | None = None,
     ) -> None:
-        """A step prefills up to `prefill_tokens`, but `prefill_tokens_busy` while others decode.
+        """A step prefills up to `prefill_tokens`, but `prefill_tokens_busy` while others decode, by default so many
+        that it takes half as long again.
 
         `speculation` makes drafts where they pay. No step has more than `max_rows` rows, if that is given.
         """
@@ -80,7 +81,7 @@ class Scheduler:
         prefilling = [sequence for sequence in self.running if sequence not in decoding]
         rows = sum(part.rows for part in slices)
         # However much is forced, prompts get on.
-        budget = max(self._prefill_tokens_busy - (rows - len(slices)), LEAST) if slices else self._prefill_tokens
+        budget = max(self._busy_tokens(len(slices)) - (rows - len(slices)), LEAST) if slices else self._prefill_tokens
         price = self._by_depth if slices else by_number
         slices += self._prefills(min(budget, self._max_rows - rows), prefilling, price)
         # Where rows cost the same in any number, nothing is padded.
@@ -138,7 +139,7 @@ class Scheduler:
         decoding = [sequence for sequence in self.running if not sequence.remaining_prefill]
         slices: list[Slice] = []
         # A row for each that decodes is set aside, and those for a prompt.
-        spare = min(self._prefill_tokens_busy, self._max_rows - len(decoding) - LEAST)
+        spare = min(self._busy_tokens(len(decoding)), self._max_rows - len(decoding) - LEAST)
         for sequence in decoding:
             if not sequence.blocks:
                 continue  # An older one took them.
@@ -153,6 +154,13 @@ class Scheduler:
                 if part.samples:
                     spare -= self._draft(part, len(slices), spare)
         return slices
+
+    def _busy_tokens(self, decoding: int) -> int:
+        """How many tokens a step may have beside one of each that decodes."""
+        if self._prefill_tokens_busy is not None:
+            return self._prefill_tokens_busy
+        half_of_step = int((1 / self._costs.row + decoding) / 2)
+        return max(half_of_step, self._costs.busy_prompt_tokens)
 
     def _draft(self, part: Slice, rows: int, limit: int) -> int:
         """Add up to `limit` drafts if they pay in a step of `rows` rows, and have room without preempting."""

@@ -16,6 +16,7 @@
  *     normalise_last, head     logits
  *
  * All pieces write what no other piece of their phase reads or writes. */
+#define _GNU_SOURCE
 #include "decoder.h"
 
 #include <errno.h>
@@ -439,6 +440,22 @@ static void *work(void *argument) {
     return 0;
 }
 
+/* Where there is a thread for each processor that this process may use, each gets one for itself. Else two of them are
+ * often woken on the same one, and take turns there for many milliseconds before the kernel moves one to the other, idle
+ * one. With fewer threads there are idle processors enough, and other programs may need some of them. */
+static void spread(const Decoder *d) {
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) || CPU_COUNT(&allowed) != d->threads) return;
+    for (int cpu = 0, thread = 0; thread < d->threads; cpu++) {
+        if (!CPU_ISSET(cpu, &allowed)) continue;
+        cpu_set_t own;
+        CPU_ZERO(&own);
+        CPU_SET(cpu, &own);
+        /* Where it is refused, they are as others are. */
+        pthread_setaffinity_np(d->handles[thread++], sizeof own, &own);
+    }
+}
+
 /* ---- memory ---- */
 
 static bool make(void *pointer, size_t bytes) {
@@ -532,7 +549,10 @@ EXPORT Decoder *decoder_new(const Model *model, uint8_t *cache, int32_t cache_bl
     d->threads = threads;
     int32_t made = 0;
     while (d->taken && d->done && d->handles && d->scratch && made < threads && !pthread_create(d->handles + made, 0, work, d)) made++;
-    if (made == threads) return d;
+    if (made == threads) {
+        spread(d);
+        return d;
+    }
     d->threads = made;
     decoder_free(d);
     return 0;

@@ -20,9 +20,15 @@ SIZE = 4
 COSTS = StepCosts(row=0.25, resize=3, doubling_depth=1500, busy_prompt_tokens=64)
 
 
-def scheduler(blocks: int = 100, max_running: int = 8, prefill: int = 32, busy: int = 8) -> Scheduler:
+def scheduler(
+    blocks: int = 100,
+    max_running: int = 8,
+    prefill: int = 32,
+    busy: int | None = 8,
+    costs: StepCosts = COSTS,
+) -> Scheduler:
     pool = BlockPool(blocks + 1, SIZE, session_keep_seconds=600)
-    return Scheduler(pool, max_running=max_running, prefill_tokens=prefill, prefill_tokens_busy=busy, costs=COSTS)
+    return Scheduler(pool, max_running=max_running, prefill_tokens=prefill, prefill_tokens_busy=busy, costs=costs)
 
 
 def sequence(
@@ -380,6 +386,18 @@ def test_a_long_prompt_gets_on_while_short_ones_keep_coming() -> None:
         for other in [one for one in of.running if one.generated]:
             of.remove(other)
     assert long.computed >= 20 * 16 or long.generated
+
+
+def test_the_more_streams_wait_the_more_a_step_computes_of_prompts() -> None:
+    """Half as long again as without, and at least what the runner says."""
+    costs = StepCosts(row=0.1, resize=0, doubling_depth=10**6, busy_prompt_tokens=9)
+    for streams, tokens in ((1, 9), (8, 9), (20, 15), (32, 21)):
+        of = scheduler(blocks=500, max_running=64, prefill=256, busy=None, costs=costs)
+        for number in range(streams):
+            of.add(sequence([number, 2, 3]))
+        step(of)
+        of.add(sequence(list(range(100, 300))))
+        assert [part.rows for part in step(of)] == [1] * streams + [tokens]
 
 
 def test_deep_in_a_prompt_chunks_are_smaller_while_others_decode() -> None:

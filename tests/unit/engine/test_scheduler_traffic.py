@@ -100,8 +100,8 @@ ARRIVALS = st.builds(
 
 
 @settings(max_examples=150, deadline=None)
-@given(arrivals=st.lists(ARRIVALS, max_size=25), max_running=st.integers(1, 12), busy=st.integers(1, 16))
-def test_everything_ends_and_nothing_leaks(arrivals: list[Arrival], max_running: int, busy: int) -> None:
+@given(arrivals=st.lists(ARRIVALS, max_size=25), max_running=st.integers(1, 12), busy=st.none() | st.integers(1, 16))
+def test_everything_ends_and_nothing_leaks(arrivals: list[Arrival], max_running: int, busy: int | None) -> None:
     traffic = Traffic(scheduler(blocks=BLOCKS, max_running=max_running, prefill=16, busy=busy))
     traffic.run(arrivals)
     tokens = sum(a.shared + a.own + a.answer for a in arrivals)

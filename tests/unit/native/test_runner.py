@@ -112,6 +112,24 @@ def test_threads_and_memory_end_with_the_runner(model: NativeModel) -> None:
         assert has_threads(before)
 
 
+def processors_of_new_threads(model: NativeModel, threads: int) -> list[set[int]]:
+    """Of each thread of a runner: the processors that it may use."""
+    before = set(os.listdir("/proc/self/task"))
+    runner = NativeRunner(model, kv_tokens=64, threads=threads)
+    found = [os.sched_getaffinity(int(thread)) for thread in set(os.listdir("/proc/self/task")) - before]
+    runner.start([slice_of([1, 2, 3])])
+    runner.finish()
+    return found
+
+
+def test_as_many_threads_as_processors_have_one_each(model: NativeModel) -> None:
+    allowed = os.sched_getaffinity(0)
+    own = processors_of_new_threads(model, len(allowed))
+    assert sorted(own, key=min) == [{processor} for processor in sorted(allowed)]
+    assert processors_of_new_threads(model, len(allowed) + 1) == [allowed] * (len(allowed) + 1)
+    assert os.sched_getaffinity(0) == allowed
+
+
 QUOTAS = {
     "none": ({"cpu.max": "max 100000\n"}, 8),
     "two processors": ({"cpu.max": "200000 100000\n"}, 2),
