@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable
 from itertools import chain
+from types import TracebackType
 
 import orjson
 
@@ -40,6 +40,7 @@ class HttpProvider:
         self._dialect = dialect
         self._client = client
         self._api_key = api_key
+        self._reading = _Reading(self._quote)
 
     def call(self, request: ProviderRequest) -> Call:
         return self._dialect.call(request, self.profile, self._api_key)
@@ -58,7 +59,7 @@ class HttpProvider:
                     yield delta
             else:
                 raw = await response.read()
-                with self._reading():
+                with self._reading:
                     delta = self._dialect.answer(raw)
                 yield delta
         finally:
@@ -76,7 +77,7 @@ class HttpProvider:
                 raise _garbage(f"more than {_MAX_STREAM_BYTES} bytes")
             deltas: list[Delta] = []
             try:
-                with self._reading():
+                with self._reading:
                     for event in events.feed(data):
                         if (delta := reader.read(event)) is not None:
                             deltas.append(delta)
@@ -93,7 +94,7 @@ class HttpProvider:
                     yield delta
                     return
                 yield delta
-        with self._reading():
+        with self._reading:
             for event in events.rest():
                 if (delta := reader.read(event)) is not None:
                     yield delta
@@ -105,18 +106,6 @@ class HttpProvider:
                 "The provider ended its stream in the middle of the answer.", code="upstream_incomplete", again=True
             )
         yield last
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Whatever a dialect stumbles over is the provider's fault."""
-        try:
-            yield
-        except AdaptiveError as exc:
-            exc.message = self._quote(exc.message)
-            exc.args = (exc.message,)
-            raise
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as exc:
-            raise _garbage("something else than the API that its endpoint was registered for") from exc
 
     async def _refused(self, response: Response) -> AdaptiveError:
         """The error for a status that is not 200. Not a word of a 401: it is between us and the provider."""
@@ -176,6 +165,25 @@ class HttpProvider:
                     text = text.replace(end, "[key]")
         text = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+", " ", text)
         return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}..."
+
+
+class _Reading:
+    """A block in which whatever a dialect stumbles over is the provider's fault. One of it serves all answers."""
+
+    def __init__(self, quote: Callable[[str], str]) -> None:
+        self._quote = quote
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, AdaptiveError):
+            error.message = self._quote(error.message)
+            error.args = (error.message,)
+        elif isinstance(error, (ValueError, KeyError, TypeError, IndexError, AttributeError)):
+            raise _garbage("something else than the API that its endpoint was registered for") from error
 
 
 def _joined(deltas: list[Delta]) -> Delta:

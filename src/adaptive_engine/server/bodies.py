@@ -6,10 +6,10 @@ import codecs
 from typing import Any, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from adaptive_engine.errors import InvalidRequest, UnsupportedMediaType
-from adaptive_engine.server.errors import as_invalid_request
+from adaptive_engine.server.errors import raise_invalid_request
 from adaptive_engine.server.headers import header
 from adaptive_engine.server.openapi import schema_of
 
@@ -51,8 +51,10 @@ def parse(model: type[Body], raw: bytes) -> Body:
     """
     if _has_many_commas(raw):
         _require_countable(raw)
-    with as_invalid_request():
+    try:
         return model.model_validate_json(raw.removeprefix(codecs.BOM_UTF8))
+    except ValidationError as exc:
+        raise_invalid_request(exc)
 
 
 def _has_many_commas(raw: bytes) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adaptive_engine.errors import AdaptiveError, Overloaded, PayloadTooLarge, RequestTimeout
+from adaptive_engine.server.connections import within
 from adaptive_engine.server.errors import send_error
 from adaptive_engine.server.headers import header
 from adaptive_engine.settings import Settings
@@ -63,31 +63,34 @@ class BodyLimit:
         declared = header(scope, b"content-length", "0")
         if _number(declared) > most:
             raise self._too_large(most)
-        # Not a list of pieces: thousands of them would leave holes that the process keeps.
-        arrived = bytearray()
-        is_large, next_look = False, self._most_text
         try:
-            async with asyncio.timeout(self._timeout):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return None
-                    arrived += message.get("body", b"")
-                    if len(arrived) > most:
-                        raise self._too_large(most)
-                    if len(arrived) > next_look:
-                        # At once, and seldom again: what has no images is not to be waited for.
-                        next_look = 2 * len(arrived)
-                        self._require_small_text(arrived)
-                    if len(arrived) > self._most_text and not is_large:
-                        self._admit_large()
-                        is_large = True
-                    if not message.get("more_body", False):
-                        break
+            return await within(self._timeout, self._gather(receive, most))
         except TimeoutError as exc:
             raise RequestTimeout(
                 f"The request body took longer than {self._timeout:g} s to arrive.", headers={"Connection": "close"}
             ) from exc
+
+    async def _gather(self, receive: Receive, most: int) -> bytes | None:
+        # Not a list of pieces: thousands of them would leave holes that the process keeps.
+        arrived = bytearray()
+        is_large, next_look = False, self._most_text
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                arrived += message.get("body", b"")
+                if len(arrived) > most:
+                    raise self._too_large(most)
+                if len(arrived) > next_look:
+                    # At once, and seldom again: what has no images is not to be waited for.
+                    next_look = 2 * len(arrived)
+                    self._require_small_text(arrived)
+                if len(arrived) > self._most_text and not is_large:
+                    self._admit_large()
+                    is_large = True
+                if not message.get("more_body", False):
+                    break
         finally:
             self._large -= is_large
         if is_large:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Generator
 from contextlib import suppress
-from types import TracebackType
-from typing import TypeVar
+from types import TracebackType, coroutine
+from typing import Any, TypeVar
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -99,8 +99,37 @@ async def while_read(scope: Scope, receive: Receive, sending: Awaitable[None]) -
 
 async def send_within(seconds: float, send: Send, message: Message) -> None:
     """Raises TimeoutError when the client does not take it by then."""
+    await within(seconds, send(message))
+
+
+async def within(seconds: float, work: Awaitable[Result]) -> Result:
+    """What `work` comes to; TimeoutError when that takes longer.
+
+    The timer is started when it begins to wait. Reading what has arrived, and sending to a client that reads, never do.
+    """
+    steps = work.__await__()
+    try:
+        awaited = next(steps)
+    except StopIteration as ended:
+        return ended.value  # type: ignore[no-any-return]
     async with asyncio.timeout(seconds):
-        await send(message)
+        return await _rest(steps, awaited)
+
+
+@coroutine
+def _rest(steps: Generator[Any, Any, Result], awaited: object) -> Generator[Any, Any, Result]:
+    """What is left to do, as `yield from` would, after a step that waits for `awaited`."""
+    while True:
+        failure: BaseException | None = None
+        sent = None
+        try:
+            sent = yield awaited
+        except BaseException as exc:
+            failure = exc
+        try:
+            awaited = steps.send(sent) if failure is None else steps.throw(failure)
+        except StopIteration as ended:
+            return ended.value  # type: ignore[no-any-return]
 
 
 def abort(scope: Scope) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adaptive_engine.server.connections import WATCH, ClientLeft, WhileConnected, until_disconnect
+from adaptive_engine.server.connections import WATCH, ClientLeft, WhileConnected, until_disconnect, within
 
 
 class Server:
@@ -84,3 +84,62 @@ async def test_a_server_that_stops_cancels_the_request(server: Server) -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+async def doubled(waiting: asyncio.Future[int], again: asyncio.Future[int] | None = None) -> int:
+    """Twice what is waited for, or -1 when somebody gives up on it and there is something else to wait for."""
+    try:
+        return 2 * await waiting
+    except asyncio.CancelledError:
+        if again is None:
+            raise
+        return -await again
+
+
+async def test_work_that_does_not_wait_needs_no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    timers: list[float] = []
+    call_at = loop.call_at
+
+    def counted(when: float, *args: Any, **options: Any) -> asyncio.TimerHandle:
+        timers.append(when)
+        return call_at(when, *args, **options)
+
+    monkeypatch.setattr(loop, "call_at", counted)
+    there = loop.create_future()
+    there.set_result(21)
+    assert await within(60, doubled(there)) == 42
+    assert not timers
+    coming = loop.create_future()
+    loop.call_soon(coming.set_result, 4)
+    assert await within(60, doubled(coming)) == 8
+    assert len(timers) == 1
+
+
+async def test_work_within_a_time_fails_as_it_would_alone() -> None:
+    loop = asyncio.get_running_loop()
+    for at_once in (True, False):
+        failing = loop.create_future()
+        if at_once:
+            failing.set_exception(KeyError("mine"))
+        else:
+            loop.call_soon(failing.set_exception, KeyError("mine"))
+        with pytest.raises(KeyError, match="mine"):
+            await within(60, doubled(failing))
+
+
+async def test_work_that_takes_too_long_is_cancelled() -> None:
+    never = asyncio.get_running_loop().create_future()
+    with pytest.raises(TimeoutError):
+        await within(0, doubled(never))
+    assert never.cancelled()
+
+
+async def test_work_may_go_on_waiting_after_a_cancellation() -> None:
+    loop = asyncio.get_running_loop()
+    never, other = loop.create_future(), loop.create_future()
+    task = asyncio.create_task(within(60, doubled(never, other)))
+    loop.call_soon(task.cancel)
+    loop.call_soon(loop.call_soon, other.set_result, 5)
+    assert await task == -5
+    assert never.cancelled()
